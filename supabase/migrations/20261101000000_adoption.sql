@@ -1,0 +1,171 @@
+-- Before anything is made: may this database take us in? An empty project passes at once. Where an
+-- earlier app already has `users` or `meetings`, its tables are adopted by the next migrations, and
+-- whatever would make that unsafe or impossible is listed here, all of it, before the first change.
+
+do $$
+declare
+  problems text[];
+begin
+  with ours (relation, attribute, accepted) as (
+    values
+      ('users', 'id', '{integer}'::text[]),
+      ('users', 'auth_user_id', '{uuid}'),
+      ('users', 'auth_user_linked_at', '{timestamp with time zone}'),
+      ('users', 'email', '{text,character varying}'),
+      ('users', 'last_calendly_sync', '{timestamp with time zone}'),
+      ('users', 'calendly_initial_sync_complete', '{boolean}'),
+      ('users', 'calendly_webhook_enabled', '{boolean}'),
+      ('meetings', 'id', '{integer,bigint,uuid}'),
+      ('meetings', 'user_id', '{integer}'),
+      ('meetings', 'calendly_event_uri', '{text}'),
+      ('meetings', 'name', '{text}'),
+      ('meetings', 'status', '{text}'),
+      ('meetings', 'start_time', '{timestamp with time zone}'),
+      ('meetings', 'end_time', '{timestamp with time zone}'),
+      ('meetings', 'event_type_uri', '{text}'),
+      ('meetings', 'location_type', '{text}'),
+      ('meetings', 'join_url', '{text}'),
+      ('meetings', 'cancellation', '{jsonb}'),
+      ('meetings', 'rescheduled_from', '{text}'),
+      ('meetings', 'rescheduled_to', '{text}'),
+      ('meetings', 'is_deleted', '{boolean}'),
+      ('meetings', 'deleted_at', '{timestamp with time zone}'),
+      ('meetings', 'deleted_reason', '{text}'),
+      ('meetings', 'synced_via_webhook', '{boolean}'),
+      ('meetings', 'calendly_created_at', '{timestamp with time zone}'),
+      ('meetings', 'calendly_updated_at', '{timestamp with time zone}'),
+      ('meetings', 'created_at', '{timestamp with time zone}'),
+      ('meetings', 'updated_at', '{timestamp with time zone}'),
+      ('meetings', 'raw', '{jsonb}')
+  ),
+  adopted as (
+    select c.oid, c.relname::text as relation, c.relkind
+    from pg_catalog.pg_class c
+    where c.relnamespace = 'public'::regnamespace and c.relname in ('users', 'meetings')
+  ),
+  present as (
+    select a.relation, t.attname::text as attribute, t.attnotnull, t.atthasdef, t.attidentity, t.attgenerated,
+      -- a length or precision is no other type
+      pg_catalog.format_type(t.atttypid, null) as data_type
+    from adopted a
+    join pg_catalog.pg_attribute t on t.attrelid = a.oid and t.attnum > 0 and not t.attisdropped
+  )
+  select array_agg(problem order by problem) into problems
+  from (
+    select format('public.%s is not a table', a.relation) as problem
+    from adopted a where a.relkind <> 'r'
+    union all
+    select format('public.%s already exists and is not ours', c.relname)
+    from pg_catalog.pg_class c
+    where c.relnamespace = 'public'::regnamespace
+      and c.relname in ('meeting_invitees', 'calendly_connections', 'calendly_webhook_events', 'calendly_sync_runs',
+                        'calendly_sync_health')
+    union all
+    select 'schema calendly already exists and is not ours'
+    from pg_catalog.pg_namespace n where n.nspname = 'calendly'
+    union all
+    select format('%s.%s is %s where %s is needed', p.relation, p.attribute, p.data_type, array_to_string(o.accepted, ' or '))
+    from present p
+    join ours o using (relation, attribute)
+    where p.data_type <> all (o.accepted)
+    union all
+    select format('%s has no column %s', a.relation, required.attribute)
+    from adopted a
+    join (values ('users', 'id'), ('meetings', 'id'), ('meetings', 'user_id')) as required (relation, attribute) using (relation)
+    where not exists (select from present p where p.relation = a.relation and p.attribute = required.attribute)
+    union all
+    select format('%s.id is not the primary key', a.relation)
+    from adopted a
+    where exists (select from present p where p.relation = a.relation and p.attribute = 'id')
+      and not exists (
+        select from pg_catalog.pg_constraint k
+        join pg_catalog.pg_attribute t on t.attrelid = k.conrelid and t.attnum = k.conkey[1]
+        where k.conrelid = a.oid and k.contype = 'p' and cardinality(k.conkey) = 1 and t.attname = 'id'
+      )
+    union all
+    select format('%s.%s is required and has no default: a meeting or user that we insert would be refused', p.relation, p.attribute)
+    from present p
+    left join ours o using (relation, attribute)
+    where p.attnotnull and not p.atthasdef and p.attidentity = '' and p.attgenerated = ''
+      and (o.attribute is null or (p.relation, p.attribute) in (('users', 'id'), ('meetings', 'id'), ('users', 'auth_user_id')))
+    union all
+    select format('%s.%s has a check constraint (%s) that may refuse what Calendly sends', a.relation, t.attname, k.conname)
+    from adopted a
+    join pg_catalog.pg_constraint k on k.conrelid = a.oid and k.contype = 'c'
+    join pg_catalog.pg_attribute t on t.attrelid = a.oid and t.attnum = any (k.conkey)
+    join ours o on o.relation = a.relation and o.attribute = t.attname
+    where a.relation = 'meetings'
+    union all
+    -- Permissive policies add up, so one that is too wide cannot be narrowed by ours.
+    select format('policy "%s" on %s lets %s %s: drop it, or narrow it to the own row (auth.uid())', p.polname, a.relation,
+      case when p.polroles = '{0}' then 'everyone' else array_to_string(array(select r.rolname from pg_catalog.pg_roles r where r.oid = any (p.polroles)), ', ') end,
+      case p.polcmd when 'r' then 'read' when '*' then 'read and write' else 'write' end)
+    from adopted a
+    join pg_catalog.pg_policy p on p.polrelid = a.oid and p.polpermissive
+    where (p.polroles = '{0}' or exists (
+        select from pg_catalog.pg_roles r where r.oid = any (p.polroles) and r.rolname in ('anon', 'authenticated')))
+      and (p.polcmd <> 'r' or coalesce(pg_catalog.pg_get_expr(p.polqual, p.polrelid), '') not like '%uid()%')
+  ) as found;
+
+  if problems is not null then
+    raise exception using
+      errcode = 'object_not_in_prerequisite_state',
+      message = format('This database cannot be adopted yet. Nothing has been changed. %s to mend first:', cardinality(problems))
+        || E'\n  - ' || array_to_string(problems, E'\n  - '),
+      hint = 'Mend each line (or move the table to another schema) and apply the migrations again.';
+  end if;
+end
+$$;
+
+-- Only now is it safe to look at rows, because the columns are known to have the right types.
+do $$
+declare
+  problems text[] := '{}';
+  found text;
+begin
+  if (select count(*) = 2 from pg_catalog.pg_attribute
+      where attrelid = to_regclass('public.meetings') and attname in ('user_id', 'calendly_event_uri') and not attisdropped) then
+    for found in execute $rows$
+      select format('meetings has %s rows for user %s and event %s', count(*), user_id, calendly_event_uri)
+      from public.meetings where calendly_event_uri is not null and user_id is not null
+      group by user_id, calendly_event_uri having count(*) > 1 order by user_id, calendly_event_uri limit 20
+    $rows$ loop
+      problems := problems || found;
+    end loop;
+  end if;
+  if to_regclass('public.meetings') is not null and to_regclass('public.users') is not null then
+    for found in execute $rows$
+      select format('meetings has %s rows for user %s, who is not in users', count(*), m.user_id)
+      from public.meetings m
+      where m.user_id is not null and not exists (select from public.users u where u.id = m.user_id)
+      group by m.user_id order by m.user_id limit 20
+    $rows$ loop
+      problems := problems || found;
+    end loop;
+  end if;
+  if exists (select from pg_catalog.pg_attribute
+      where attrelid = to_regclass('public.users') and attname = 'auth_user_id' and not attisdropped) then
+    for found in execute $rows$
+      select format('users has %s rows with auth_user_id %s', count(*), auth_user_id)
+      from public.users where auth_user_id is not null group by auth_user_id having count(*) > 1 order by 1 limit 20
+    $rows$ loop
+      problems := problems || found;
+    end loop;
+    for found in execute $rows$
+      select format('users.auth_user_id %s is not in auth.users', u.auth_user_id)
+      from public.users u where u.auth_user_id is not null
+        and not exists (select from auth.users a where a.id = u.auth_user_id) order by 1 limit 20
+    $rows$ loop
+      problems := problems || found;
+    end loop;
+  end if;
+
+  if problems <> '{}' then
+    raise exception using
+      errcode = 'object_not_in_prerequisite_state',
+      message = 'This database cannot be adopted yet. Nothing has been changed. Rows to mend first:'
+        || E'\n  - ' || array_to_string(problems, E'\n  - '),
+      hint = 'Merge or remove these rows and apply the migrations again.';
+  end if;
+end
+$$;

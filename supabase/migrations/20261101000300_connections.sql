@@ -1,0 +1,270 @@
+-- Who is connected to Calendly, as whom, and how that is going. The token itself is kept apart.
+
+create table public.calendly_connections (
+  id uuid primary key,
+  user_id integer not null unique references public.users (id) on delete cascade,
+  calendly_user_uri text not null,
+  calendly_organization_uri text,
+  calendly_user_name text,
+  calendly_user_email text,
+  scope text not null default 'user' check (scope in ('user', 'organization')),
+  state text not null default 'active' check (state in ('active', 'reconnect_required', 'disconnected')),
+  next_sync_at timestamptz,
+  last_full_sync_at timestamptz,
+  last_error jsonb,
+  refusals integer not null default 0,
+  webhook_state text not null default 'none' check (webhook_state in ('none', 'active', 'disabled')),
+  rate_limit integer,
+  rate_remaining integer,
+  rate_resets_at timestamptz,
+  connected_at timestamptz not null,
+  created_at timestamptz not null,
+  updated_at timestamptz not null
+);
+-- one Calendly user feeds one live connection, so that nobody can claim another's meetings
+create unique index calendly_connections_live_idx on public.calendly_connections (calendly_user_uri)
+  where state <> 'disconnected';
+-- the schedule asks for what is due
+create index calendly_connections_due_idx on public.calendly_connections (next_sync_at) where state = 'active';
+
+comment on table public.calendly_connections is 'One row per connected person: the Calendly account, its state, when it is synced next and what went wrong last. Holds no secret.';
+comment on column public.calendly_connections.id is 'Chosen before the token is encrypted, because the ciphertext names it.';
+comment on column public.calendly_connections.scope is 'user: the person''s own meetings. organization: those of every member who is a user.';
+comment on column public.calendly_connections.state is 'reconnect_required: Calendly refuses the token, only the person can help.';
+comment on column public.calendly_connections.next_sync_at is 'When the schedule syncs it next; null: never by itself.';
+comment on column public.calendly_connections.last_full_sync_at is 'End of the last complete FULL sync.';
+comment on column public.calendly_connections.last_error is '{code, message, hint, at} of the last failed run; null after a complete one.';
+comment on column public.calendly_connections.refusals is 'Times in a row that Calendly refused the token (401, 403).';
+comment on column public.calendly_connections.webhook_state is 'Of our subscription at Calendly: none, active, disabled.';
+comment on column public.calendly_connections.rate_limit is 'Calendly''s X-RateLimit-Limit, requests a minute.';
+comment on column public.calendly_connections.rate_remaining is 'Calendly''s X-RateLimit-Remaining as of the last answer; worth nothing after rate_resets_at.';
+comment on column public.calendly_connections.rate_resets_at is 'When Calendly''s rate window starts anew.';
+comment on column public.calendly_connections.connected_at is 'When the present token was given.';
+
+alter table public.calendly_connections enable row level security;
+revoke all on public.calendly_connections from public, anon, authenticated, service_role;
+grant select on public.calendly_connections to authenticated, service_role;
+create policy "Users read their own connection" on public.calendly_connections
+  for select to authenticated
+  using (user_id = (select u.id from public.users u where u.auth_user_id = (select auth.uid())));
+
+create table calendly.credentials (
+  connection_id uuid primary key references public.calendly_connections (id) on delete cascade,
+  kind text not null check (kind in ('personal_access_token')),
+  token_jwe text not null,
+  updated_at timestamptz not null
+);
+alter table calendly.credentials enable row level security;
+revoke all on calendly.credentials from public, anon, authenticated, service_role;
+comment on table calendly.credentials is 'Tokens as JWE, made by the functions with a key that the database does not have.';
+comment on column calendly.credentials.token_jwe is 'Compact JWE; its protected header names the key and the connection.';
+
+create table calendly.hosts (
+  calendly_user_uri text primary key,
+  user_id integer not null unique references public.users (id) on delete cascade
+);
+alter table calendly.hosts enable row level security;
+revoke all on calendly.hosts from public, anon, authenticated, service_role;
+comment on table calendly.hosts is 'Which Calendly user is which of ours, while connected: the hosts who get a row for an event.';
+
+-- The account behind a connection is gone: nothing may run on its behalf any more.
+create function calendly.on_user_change() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  if old.auth_user_id is not null and new.auth_user_id is null then
+    perform calendly.disconnect(new.id);
+  elsif old.calendly_initial_sync_complete and not new.calendly_initial_sync_complete then
+    -- due at once, and the next sync is FULL
+    update public.calendly_connections c set next_sync_at = calendly.now(), updated_at = calendly.now()
+      where c.user_id = new.id and c.state = 'active';
+  end if;
+  return new;
+end
+$$;
+revoke all on function calendly.on_user_change() from public, anon, authenticated, service_role;
+comment on function calendly.on_user_change() is 'A deleted account ends its connection; a cleared calendly_initial_sync_complete makes the connection due.';
+alter function calendly.on_user_change() security definer;
+
+create trigger calendly_user_change
+  after update of auth_user_id, calendly_initial_sync_complete on public.users
+  for each row execute function calendly.on_user_change();
+
+create function calendly.disconnect(user_id integer) returns boolean
+language plpgsql set search_path = ''
+as $$
+declare
+  connection public.calendly_connections;
+  at constant timestamptz := calendly.now();
+begin
+  select c.* into connection from public.calendly_connections c
+    where c.user_id = disconnect.user_id and c.state <> 'disconnected'
+    for no key update;
+  if not found then
+    return false;
+  end if;
+  delete from calendly.credentials k where k.connection_id = connection.id;
+  delete from calendly.hosts h where h.user_id = disconnect.user_id;
+  perform calendly.end_runs(connection.id, jsonb_build_object('code', 'disconnected', 'message', 'The connection was ended.'));
+  update public.calendly_connections c
+    set state = 'disconnected', next_sync_at = null, last_error = null, refusals = 0, webhook_state = 'none', updated_at = at
+    where c.id = connection.id;
+  update public.users u set calendly_webhook_enabled = false
+    where u.id = disconnect.user_id and u.calendly_webhook_enabled;
+  return true;
+end
+$$;
+revoke all on function calendly.disconnect(integer) from public, anon, authenticated, service_role;
+comment on function calendly.disconnect(integer) is 'Ends a user''s connection: forgets the token, stops open runs, keeps the meetings. False where there was none.';
+
+create function calendly.erase_meetings(user_id integer) returns integer
+language plpgsql set search_path = ''
+as $$
+declare
+  erased integer;
+begin
+  delete from public.meetings m where m.user_id = erase_meetings.user_id and m.calendly_event_uri is not null;
+  get diagnostics erased = row_count;
+  delete from public.calendly_webhook_events e where e.user_id = erase_meetings.user_id;
+  delete from public.calendly_sync_runs r where r.user_id = erase_meetings.user_id;
+  delete from public.calendly_connections c where c.user_id = erase_meetings.user_id and c.state = 'disconnected';
+  update public.users u
+    set last_calendly_sync = null, calendly_initial_sync_complete = false, calendly_webhook_enabled = false
+    where u.id = erase_meetings.user_id;
+  return erased;
+end
+$$;
+revoke all on function calendly.erase_meetings(integer) from public, anon, authenticated, service_role;
+comment on function calendly.erase_meetings(integer) is
+  'Removes everything that came from Calendly for a disconnected user and returns the number of meetings. Meetings of an earlier app that carry no event URI stay.';
+
+-- RPCs ---------------------------------------------------------------------------------------------
+
+create function calendly.user_of(auth_user_id uuid) returns integer
+language plpgsql stable set search_path = ''
+as $$
+declare
+  found_id integer;
+begin
+  select u.id into found_id from public.users u where u.auth_user_id = user_of.auth_user_id;
+  if found_id is null then
+    perform calendly.fail('unknown_user', 'This account has no row in users.', 'Confirm the account''s e-mail, or insert its row with auth_user_id set.');
+  end if;
+  return found_id;
+end
+$$;
+revoke all on function calendly.user_of(uuid) from public, anon, authenticated, service_role;
+comment on function calendly.user_of(uuid) is 'The users.id of an account. Error: unknown_user.';
+
+create function public.calendly_prepare_connection(auth_user_id uuid) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  person constant integer := calendly.user_of(calendly_prepare_connection.auth_user_id);
+begin
+  return jsonb_build_object('user_id', person, 'connection_id',
+    coalesce((select c.id from public.calendly_connections c where c.user_id = person), gen_random_uuid()));
+end
+$$;
+comment on function public.calendly_prepare_connection(uuid) is
+  'The id under which calendly_connect will keep this account''s connection, so that the token can be encrypted for it: {user_id, connection_id}. Error: unknown_user.';
+
+create function public.calendly_connect(connection jsonb) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  person constant integer := calendly.user_of((connection ->> 'auth_user_id')::uuid);
+  uri constant text := connection ->> 'calendly_user_uri';
+  at constant timestamptz := calendly.now();
+  existing public.calendly_connections;
+begin
+  -- one connect per person at a time, and one per Calendly user
+  perform pg_advisory_xact_lock(hashtextextended('calendly.connect', 0));
+
+  if exists (select from public.calendly_connections c
+      where c.calendly_user_uri = uri and c.state <> 'disconnected' and c.user_id <> person) then
+    perform calendly.fail('calendly_user_taken', 'This Calendly user is already connected by another account.',
+      'Disconnect it there first: one Calendly user can be live in one connection only.');
+  end if;
+  select c.* into existing from public.calendly_connections c where c.user_id = person for no key update;
+  if existing.calendly_user_uri <> uri and (existing.state <> 'disconnected'
+      or exists (select from public.meetings m where m.user_id = person and m.calendly_event_uri is not null)) then
+    perform calendly.fail('another_calendly_user', 'This account''s meetings come from another Calendly user.',
+      'Disconnect with {"erase": true} before connecting a different Calendly user, so that the two are not mixed.');
+  end if;
+
+  insert into public.calendly_connections as c (id, user_id, calendly_user_uri, calendly_organization_uri, calendly_user_name,
+      calendly_user_email, scope, next_sync_at, connected_at, created_at, updated_at)
+    values ((connection ->> 'connection_id')::uuid, person, uri, connection ->> 'calendly_organization_uri',
+      connection ->> 'calendly_user_name', connection ->> 'calendly_user_email', connection ->> 'scope',
+      at + (select s.sync_interval from calendly.settings s), at, at, at)
+    on conflict (user_id) do update set
+      calendly_user_uri = excluded.calendly_user_uri, calendly_organization_uri = excluded.calendly_organization_uri,
+      calendly_user_name = excluded.calendly_user_name, calendly_user_email = excluded.calendly_user_email,
+      scope = excluded.scope, state = 'active', next_sync_at = excluded.next_sync_at, last_error = null, refusals = 0,
+      rate_limit = null, rate_remaining = null, rate_resets_at = null,
+      connected_at = excluded.connected_at, updated_at = excluded.updated_at
+    returning c.* into existing;
+  if existing.id <> (connection ->> 'connection_id')::uuid then
+    perform calendly.fail('connection_changed', 'The connection changed while it was being made.', 'Try again.');
+  end if;
+  insert into calendly.hosts as h (calendly_user_uri, user_id) values (uri, person)
+    on conflict (user_id) do update set calendly_user_uri = excluded.calendly_user_uri;
+  insert into calendly.credentials as k (connection_id, kind, token_jwe, updated_at)
+    values (existing.id, connection ->> 'kind', connection ->> 'token_jwe', at)
+    on conflict (connection_id) do update set kind = excluded.kind, token_jwe = excluded.token_jwe, updated_at = excluded.updated_at;
+  return calendly.connection_status(person);
+end
+$$;
+comment on function public.calendly_connect(jsonb) is
+  'Stores a verified connection and its encrypted token, and returns its status. Takes {auth_user_id, connection_id, calendly_user_uri, calendly_organization_uri, calendly_user_name, calendly_user_email, scope, kind, token_jwe}. It is due one interval later; the caller starts the first sync. Errors: unknown_user, calendly_user_taken, another_calendly_user, connection_changed.';
+
+create function calendly.connection_status(user_id integer) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select coalesce(
+    (select jsonb_build_object(
+        'state', c.state, 'scope', c.scope, 'user_id', c.user_id,
+        'calendly_user', jsonb_build_object('uri', c.calendly_user_uri, 'name', c.calendly_user_name,
+          'email', c.calendly_user_email, 'organization', c.calendly_organization_uri),
+        'webhooks', jsonb_build_object('state', c.webhook_state, 'enabled', u.calendly_webhook_enabled),
+        'initial_sync_complete', u.calendly_initial_sync_complete, 'last_sync', u.last_calendly_sync,
+        'next_sync', c.next_sync_at, 'last_error', c.last_error, 'connected_at', c.connected_at)
+      from public.calendly_connections c
+      join public.users u on u.id = c.user_id
+      where c.user_id = connection_status.user_id and c.state <> 'disconnected'),
+    jsonb_build_object('state', 'disconnected', 'scope', null, 'user_id', connection_status.user_id, 'calendly_user', null,
+      'webhooks', jsonb_build_object('state', 'none', 'enabled', false)))
+$$;
+revoke all on function calendly.connection_status(integer) from public, anon, authenticated, service_role;
+comment on function calendly.connection_status(integer) is 'What GET /calendly-connect answers.';
+
+create function public.calendly_connection_status(auth_user_id uuid) returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select calendly.connection_status(calendly.user_of(auth_user_id))
+$$;
+comment on function public.calendly_connection_status(uuid) is
+  '{state, scope, user_id, calendly_user, webhooks, …} of an account''s connection; state disconnected where there is none. Error: unknown_user.';
+
+create function public.calendly_disconnect(auth_user_id uuid, erase boolean default false) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  person constant integer := calendly.user_of(calendly_disconnect.auth_user_id);
+  disconnected constant boolean := calendly.disconnect(person);
+begin
+  return calendly.connection_status(person)
+    || jsonb_build_object('disconnected', disconnected)
+    || case when erase then jsonb_build_object('erased_meetings', calendly.erase_meetings(person)) else '{}'::jsonb end;
+end
+$$;
+comment on function public.calendly_disconnect(uuid, boolean) is
+  'Ends an account''s connection and, if asked, erases its meetings: its status with {disconnected, erased_meetings?}. Error: unknown_user.';
+
+revoke all on function public.calendly_prepare_connection(uuid), public.calendly_connect(jsonb),
+  public.calendly_connection_status(uuid), public.calendly_disconnect(uuid, boolean)
+  from public, anon, authenticated, service_role;
+grant execute on function public.calendly_prepare_connection(uuid), public.calendly_connect(jsonb),
+  public.calendly_connection_status(uuid), public.calendly_disconnect(uuid, boolean)
+  to service_role;

@@ -1,0 +1,714 @@
+-- A sync, step by step. Postgres says what to do next (calendly.next_step), a function does it and
+-- brings back the result (calendly_apply_step), until there is nothing left (calendly_finish_sync).
+--
+--   list_events ─▶ read_events (what the listing missed, by itself) ─▶ read_invitees ─▶ finish
+--
+-- The lease's token fences off an instance that was taken over; the step's number makes an answer that
+-- arrives twice count once.
+
+-- Choosing ------------------------------------------------------------------------------------------
+
+create function calendly.choose_sync_type(person public.users, connection public.calendly_connections, trigger text, forced boolean)
+returns text
+language sql stable set search_path = ''
+as $$
+  select case
+    when forced or not person.calendly_initial_sync_complete then 'FULL'
+    -- the small window cannot see everything; a click stays cheap
+    when trigger = 'scheduled'
+      and coalesce(connection.last_full_sync_at, '-infinity') < calendly.now() - (select s.full_sync_interval from calendly.settings s) then 'FULL'
+    else 'INCREMENTAL'
+  end
+$$;
+revoke all on function calendly.choose_sync_type(public.users, public.calendly_connections, text, boolean) from public, anon, authenticated, service_role;
+comment on function calendly.choose_sync_type(public.users, public.calendly_connections, text, boolean) is
+  'FULL when forced, when none has finished yet and, by the schedule, once a week; else INCREMENTAL.';
+
+create function calendly.sync_range(sync_type text, at timestamptz, out min_start_time timestamptz, out max_start_time timestamptz, out in_words text)
+language sql stable set search_path = ''
+as $$
+  select at - make_interval(days => days.back), at + make_interval(days => days.forward),
+    format('%s back, %s forward', calendly.in_words(days.back), calendly.in_words(days.forward))
+  from calendly.settings s
+  cross join lateral (
+    select s.full_days_back, s.full_days_forward where sync_type = 'FULL'
+    union all
+    select s.incremental_days_back, s.incremental_days_forward where sync_type = 'INCREMENTAL'
+  ) as days (back, forward)
+$$;
+revoke all on function calendly.sync_range(text, timestamptz) from public, anon, authenticated, service_role;
+comment on function calendly.sync_range(text, timestamptz) is 'The range of start times that a sync lists, and the same in words.';
+
+-- Steps ---------------------------------------------------------------------------------------------
+
+create function calendly.next_step(run_id uuid) returns jsonb
+language plpgsql set search_path = ''
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  settings calendly.settings;
+  run public.calendly_sync_runs;
+  state calendly.open_runs;
+  connection public.calendly_connections;
+  affordable integer;
+  wait_seconds integer := 0;
+  work jsonb;
+begin
+  select s.* into settings from calendly.settings s;
+  select r.* into run from public.calendly_sync_runs r where r.id = next_step.run_id;
+  select o.* into state from calendly.open_runs o where o.run_id = next_step.run_id;
+  select c.* into connection from public.calendly_connections c where c.id = run.connection_id;
+
+  work := calendly.next_work(run, state, settings);
+  state.doing := work ->> 'do';
+
+  if state.doing <> 'finish' then
+    if at >= state.instance_ends_at or state.instance_requests <= 0 then
+      return calendly.pause(run.id, at, null);
+    end if;
+    affordable := state.instance_requests;
+    if connection.rate_resets_at > at and connection.rate_remaining is not null then
+      -- scheduled work leaves room for a click
+      affordable := connection.rate_remaining
+        - case run.trigger when 'scheduled' then ceil(coalesce(connection.rate_limit, 0) * settings.rate_reserve) else 0 end;
+      if affordable <= 0 then
+        if connection.rate_resets_at > state.instance_ends_at then
+          return calendly.pause(run.id, connection.rate_resets_at, jsonb_build_object('code', 'rate_limited',
+            'message', 'Calendly''s rate limit is used up.', 'hint', 'The sync goes on by itself when the limit resets.'));
+        end if;
+        wait_seconds := ceil(extract(epoch from connection.rate_resets_at - at));
+        affordable := state.instance_requests;
+      end if;
+    end if;
+    affordable := least(affordable, state.instance_requests);
+    -- a batch is cut to what may be spent; one page or event is always taken, or nothing would ever move
+    if work ? 'event_uris' and jsonb_array_length(work -> 'event_uris') > affordable then
+      work := jsonb_set(work, '{event_uris}', jsonb_path_query_array(work -> 'event_uris', '$[0 to $last]', jsonb_build_object('last', greatest(affordable, 1) - 1)));
+    end if;
+  end if;
+
+  update calendly.open_runs o
+    set doing = state.doing, lease_expires_at = at + settings.lease_duration
+    where o.run_id = run.id;
+  update public.calendly_sync_runs r
+    set status = 'running', heartbeat_at = at, resume_at = null, error = null, progress = calendly.run_progress(run.id)
+    where r.id = run.id;
+  return work || jsonb_build_object('step', state.step, 'wait_seconds', wait_seconds);
+end
+$$;
+revoke all on function calendly.next_step(uuid) from public, anon, authenticated, service_role;
+comment on function calendly.next_step(uuid) is
+  'What the instance does next, within its time, its requests and Calendly''s rate limit: {step, do, wait_seconds, …}, or {do: stop} where the run is paused instead.';
+
+create function calendly.next_work(run public.calendly_sync_runs, state calendly.open_runs, settings calendly.settings) returns jsonb
+language plpgsql stable set search_path = ''
+as $$
+declare
+  event_uris text[];
+begin
+  if state.doing = 'list_events' then
+    return jsonb_build_object('do', 'list_events', 'query', jsonb_build_object(
+      'user', run.subject,
+      'min_start_time', calendly.to_calendly(state.list_after),
+      'max_start_time', calendly.to_calendly(run.max_start_time),
+      'sort', 'start_time:asc',
+      'count', settings.page_size::text)
+      || case when state.page_token is null then '{}' else jsonb_build_object('page_token', state.page_token) end);
+  end if;
+
+  event_uris := array(select a.event_uri from calendly.absent_meetings(run) a
+    where a.asked_at is null or a.asked_at < run.started_at
+    order by a.asked_at nulls first, a.start_time
+    limit greatest(settings.absence_checks - state.absence_checks, 0));
+  if event_uris <> '{}' then
+    return jsonb_build_object('do', 'read_events', 'event_uris', to_jsonb(event_uris));
+  end if;
+
+  event_uris := array(select d.event_uri from calendly.meetings_due(state.scope) d
+    group by d.event_uri
+    -- upcoming meetings first, the nearest first
+    order by min(d.start_time) < run.started_at, abs(extract(epoch from min(d.start_time) - run.started_at))
+    limit settings.invitee_batch);
+  if event_uris <> '{}' then
+    return jsonb_build_object('do', 'read_invitees', 'event_uris', to_jsonb(event_uris));
+  end if;
+
+  return jsonb_build_object('do', 'finish');
+end
+$$;
+revoke all on function calendly.next_work(public.calendly_sync_runs, calendly.open_runs, calendly.settings) from public, anon, authenticated, service_role;
+comment on function calendly.next_work(public.calendly_sync_runs, calendly.open_runs, calendly.settings) is 'The work that comes next, whatever it costs.';
+
+create function calendly.absent_meetings(run public.calendly_sync_runs)
+returns table (user_id integer, event_uri text, start_time timestamptz, asked_at timestamptz)
+language sql stable set search_path = ''
+as $$
+  select m.user_id, m.calendly_event_uri, m.start_time, s.asked_at
+  from calendly.open_runs o
+  join public.meetings m on m.user_id = any (o.scope)
+  left join calendly.meeting_sync s on s.user_id = m.user_id and s.event_uri = m.calendly_event_uri
+  where o.run_id = run.id
+    and m.calendly_event_uri is not null and not m.is_deleted
+    and m.start_time > run.min_start_time and m.start_time < run.max_start_time
+    -- what a webhook has written meanwhile is not missing
+    and m.updated_at < run.started_at
+    and not exists (
+      select from calendly.run_pages p where p.run_id = run.id and m.calendly_event_uri = any (p.event_uris))
+$$;
+revoke all on function calendly.absent_meetings(public.calendly_sync_runs) from public, anon, authenticated, service_role;
+comment on function calendly.absent_meetings(public.calendly_sync_runs) is
+  'Meetings that a complete listing of the range should have shown and did not. That alone proves nothing: see read_events.';
+
+create function calendly.meetings_due(scope integer[]) returns table (user_id integer, event_uri text, start_time timestamptz)
+language sql stable set search_path = ''
+as $$
+  select s.user_id, s.event_uri, m.start_time
+  from calendly.meeting_sync s
+  join public.meetings m on m.user_id = s.user_id and m.calendly_event_uri = s.event_uri
+  where s.user_id = any (scope) and s.invitees_due_at <= (select calendly.now())
+    and (not m.is_deleted or m.deleted_reason = 'canceled')
+$$;
+revoke all on function calendly.meetings_due(integer[]) from public, anon, authenticated, service_role;
+comment on function calendly.meetings_due(integer[]) is 'Meetings whose invitees must be read now.';
+
+create function calendly.run_progress(run_id uuid) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select jsonb_build_object(
+    'phase', o.doing,
+    'pages', (select count(*) from calendly.run_pages p where p.run_id = o.run_id),
+    'events', o.processed,
+    'invitees_read', o.invitees_read,
+    'invitees_to_read', case when o.doing = 'list_events' then null else (select count(distinct d.event_uri) from calendly.meetings_due(o.scope) d) end)
+  from calendly.open_runs o
+  where o.run_id = run_progress.run_id
+$$;
+revoke all on function calendly.run_progress(uuid) from public, anon, authenticated, service_role;
+comment on function calendly.run_progress(uuid) is '{phase, pages, events, invitees_read, invitees_to_read}; the last is unknown while events are listed. Counts are events.';
+
+create function calendly.pause(run_id uuid, resume_at timestamptz, reason jsonb) returns jsonb
+language plpgsql set search_path = ''
+as $$
+begin
+  update calendly.open_runs o set lease = null, lease_expires_at = null where o.run_id = pause.run_id;
+  update public.calendly_sync_runs r
+    set status = 'paused', resume_at = pause.resume_at, error = reason, heartbeat_at = calendly.now(), progress = calendly.run_progress(r.id)
+    where r.id = pause.run_id;
+  update public.calendly_connections c
+    set next_sync_at = pause.resume_at, updated_at = calendly.now()
+    from public.calendly_sync_runs r where r.id = pause.run_id and c.id = r.connection_id;
+  return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run_id));
+end
+$$;
+revoke all on function calendly.pause(uuid, timestamptz, jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.pause(uuid, timestamptz, jsonb) is 'Puts a run down where it stands, lets the lease go and makes the connection due at resume_at.';
+
+create function calendly.hold_lease(run_id uuid, lease uuid) returns calendly.open_runs
+language plpgsql set search_path = ''
+as $$
+declare
+  state calendly.open_runs;
+begin
+  -- The connection's row is what begin, apply, pause, fail and finish wait for each other at.
+  perform from public.calendly_connections c
+    join public.calendly_sync_runs r on r.connection_id = c.id
+    where r.id = hold_lease.run_id
+    for no key update of c;
+  select o.* into state from calendly.open_runs o where o.run_id = hold_lease.run_id and o.lease = hold_lease.lease;
+  if not found then
+    perform calendly.fail('lease_lost', 'This run is no longer held by this instance.', 'It was taken over, ended or disconnected meanwhile.');
+  end if;
+  return state;
+end
+$$;
+revoke all on function calendly.hold_lease(uuid, uuid) from public, anon, authenticated, service_role;
+comment on function calendly.hold_lease(uuid, uuid) is 'Locks the run''s connection and checks the instance''s token. Error: lease_lost.';
+
+-- What happened ----------------------------------------------------------------------------------------
+
+create function calendly.reject(run_id uuid, problems jsonb) returns void
+language sql set search_path = ''
+as $$
+  update public.calendly_sync_runs r
+    set rejected = r.rejected + jsonb_array_length(problems),
+        rejections = jsonb_path_query_array(r.rejections || problems, '$[0 to 49]')
+    where r.id = reject.run_id and jsonb_array_length(problems) > 0
+$$;
+revoke all on function calendly.reject(uuid, jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.reject(uuid, jsonb) is 'Records what could not be used, [{uri, problem}], on the run.';
+
+create function calendly.count_changes(run_id uuid, changes calendly.meeting_change[]) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  insert into calendly.run_changes as c (run_id, user_id, event_uri, class)
+    select count_changes.run_id, n.user_id, n.event_uri, n.class
+    from unnest(changes) n
+    where n.class <> 'unchanged'
+    -- new stays new; what was deleted or came back says more than that it changed
+    on conflict on constraint run_changes_pkey do update set class = excluded.class
+      where c.class <> 'created' and excluded.class <> 'updated';
+  update public.calendly_sync_runs r
+    set created = counted.created, updated = counted.updated, deleted = counted.deleted, restored = counted.restored,
+        unchanged = o.processed - counted.created - counted.updated - counted.deleted - counted.restored
+    from calendly.open_runs o, lateral (
+      select count(*) filter (where c.class = 'created') as created, count(*) filter (where c.class = 'updated') as updated,
+        count(*) filter (where c.class = 'deleted') as deleted, count(*) filter (where c.class = 'restored') as restored
+      from calendly.run_changes c where c.run_id = o.run_id
+    ) counted
+    where r.id = count_changes.run_id and o.run_id = r.id;
+end
+$$;
+revoke all on function calendly.count_changes(uuid, calendly.meeting_change[]) from public, anon, authenticated, service_role;
+comment on function calendly.count_changes(uuid, calendly.meeting_change[]) is 'Adds to the run''s counts: one class per meeting.';
+
+-- Results ----------------------------------------------------------------------------------------------
+
+create function calendly.apply_listed_page(run public.calendly_sync_runs, state calendly.open_runs, page jsonb) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  copies calendly.event_copy[];
+  accepted calendly.event_copy[];
+  changes calendly.meeting_change[];
+  fresh text[];
+begin
+  copies := array(select calendly.read_event(e) from jsonb_array_elements(page -> 'collection') e);
+  -- twice on one page: the newer one
+  accepted := array(select distinct on (c.uri) c from unnest(copies) c where c.problem is null order by c.uri, c.updated_at desc);
+  fresh := array(
+    select distinct c.uri from unnest(copies) c
+    where c.uri is not null and not exists (
+      select from calendly.run_pages p where p.run_id = run.id and c.uri = any (p.event_uris)));
+
+  changes := array(select c from calendly.apply_events(accepted, false, state.scope, false, state.reread) c);
+
+  insert into calendly.run_pages (run_id, step, event_uris) values (run.id, state.step, fresh);
+  update calendly.open_runs o
+    set page_token = page ->> 'next_page_token',
+        doing = case when page ->> 'next_page_token' is null then 'read_events' else 'list_events' end,
+        list_restarts = 0,
+        processed = o.processed + (select count(*) from unnest(changes) c where c.event_uri = any (fresh))
+    where o.run_id = run.id;
+  update public.calendly_sync_runs r
+    set fetched_active = r.fetched_active + (select count(*) from unnest(accepted) c where c.uri = any (fresh) and c.status = 'active'),
+        fetched_canceled = r.fetched_canceled + (select count(*) from unnest(accepted) c where c.uri = any (fresh) and c.status = 'canceled')
+    where r.id = run.id;
+  perform calendly.reject(run.id, (
+    select coalesce(jsonb_agg(jsonb_build_object('uri', c.uri, 'problem', c.problem)), '[]') from unnest(copies) c
+    where c.problem is not null and (c.uri is null or c.uri = any (fresh))));
+  perform calendly.reject(run.id, (
+    select coalesce(jsonb_agg(jsonb_build_object('uri', c.uri, 'problem', 'the user is not among the hosts')), '[]') from unnest(accepted) c
+    where c.uri = any (fresh) and c.uri <> all (array(select n.event_uri from unnest(changes) n))));
+  perform calendly.count_changes(run.id, changes);
+
+  if page ->> 'next_page_token' is null then
+    update public.calendly_sync_runs r set absent = (select count(*) from calendly.absent_meetings(r)) where r.id = run.id;
+  end if;
+end
+$$;
+revoke all on function calendly.apply_listed_page(public.calendly_sync_runs, calendly.open_runs, jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.apply_listed_page(public.calendly_sync_runs, calendly.open_runs, jsonb) is
+  'Applies one page of the listing, {collection, next_page_token}: meetings, seen set, counts. A bad row is recorded and counts as seen.';
+
+create function calendly.apply_read_events(run public.calendly_sync_runs, state calendly.open_runs, reads jsonb) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  asked text[] := array(select r ->> 'event_uri' from jsonb_array_elements(reads) r);
+  gone text[];
+  copies calendly.event_copy[];
+  changes calendly.meeting_change[];
+begin
+  perform calendly.lock_events(asked);
+  copies := array(
+    select calendly.read_event(r -> 'event') from jsonb_array_elements(reads) r where (r ->> 'status')::integer = 200);
+  -- The token has just listed this range, so a 403 is about the event.
+  gone := array(select r ->> 'event_uri' from jsonb_array_elements(reads) r where (r ->> 'status')::integer in (403, 404));
+
+  update calendly.open_runs o set absence_checks = o.absence_checks + cardinality(asked) where o.run_id = run.id;
+  insert into calendly.meeting_sync as s (user_id, event_uri, asked_at)
+    select m.user_id, m.calendly_event_uri, at from public.meetings m
+    where m.calendly_event_uri = any (asked) and m.user_id = any (state.scope)
+    on conflict (user_id, event_uri) do update set asked_at = excluded.asked_at;
+
+  changes := array(select c from calendly.apply_events(
+    array(select c from unnest(copies) c where c.problem is null and c.uri = any (asked)), false, state.scope, true) c);
+  with removed as (
+    update public.meetings m
+      set is_deleted = true, deleted_reason = 'gone', deleted_at = at, updated_at = at
+      where m.calendly_event_uri = any (gone) and m.user_id = any (state.scope)
+        -- written meanwhile: a webhook knows better
+        and not m.is_deleted and m.updated_at < run.started_at
+      returning m.user_id, m.calendly_event_uri
+  )
+  select changes || array(select row(r.user_id, r.calendly_event_uri, 'deleted', null, false, true, 'gone', true, false)::calendly.meeting_change from removed r)
+    into changes;
+
+  update calendly.open_runs o set processed = o.processed + cardinality(changes) where o.run_id = run.id;
+  perform calendly.reject(run.id, (
+    select coalesce(jsonb_agg(jsonb_build_object('uri', r ->> 'event_uri', 'problem', coalesce(r ->> 'problem', c.problem))), '[]')
+    from jsonb_array_elements(reads) r
+    cross join lateral calendly.read_event(r -> 'event') c
+    where (r ->> 'status')::integer not in (200, 403, 404) or ((r ->> 'status')::integer = 200 and c.problem is not null)));
+  perform calendly.count_changes(run.id, changes);
+end
+$$;
+revoke all on function calendly.apply_read_events(public.calendly_sync_runs, calendly.open_runs, jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.apply_read_events(public.calendly_sync_runs, calendly.open_runs, jsonb) is
+  'Applies events read by themselves, [{event_uri, status, event?, problem?}]: 200 is merged, and a missing host proven; 404 and 403 prove that the event is gone; anything else is recorded and changes nothing.';
+
+create function calendly.apply_read_invitees(run public.calendly_sync_runs, state calendly.open_runs, reads jsonb) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  read_uris text[] := array(select r ->> 'event_uri' from jsonb_array_elements(reads) r where r ? 'invitees');
+  copies calendly.invitee_copy[];
+  outcomes calendly.invitees_outcome[];
+  changes calendly.meeting_change[];
+begin
+  copies := array(
+    select distinct on (i.uri) i
+    from jsonb_array_elements(reads) r
+    cross join lateral jsonb_array_elements(coalesce(r -> 'invitees', '[]')) invitee
+    cross join lateral calendly.read_invitee(invitee, calendly.to_time(r ->> 'observed_at')) i
+    where i.problem is null and i.event_uri = r ->> 'event_uri'
+    order by i.uri, i.updated_at desc);
+  perform calendly.lock_events(read_uris || array(
+    select calendly.event_of(c.content ->> 'old_invitee') from unnest(copies) c where calendly.event_of(c.content ->> 'old_invitee') is not null));
+
+  outcomes := array(select o from calendly.apply_invitees(copies, false, state.scope) o);
+  changes := array(select calendly.as_update(o.user_id, o.event_uri) from unnest(outcomes) o where o.changed);
+
+  -- A complete listing lacks an invitee that was stored before it began: Calendly has erased it.
+  with erased as (
+    delete from public.meeting_invitees v
+      using public.meetings m, jsonb_array_elements(reads) r
+      where r ? 'invitees' and m.calendly_event_uri = r ->> 'event_uri' and m.user_id = any (state.scope) and v.meeting_id = m.id
+        and v.updated_at < at - make_interval(secs => (r ->> 'seconds')::double precision)
+        -- what could not be used was there all the same
+        and not exists (select from jsonb_array_elements(r -> 'invitees') invitee where invitee ->> 'uri' = v.uri)
+      returning m.user_id, m.calendly_event_uri
+  )
+  select changes || array(select distinct calendly.as_update(e.user_id, e.calendly_event_uri) from erased e) into changes;
+
+  insert into calendly.meeting_sync as s (user_id, event_uri, invitees_due_at, invitees_read_at, invitees_total, invitees_canceled)
+    select m.user_id, m.calendly_event_uri,
+      case
+        when o.unsure
+          -- a webhook moved the counter while the answer was under way
+          or (m.updated_at >= at - make_interval(secs => (r ->> 'seconds')::double precision)
+            and not calendly.has_all_invitees(m.user_id, m.calendly_event_uri, m.raw)) then at + interval '1 minute'
+        else calendly.next_no_show_check(m.end_time, m.status, calendly.to_time(r ->> 'observed_at'))
+      end,
+      calendly.to_time(r ->> 'observed_at'), calendly.seats(m.raw, 'total'), calendly.seats(m.raw, 'canceled')
+    from jsonb_array_elements(reads) r
+    join public.meetings m on m.calendly_event_uri = r ->> 'event_uri' and m.user_id = any (state.scope)
+    left join unnest(outcomes) o on o.user_id = m.user_id and o.event_uri = m.calendly_event_uri
+    where r ? 'invitees'
+    on conflict (user_id, event_uri) do update set
+      invitees_due_at = excluded.invitees_due_at,
+      invitees_read_at = greatest(s.invitees_read_at, excluded.invitees_read_at),
+      invitees_total = excluded.invitees_total, invitees_canceled = excluded.invitees_canceled, read_failures = 0;
+  perform calendly.postpone_invitees(run.id, state.scope, (
+    select coalesce(jsonb_agg(r), '[]') from jsonb_array_elements(reads) r where not r ? 'invitees'));
+
+  changes := changes || array(
+    select calendly.as_update(l.user_id, l.event_uri) from calendly.link_reschedules(read_uris, state.scope) l);
+
+  update calendly.open_runs o set invitees_read = o.invitees_read + cardinality(read_uris) where o.run_id = run.id;
+  perform calendly.reject(run.id, (
+    select coalesce(jsonb_agg(jsonb_build_object('uri', coalesce(i.uri, r ->> 'event_uri'), 'problem', coalesce(i.problem, 'belongs to another event'))), '[]')
+    from jsonb_array_elements(reads) r
+    cross join lateral jsonb_array_elements(coalesce(r -> 'invitees', '[]')) invitee
+    cross join lateral calendly.read_invitee(invitee, null) i
+    where i.problem is not null or i.event_uri <> r ->> 'event_uri'));
+  perform calendly.count_changes(run.id, changes);
+end
+$$;
+revoke all on function calendly.apply_read_invitees(public.calendly_sync_runs, calendly.open_runs, jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.apply_read_invitees(public.calendly_sync_runs, calendly.open_runs, jsonb) is
+  'Applies complete readings of events'' invitees, [{event_uri, invitees, observed_at, seconds} or {event_uri, problem}]: observed_at is Calendly''s time when the reading began, seconds how long ago that was. A problem changes nothing that is known.';
+
+create function calendly.as_update(user_id integer, event_uri text) returns calendly.meeting_change
+language sql immutable set search_path = ''
+as $$
+  select row(user_id, event_uri, 'updated', null, false, false, null, false, false)::calendly.meeting_change
+$$;
+revoke all on function calendly.as_update(integer, text) from public, anon, authenticated, service_role;
+comment on function calendly.as_update(integer, text) is 'A meeting of which something other than the event changed.';
+
+create function calendly.postpone_invitees(run_id uuid, scope integer[], failures jsonb) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  update calendly.meeting_sync s
+    set read_failures = s.read_failures + 1, invitees_due_at = calendly.now() + (select g.sync_interval from calendly.settings g)
+    from jsonb_array_elements(failures) f
+    where s.event_uri = f ->> 'event_uri' and s.user_id = any (scope);
+  perform calendly.reject(run_id, (
+    select coalesce(jsonb_agg(jsonb_build_object('uri', f ->> 'event_uri', 'problem', f ->> 'problem')), '[]') from jsonb_array_elements(failures) f));
+end
+$$;
+revoke all on function calendly.postpone_invitees(uuid, integer[], jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.postpone_invitees(uuid, integer[], jsonb) is 'Leaves events whose invitees could not be read, [{event_uri, problem}], for a later run and records why.';
+
+create function calendly.interrupt(run public.calendly_sync_runs, state calendly.open_runs, interruption jsonb) returns jsonb
+language plpgsql set search_path = ''
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  attempt integer;
+  stubborn jsonb;
+begin
+  if interruption ->> 'code' = 'page_token_expired' and state.list_restarts < 3 then
+    update calendly.open_runs o
+      set page_token = null, list_restarts = o.list_restarts + 1,
+        -- the listing is sorted by start time: what has been seen is not listed again
+        list_after = greatest(o.list_after, (
+          select max(m.start_time) - interval '1 second'
+          from calendly.run_pages p
+          join public.meetings m on m.calendly_event_uri = any (p.event_uris) and m.user_id = any (o.scope)
+          where p.run_id = o.run_id))
+      where o.run_id = run.id;
+    return null;
+  end if;
+  if interruption ->> 'code' = 'rate_limited' and interruption ->> 'retry_after' is not null then
+    update public.calendly_connections c
+      set rate_remaining = 0, rate_resets_at = at + make_interval(secs => (interruption ->> 'retry_after')::double precision)
+      where c.id = run.connection_id;
+    return null;
+  end if;
+
+  update calendly.open_runs o set interruptions = o.interruptions + 1 where o.run_id = run.id returning o.interruptions into attempt;
+  -- one event that always fails must not hold up the others for ever
+  with failed as (
+    update calendly.meeting_sync s set read_failures = s.read_failures + 1
+      where s.event_uri = interruption ->> 'event_uri' and s.user_id = any (state.scope)
+      returning s.event_uri, s.read_failures
+  )
+  select jsonb_agg(distinct jsonb_build_object('event_uri', f.event_uri, 'problem', interruption ->> 'message')) into stubborn
+    from failed f where f.read_failures % 3 = 0;
+  if stubborn is not null then
+    perform calendly.postpone_invitees(run.id, state.scope, stubborn);
+  end if;
+  return calendly.pause(run.id,
+    at + least(interval '30 seconds' * power(2, least(attempt, 10) - 1), interval '15 minutes'),
+    interruption - 'event_uri' - 'retry_after');
+end
+$$;
+revoke all on function calendly.interrupt(public.calendly_sync_runs, calendly.open_runs, jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.interrupt(public.calendly_sync_runs, calendly.open_runs, jsonb) is
+  'What to do when Calendly did not answer as it should, {code, message, hint?, retry_after?, event_uri?}: null where the run goes on (a fresh listing, a known reset), else the run is paused, longer each time in a row.';
+
+-- RPCs -------------------------------------------------------------------------------------------------
+
+create function calendly.run_result(run_id uuid) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select jsonb_build_object(
+      'run_id', r.id, 'user_id', r.user_id, 'sync_type', r.sync_type,
+      'range', jsonb_build_object('min_start_time', calendly.to_calendly(r.min_start_time), 'max_start_time', calendly.to_calendly(r.max_start_time)),
+      'fetched', jsonb_build_object('active', r.fetched_active, 'canceled', r.fetched_canceled),
+      'created', r.created, 'updated', r.updated, 'unchanged', r.unchanged, 'deleted', r.deleted, 'restored', r.restored,
+      'rejected', r.rejected, 'requests', r.requests, 'status', r.status)
+    || jsonb_strip_nulls(jsonb_build_object('resume_at', calendly.to_calendly(r.resume_at), 'reason', r.error,
+      'rejections', case when r.rejected > 0 then r.rejections end))
+  from public.calendly_sync_runs r
+  where r.id = run_result.run_id
+$$;
+revoke all on function calendly.run_result(uuid) from public, anon, authenticated, service_role;
+comment on function calendly.run_result(uuid) is 'What POST /calendly-sync answers.';
+
+create function calendly.spend(run public.calendly_sync_runs, requests integer, rate jsonb) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  update calendly.open_runs o set instance_requests = o.instance_requests - requests where o.run_id = run.id;
+  update public.calendly_sync_runs r set requests = r.requests + spend.requests where r.id = run.id;
+  update public.calendly_connections c
+    set rate_limit = (rate ->> 'limit')::integer, rate_remaining = (rate ->> 'remaining')::integer,
+      rate_resets_at = calendly.now() + make_interval(secs => (rate ->> 'reset')::double precision)
+    where c.id = run.connection_id and rate ->> 'remaining' is not null;
+end
+$$;
+revoke all on function calendly.spend(public.calendly_sync_runs, integer, jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.spend(public.calendly_sync_runs, integer, jsonb) is
+  'Notes the requests that a step cost and Calendly''s rate limit as of its last answer, {limit, remaining, reset (seconds)}.';
+
+create function public.calendly_begin_sync(request jsonb) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  forced constant boolean := coalesce((request ->> 'full')::boolean, false);
+  person public.users;
+  connection public.calendly_connections;
+  run public.calendly_sync_runs;
+  settings calendly.settings;
+  wanted text;
+  range_in_words text;
+  new_lease constant uuid := gen_random_uuid();
+begin
+  select u.* into person from public.users u
+    where u.id = case when request ? 'auth_user_id' then calendly.user_of((request ->> 'auth_user_id')::uuid) else (request ->> 'user_id')::integer end;
+  if not found then
+    perform calendly.fail('unknown_user', format('There is no user %s.', request ->> 'user_id'), 'user_id is users.id.');
+  end if;
+  if (request ->> 'user_id')::integer <> person.id then
+    perform calendly.fail('another_user', 'You can sync your own meetings only.', 'Leave user_id out, or use a secret key on a server.');
+  end if;
+  select c.* into connection from public.calendly_connections c where c.user_id = person.id for no key update;
+  if not found or connection.state = 'disconnected' then
+    perform calendly.fail('not_connected', 'This user is not connected to Calendly.', 'Connect first: POST /functions/v1/calendly-connect {"token": "…"}.');
+  end if;
+  if connection.state = 'reconnect_required' then
+    perform calendly.fail('reconnect_required', 'Calendly no longer accepts this user''s token.', 'Connect again: POST /functions/v1/calendly-connect {"token": "…"}.');
+  end if;
+
+  select s.* into settings from calendly.settings s;
+  -- read again under the lock: a FULL run may just have finished
+  select u.* into person from public.users u where u.id = person.id;
+  wanted := calendly.choose_sync_type(person, connection, request ->> 'trigger', forced);
+
+  select r.* into run from public.calendly_sync_runs r
+    where r.connection_id = connection.id and r.subject = connection.calendly_user_uri and r.status in ('running', 'paused');
+  if found and run.status = 'running'
+      and exists (select from calendly.open_runs o where o.run_id = run.id and o.lease_expires_at > at) then
+    return jsonb_build_object('status', 'in_progress', 'run_id', run.id);
+  end if;
+  if found and wanted = 'FULL' and run.sync_type = 'INCREMENTAL' and (forced or not person.calendly_initial_sync_complete) then
+    perform calendly.end_runs(connection.id, jsonb_build_object('code', 'replaced', 'message', 'A FULL sync took its place.'));
+    run := null;
+  end if;
+
+  if run.id is null then
+    insert into public.calendly_sync_runs (connection_id, user_id, subject, trigger, sync_type, min_start_time, max_start_time, started_at, heartbeat_at)
+      select connection.id, person.id, connection.calendly_user_uri, request ->> 'trigger', wanted, w.min_start_time, w.max_start_time, at, at
+      from calendly.sync_range(wanted, at) w
+      returning * into run;
+    insert into calendly.open_runs (run_id, scope, reread, list_after) values (run.id, array[person.id], forced, run.min_start_time);
+  else
+    update public.calendly_sync_runs r set trigger = request ->> 'trigger' where r.id = run.id returning r.* into run;
+  end if;
+  update calendly.open_runs o
+    set lease = new_lease, lease_expires_at = at + settings.lease_duration,
+      instance_ends_at = at + settings.instance_time, instance_requests = settings.instance_requests
+    where o.run_id = run.id;
+
+  select w.in_words into range_in_words from calendly.sync_range(run.sync_type, at) w;
+  return jsonb_build_object(
+    'status', 'started', 'run_id', run.id, 'lease', new_lease, 'user_id', person.id, 'sync_type', run.sync_type, 'range_in_words', range_in_words,
+    'connection_id', connection.id,
+    'token_jwe', (select k.token_jwe from calendly.credentials k where k.connection_id = connection.id),
+    'next', calendly.next_step(run.id));
+end
+$$;
+comment on function public.calendly_begin_sync(jsonb) is
+  'Starts a sync, or takes up one that was paused or died, under a lease. Takes {auth_user_id | user_id, trigger, full?}. Returns {status: started, run_id, lease, user_id, sync_type, range_in_words, connection_id, token_jwe, next}, or {status: in_progress, run_id} while another instance works on it. Errors: unknown_user, another_user, not_connected, reconnect_required.';
+
+create function public.calendly_apply_step(run_id uuid, lease uuid, step integer, result jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set lock_timeout = '5s'
+as $$
+declare
+  state calendly.open_runs := calendly.hold_lease(calendly_apply_step.run_id, calendly_apply_step.lease);
+  run public.calendly_sync_runs;
+  stopped jsonb;
+begin
+  if step = state.step - 1 then
+    return calendly.next_step(state.run_id);  -- applied before; the answer was lost
+  elsif step <> state.step then
+    perform calendly.fail('unexpected_step', format('Step %s was brought where %s was asked for.', step, state.step));
+  end if;
+  select r.* into run from public.calendly_sync_runs r where r.id = state.run_id;
+  perform calendly.spend(run, (result ->> 'requests')::integer, result -> 'rate');
+
+  if result ? 'page' then
+    perform calendly.apply_listed_page(run, state, result -> 'page');
+  elsif result ? 'events' then
+    perform calendly.apply_read_events(run, state, result -> 'events');
+  elsif result ? 'invitees' then
+    perform calendly.apply_read_invitees(run, state, result -> 'invitees');
+  end if;
+  update calendly.open_runs o
+    set step = o.step + 1, interruptions = case when result ? 'interruption' then o.interruptions else 0 end
+    where o.run_id = run.id;
+  if result ? 'interruption' then
+    stopped := calendly.interrupt(run, state, result -> 'interruption');
+  end if;
+  return coalesce(stopped, calendly.next_step(run.id));
+end
+$$;
+comment on function public.calendly_apply_step(uuid, uuid, integer, jsonb) is
+  'Applies what a step brought, all or nothing, and says what comes next. result: {requests, rate?, page | events | invitees, interruption?}, see calendly.apply_listed_page, apply_read_events, apply_read_invitees, interrupt. Brought twice it counts once. Errors: lease_lost, unexpected_step.';
+
+create function public.calendly_finish_sync(run_id uuid, lease uuid) returns jsonb
+language plpgsql security definer set search_path = '' set lock_timeout = '5s'
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  state calendly.open_runs := calendly.hold_lease(calendly_finish_sync.run_id, calendly_finish_sync.lease);
+  run public.calendly_sync_runs;
+  first boolean;
+begin
+  if state.doing <> 'finish' then
+    return calendly.next_step(state.run_id);
+  end if;
+  update public.calendly_sync_runs r
+    set status = 'complete', finished_at = at, heartbeat_at = at, progress = calendly.run_progress(r.id)
+    where r.id = state.run_id
+    returning r.* into run;
+  delete from calendly.open_runs o where o.run_id = run.id;
+  update public.calendly_connections c
+    set next_sync_at = at + (select s.sync_interval from calendly.settings s), last_error = null, refusals = 0, updated_at = at,
+      last_full_sync_at = case run.sync_type when 'FULL' then at else c.last_full_sync_at end
+    where c.id = run.connection_id;
+
+  select run.sync_type = 'FULL' and not u.calendly_initial_sync_complete into first
+    from public.users u where u.id = run.user_id;
+  update public.users u
+    set last_calendly_sync = at, calendly_initial_sync_complete = u.calendly_initial_sync_complete or first
+    where u.id = run.user_id;
+  return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run.id), 'initial_sync_complete', first);
+end
+$$;
+comment on function public.calendly_finish_sync(uuid, uuid) is
+  'Completes a run of which nothing is left to do: {do: stop, result, initial_sync_complete: true when this was the first FULL one}; else what is left. Error: lease_lost.';
+
+create function public.calendly_fail_sync(run_id uuid, lease uuid, error jsonb, requests integer default 0) returns jsonb
+language plpgsql security definer set search_path = '' set lock_timeout = '5s'
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  state calendly.open_runs := calendly.hold_lease(calendly_fail_sync.run_id, calendly_fail_sync.lease);
+  run public.calendly_sync_runs;
+begin
+  update public.calendly_sync_runs r
+    set status = 'failed', finished_at = at, heartbeat_at = at, error = calendly_fail_sync.error,
+      requests = r.requests + calendly_fail_sync.requests, progress = calendly.run_progress(r.id)
+    where r.id = state.run_id
+    returning r.* into run;
+  delete from calendly.open_runs o where o.run_id = run.id;
+  update public.calendly_connections c
+    set last_error = calendly_fail_sync.error || jsonb_build_object('at', calendly.to_calendly(at)),
+      refusals = refused.times,
+      state = case when refused.times >= 3 then 'reconnect_required' else c.state end,
+      next_sync_at = case when refused.times < 3 then at + (select s.sync_interval from calendly.settings s) end,
+      updated_at = at
+    from (select k.id, case when calendly_fail_sync.error ->> 'code' in ('token_refused', 'scope_missing') then k.refusals + 1 else k.refusals end as times
+      from public.calendly_connections k) refused
+    where c.id = run.connection_id and refused.id = c.id;
+  return calendly.run_result(run.id);
+end
+$$;
+comment on function public.calendly_fail_sync(uuid, uuid, jsonb, integer) is
+  'Ends a run that only a person can mend, with its error {code, message, hint}, and lets the lease go. The third refusal of the token in a row asks for a reconnect. Error: lease_lost.';
+
+revoke all on function public.calendly_begin_sync(jsonb), public.calendly_apply_step(uuid, uuid, integer, jsonb),
+  public.calendly_finish_sync(uuid, uuid), public.calendly_fail_sync(uuid, uuid, jsonb, integer)
+  from public, anon, authenticated, service_role;
+grant execute on function public.calendly_begin_sync(jsonb), public.calendly_apply_step(uuid, uuid, integer, jsonb),
+  public.calendly_finish_sync(uuid, uuid), public.calendly_fail_sync(uuid, uuid, jsonb, integer)
+  to service_role;
