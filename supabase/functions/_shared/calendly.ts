@@ -1,0 +1,231 @@
+/**
+ * Calendly's API as far as a sync needs it. Time-outs and retries are ky's; here an answer is told apart
+ * from a refusal (a person must help) and an interruption (time helps), requests are counted and the
+ * rate limit is read from the answers. Rows are handed on as they came: Postgres reads them.
+ */
+import ky, { HTTPError } from "ky";
+import { z } from "zod";
+import { calendlyUrl } from "./environment.ts";
+import { ApiError } from "./errors.ts";
+import { parseJson } from "./json.ts";
+
+/** Calendly did not answer as it should, and time may help. `retryAfter` in seconds. */
+export class Interruption extends Error {
+  constructor(
+    readonly code: "rate_limited" | "calendly_unavailable" | "page_token_expired",
+    message: string,
+    readonly retryAfter?: number,
+  ) {
+    super(message);
+  }
+}
+
+/** Calendly answered that this one thing cannot be had: 404, 403 and other 4xx about a single resource. */
+export class Unavailable extends Error {
+  constructor(readonly status: number, message: string) {
+    super(message);
+  }
+}
+
+/** An answer, and Calendly's time when it was asked for: what it says was true then or later. */
+export interface Answer<T> {
+  body: T;
+  observedAt: string;
+}
+
+const Pagination = z.object({ next_page_token: z.string().nullish() });
+const List = z.object({ collection: z.array(z.unknown()), pagination: Pagination });
+const Resource = z.object({ resource: z.record(z.string(), z.unknown()) });
+const CurrentUser = z.object({
+  resource: z.object({
+    uri: z.string().min(1),
+    name: z.string().nullish(),
+    email: z.string().nullish(),
+    current_organization: z.string().nullish(),
+  }),
+});
+
+export type EventPage = z.infer<typeof List>;
+export type CalendlyUser = z.infer<typeof CurrentUser>["resource"];
+
+const TIMEOUT = 10_000;
+const RETRIES = 2;
+
+export class Calendly {
+  #token: string;
+  #requests = 0;
+  #rate: { limit: number; remaining: number; reset: number } | undefined;
+
+  constructor(token: string) {
+    this.#token = token;
+  }
+
+  /** Requests since the last call of this, retries included, and the rate limit as of the last answer. */
+  takeCosts(): { requests: number; rate?: { limit: number; remaining: number; reset: number } } {
+    const costs = { requests: this.#requests, rate: this.#rate };
+    this.#requests = 0;
+    return costs;
+  }
+
+  /** Whose token this is. */
+  async me(): Promise<CalendlyUser> {
+    return (await this.#get("users/me", {}, CurrentUser)).body.resource;
+  }
+
+  /** One page of the events that `query` asks for. */
+  async listEvents(query: Record<string, string>): Promise<EventPage> {
+    try {
+      return (await this.#get("scheduled_events", query, List)).body;
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      // Everything else in the query was accepted when the token was made.
+      if (error.status === 400 && query.page_token) {
+        throw new Interruption("page_token_expired", error.message);
+      }
+      throw new ApiError(
+        "calendly_refused",
+        `Calendly refuses to list these events: ${error.message}`,
+        "Connect again with a token that may read scheduled events.",
+      );
+    }
+  }
+
+  /** One event by itself. Error: Unavailable. */
+  async readEvent(eventUri: string): Promise<Record<string, unknown>> {
+    return (await this.#get(`scheduled_events/${lastSegment(eventUri)}`, {}, Resource)).body
+      .resource;
+  }
+
+  /** All invitees of an event, however many pages they fill. Error: Unavailable. */
+  async readInvitees(eventUri: string): Promise<Answer<unknown[]>> {
+    const invitees: unknown[] = [];
+    let observedAt: string | undefined;
+    let pageToken: string | undefined | null;
+    do {
+      const query = {
+        count: "100",
+        sort: "created_at:asc",
+        ...(pageToken ? { page_token: pageToken } : {}),
+      };
+      const { body, observedAt: at } = await this.#get(
+        `scheduled_events/${lastSegment(eventUri)}/invitees`,
+        query,
+        List,
+      );
+      invitees.push(...body.collection);
+      observedAt ??= at;
+      pageToken = body.pagination.next_page_token;
+    } while (pageToken);
+    return { body: invitees, observedAt };
+  }
+
+  async #get<T>(
+    path: string,
+    query: Record<string, string>,
+    schema: z.ZodType<T>,
+  ): Promise<Answer<T>> {
+    const began = performance.now();
+    let response: Response;
+    try {
+      response = await ky.get(`${calendlyUrl()}/${path}`, {
+        searchParams: query,
+        headers: {
+          authorization: `Bearer ${this.#token}`,
+          accept: "application/json",
+          "user-agent": "calendly-sync-for-supabase",
+        },
+        fetch: (input, init) => this.#fetch(input, init),
+        timeout: TIMEOUT,
+        redirect: "error",
+        retry: {
+          limit: RETRIES,
+          retryOnTimeout: true,
+          statusCodes: [408, 500, 502, 503, 504],
+          afterStatusCodes: [],
+          delay: (attempt) => 250 * 3 ** (attempt - 1),
+        },
+      });
+    } catch (error) {
+      throw error instanceof HTTPError
+        ? await understand(error)
+        : new Interruption("calendly_unavailable", "Calendly does not answer.");
+    }
+    const parsed = schema.safeParse(parseJson(await response.text()));
+    if (!parsed.success) {
+      throw new Interruption(
+        "calendly_unavailable",
+        "Calendly's answer does not have the form that it documents.",
+      );
+    }
+    const asked = (Date.parse(response.headers.get("date") ?? "") || Date.now()) -
+      (performance.now() - began);
+    return { body: parsed.data, observedAt: new Date(asked).toISOString() };
+  }
+
+  /** One attempt, body included: a body that is cut short or no JSON is a failed attempt like any other. */
+  async #fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+    this.#requests++;
+    const response = await fetch(input, init);
+    const [limit, remaining, reset] = ["limit", "remaining", "reset"].map((name) =>
+      Number(response.headers.get(`x-ratelimit-${name}`) ?? NaN)
+    );
+    if (remaining >= 0 && reset >= 0) this.#rate = { limit: limit || 0, remaining, reset };
+    const signal = input instanceof Request ? input.signal : init?.signal;
+    try {
+      const text = await response.text();
+      if (response.ok) JSON.parse(text);
+      return new Response(text, response);
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      return new Response(null, { status: 502, headers: response.headers });
+    }
+  }
+}
+
+/** What an HTTP error of Calendly's means for us. */
+function understand(error: HTTPError): Error {
+  const { status, headers } = error.response;
+  const body = (typeof error.data === "object" && error.data !== null ? error.data : {}) as Record<
+    string,
+    unknown
+  >;
+  const message = typeof body.message === "string"
+    ? body.message
+    : typeof body.title === "string"
+    ? body.title
+    : `HTTP ${status}`;
+  if (status === 429) {
+    const seconds = Number(headers.get("retry-after") ?? headers.get("x-ratelimit-reset") ?? NaN);
+    return new Interruption(
+      "rate_limited",
+      "Calendly's rate limit is used up.",
+      seconds >= 0 ? seconds : 60,
+    );
+  }
+  if (status === 401) {
+    return new ApiError(
+      "token_refused",
+      `Calendly refuses the token: ${message}`,
+      "Make a new token at Calendly and connect again.",
+    );
+  }
+  if (
+    status === 403 && (Array.isArray(body.required_scopes) || /scope/i.test(String(body.title)))
+  ) {
+    const scopes = Array.isArray(body.required_scopes) ? body.required_scopes.join(", ") : message;
+    return new ApiError(
+      "scope_missing",
+      `The Calendly token lacks a scope: ${scopes}`,
+      "Make a token with users:read and scheduled_events:read and connect again.",
+    );
+  }
+  if (status >= 500 || status === 408) {
+    return new Interruption("calendly_unavailable", `Calendly answers with HTTP ${status}.`);
+  }
+  return new Unavailable(status, message);
+}
+
+/** A URI is a name: only its last segment goes into an address. */
+function lastSegment(uri: string): string {
+  return encodeURIComponent(uri.slice(uri.lastIndexOf("/") + 1));
+}

@@ -1,0 +1,624 @@
+// Made by `deno task types` from the migrations. Not edited by hand.
+export type Json = string | number | boolean | null | { [key: string]: Json | undefined } | Json[];
+
+export type Database = {
+  "public": {
+    Tables: {
+      "calendly_connections": {
+        Row: {
+          "calendly_organization_uri": string | null;
+          "calendly_user_email": string | null;
+          "calendly_user_name": string | null;
+          "calendly_user_uri": string;
+          "connected_at": string;
+          "created_at": string;
+          "id": string;
+          "last_error": Json | null;
+          "last_full_sync_at": string | null;
+          "next_sync_at": string | null;
+          "rate_limit": number | null;
+          "rate_remaining": number | null;
+          "rate_resets_at": string | null;
+          "refusals": number;
+          "scope": string;
+          "state": string;
+          "updated_at": string;
+          "user_id": number;
+          "webhook_state": string;
+        };
+        ComputedFields: never;
+        Insert: {
+          "calendly_organization_uri"?: string | null;
+          "calendly_user_email"?: string | null;
+          "calendly_user_name"?: string | null;
+          "calendly_user_uri": string;
+          "connected_at": string;
+          "created_at": string;
+          "id": string;
+          "last_error"?: Json | null;
+          "last_full_sync_at"?: string | null;
+          "next_sync_at"?: string | null;
+          "rate_limit"?: number | null;
+          "rate_remaining"?: number | null;
+          "rate_resets_at"?: string | null;
+          "refusals"?: number;
+          "scope"?: string;
+          "state"?: string;
+          "updated_at": string;
+          "user_id": number;
+          "webhook_state"?: string;
+        };
+        Update: {
+          "calendly_organization_uri"?: string | null;
+          "calendly_user_email"?: string | null;
+          "calendly_user_name"?: string | null;
+          "calendly_user_uri"?: string;
+          "connected_at"?: string;
+          "created_at"?: string;
+          "id"?: string;
+          "last_error"?: Json | null;
+          "last_full_sync_at"?: string | null;
+          "next_sync_at"?: string | null;
+          "rate_limit"?: number | null;
+          "rate_remaining"?: number | null;
+          "rate_resets_at"?: string | null;
+          "refusals"?: number;
+          "scope"?: string;
+          "state"?: string;
+          "updated_at"?: string;
+          "user_id"?: number;
+          "webhook_state"?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "calendly_connections_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: true;
+            referencedRelation: "calendly_sync_health";
+            referencedColumns: ["user_id"];
+          },
+          {
+            foreignKeyName: "calendly_connections_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: true;
+            referencedRelation: "users";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "calendly_sync_runs": {
+        Row: {
+          "absent": number;
+          "connection_id": string;
+          "created": number;
+          "deleted": number;
+          "error": Json | null;
+          "fetched_active": number;
+          "fetched_canceled": number;
+          "finished_at": string | null;
+          "heartbeat_at": string;
+          "id": string;
+          "max_start_time": string;
+          "min_start_time": string;
+          "progress": NonNullable<Json>;
+          "rejected": number;
+          "rejections": NonNullable<Json>;
+          "requests": number;
+          "restored": number;
+          "resume_at": string | null;
+          "started_at": string;
+          "status": string;
+          "subject": string;
+          "sync_type": string;
+          "trigger": string;
+          "unchanged": number;
+          "updated": number;
+          "user_id": number;
+        };
+        ComputedFields: never;
+        Insert: {
+          "absent"?: number;
+          "connection_id": string;
+          "created"?: number;
+          "deleted"?: number;
+          "error"?: Json | null;
+          "fetched_active"?: number;
+          "fetched_canceled"?: number;
+          "finished_at"?: string | null;
+          "heartbeat_at": string;
+          "id"?: string;
+          "max_start_time": string;
+          "min_start_time": string;
+          "progress"?: NonNullable<Json>;
+          "rejected"?: number;
+          "rejections"?: NonNullable<Json>;
+          "requests"?: number;
+          "restored"?: number;
+          "resume_at"?: string | null;
+          "started_at": string;
+          "status"?: string;
+          "subject": string;
+          "sync_type": string;
+          "trigger": string;
+          "unchanged"?: number;
+          "updated"?: number;
+          "user_id": number;
+        };
+        Update: {
+          "absent"?: number;
+          "connection_id"?: string;
+          "created"?: number;
+          "deleted"?: number;
+          "error"?: Json | null;
+          "fetched_active"?: number;
+          "fetched_canceled"?: number;
+          "finished_at"?: string | null;
+          "heartbeat_at"?: string;
+          "id"?: string;
+          "max_start_time"?: string;
+          "min_start_time"?: string;
+          "progress"?: NonNullable<Json>;
+          "rejected"?: number;
+          "rejections"?: NonNullable<Json>;
+          "requests"?: number;
+          "restored"?: number;
+          "resume_at"?: string | null;
+          "started_at"?: string;
+          "status"?: string;
+          "subject"?: string;
+          "sync_type"?: string;
+          "trigger"?: string;
+          "unchanged"?: number;
+          "updated"?: number;
+          "user_id"?: number;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "calendly_sync_runs_connection_id_fkey";
+            columns: ["connection_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_connections";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "calendly_sync_runs_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_sync_health";
+            referencedColumns: ["user_id"];
+          },
+          {
+            foreignKeyName: "calendly_sync_runs_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "users";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "calendly_webhook_events": {
+        Row: {
+          "attempts": number;
+          "created_at": string;
+          "error": Json | null;
+          "event_id": string;
+          "event_type": string;
+          "id": string;
+          "payload": NonNullable<Json>;
+          "processed_at": string | null;
+          "status": string;
+          "user_id": number | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "attempts"?: number;
+          "created_at": string;
+          "error"?: Json | null;
+          "event_id": string;
+          "event_type": string;
+          "id"?: string;
+          "payload": NonNullable<Json>;
+          "processed_at"?: string | null;
+          "status": string;
+          "user_id"?: number | null;
+        };
+        Update: {
+          "attempts"?: number;
+          "created_at"?: string;
+          "error"?: Json | null;
+          "event_id"?: string;
+          "event_type"?: string;
+          "id"?: string;
+          "payload"?: NonNullable<Json>;
+          "processed_at"?: string | null;
+          "status"?: string;
+          "user_id"?: number | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "calendly_webhook_events_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_sync_health";
+            referencedColumns: ["user_id"];
+          },
+          {
+            foreignKeyName: "calendly_webhook_events_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "users";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "meeting_invitees": {
+        Row: {
+          "calendly_created_at": string;
+          "calendly_updated_at": string;
+          "created_at": string;
+          "email": string | null;
+          "id": number;
+          "meeting_id": number;
+          "name": string | null;
+          "new_invitee": string | null;
+          "no_show_at": string | null;
+          "no_show_known_at": string | null;
+          "no_show_uri": string | null;
+          "old_invitee": string | null;
+          "payment": Json | null;
+          "questions_and_answers": Json | null;
+          "raw": NonNullable<Json>;
+          "rescheduled": boolean;
+          "status": string;
+          "timezone": string | null;
+          "tracking": Json | null;
+          "updated_at": string;
+          "uri": string;
+          "user_id": number;
+        };
+        ComputedFields: never;
+        Insert: {
+          "calendly_created_at": string;
+          "calendly_updated_at": string;
+          "created_at": string;
+          "email"?: string | null;
+          "id"?: number;
+          "meeting_id": number;
+          "name"?: string | null;
+          "new_invitee"?: string | null;
+          "no_show_at"?: string | null;
+          "no_show_known_at"?: string | null;
+          "no_show_uri"?: string | null;
+          "old_invitee"?: string | null;
+          "payment"?: Json | null;
+          "questions_and_answers"?: Json | null;
+          "raw": NonNullable<Json>;
+          "rescheduled": boolean;
+          "status": string;
+          "timezone"?: string | null;
+          "tracking"?: Json | null;
+          "updated_at": string;
+          "uri": string;
+          "user_id": number;
+        };
+        Update: {
+          "calendly_created_at"?: string;
+          "calendly_updated_at"?: string;
+          "created_at"?: string;
+          "email"?: string | null;
+          "id"?: number;
+          "meeting_id"?: number;
+          "name"?: string | null;
+          "new_invitee"?: string | null;
+          "no_show_at"?: string | null;
+          "no_show_known_at"?: string | null;
+          "no_show_uri"?: string | null;
+          "old_invitee"?: string | null;
+          "payment"?: Json | null;
+          "questions_and_answers"?: Json | null;
+          "raw"?: NonNullable<Json>;
+          "rescheduled"?: boolean;
+          "status"?: string;
+          "timezone"?: string | null;
+          "tracking"?: Json | null;
+          "updated_at"?: string;
+          "uri"?: string;
+          "user_id"?: number;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "meeting_invitees_meeting_id_fkey";
+            columns: ["meeting_id"];
+            isOneToOne: false;
+            referencedRelation: "meetings";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "meeting_invitees_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_sync_health";
+            referencedColumns: ["user_id"];
+          },
+          {
+            foreignKeyName: "meeting_invitees_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "users";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "meetings": {
+        Row: {
+          "calendly_created_at": string | null;
+          "calendly_event_uri": string | null;
+          "calendly_updated_at": string | null;
+          "cancellation": Json | null;
+          "created_at": string | null;
+          "deleted_at": string | null;
+          "deleted_reason": string | null;
+          "end_time": string | null;
+          "event_type_uri": string | null;
+          "id": number;
+          "is_deleted": boolean;
+          "join_url": string | null;
+          "location_type": string | null;
+          "name": string | null;
+          "raw": Json | null;
+          "rescheduled_from": string | null;
+          "rescheduled_to": string | null;
+          "start_time": string | null;
+          "status": string | null;
+          "synced_via_webhook": boolean;
+          "updated_at": string | null;
+          "user_id": number;
+        };
+        ComputedFields: never;
+        Insert: {
+          "calendly_created_at"?: string | null;
+          "calendly_event_uri"?: string | null;
+          "calendly_updated_at"?: string | null;
+          "cancellation"?: Json | null;
+          "created_at"?: string | null;
+          "deleted_at"?: string | null;
+          "deleted_reason"?: string | null;
+          "end_time"?: string | null;
+          "event_type_uri"?: string | null;
+          "id"?: number;
+          "is_deleted"?: boolean;
+          "join_url"?: string | null;
+          "location_type"?: string | null;
+          "name"?: string | null;
+          "raw"?: Json | null;
+          "rescheduled_from"?: string | null;
+          "rescheduled_to"?: string | null;
+          "start_time"?: string | null;
+          "status"?: string | null;
+          "synced_via_webhook"?: boolean;
+          "updated_at"?: string | null;
+          "user_id": number;
+        };
+        Update: {
+          "calendly_created_at"?: string | null;
+          "calendly_event_uri"?: string | null;
+          "calendly_updated_at"?: string | null;
+          "cancellation"?: Json | null;
+          "created_at"?: string | null;
+          "deleted_at"?: string | null;
+          "deleted_reason"?: string | null;
+          "end_time"?: string | null;
+          "event_type_uri"?: string | null;
+          "id"?: number;
+          "is_deleted"?: boolean;
+          "join_url"?: string | null;
+          "location_type"?: string | null;
+          "name"?: string | null;
+          "raw"?: Json | null;
+          "rescheduled_from"?: string | null;
+          "rescheduled_to"?: string | null;
+          "start_time"?: string | null;
+          "status"?: string | null;
+          "synced_via_webhook"?: boolean;
+          "updated_at"?: string | null;
+          "user_id"?: number;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "meetings_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_sync_health";
+            referencedColumns: ["user_id"];
+          },
+          {
+            foreignKeyName: "meetings_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "users";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "users": {
+        Row: {
+          "auth_user_id": string | null;
+          "auth_user_linked_at": string | null;
+          "calendly_initial_sync_complete": boolean;
+          "calendly_webhook_enabled": boolean;
+          "email": string | null;
+          "id": number;
+          "last_calendly_sync": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "auth_user_id"?: string | null;
+          "auth_user_linked_at"?: string | null;
+          "calendly_initial_sync_complete"?: boolean;
+          "calendly_webhook_enabled"?: boolean;
+          "email"?: string | null;
+          "id"?: number;
+          "last_calendly_sync"?: string | null;
+        };
+        Update: {
+          "auth_user_id"?: string | null;
+          "auth_user_linked_at"?: string | null;
+          "calendly_initial_sync_complete"?: boolean;
+          "calendly_webhook_enabled"?: boolean;
+          "email"?: string | null;
+          "id"?: number;
+          "last_calendly_sync"?: string | null;
+        };
+        Relationships: [];
+      };
+    };
+    Views: {
+      "calendly_sync_health": {
+        Row: {
+          "active_calendly_meetings": number | null;
+          "calendly_initial_sync_complete": boolean;
+          "calendly_webhook_enabled": boolean;
+          "deleted_calendly_meetings": number | null;
+          "email": string | null;
+          "last_calendly_sync": string | null;
+          "last_meeting_sync": string | null;
+          "user_id": number;
+          "webhook_events_received": number | null;
+          "webhook_synced_meetings": number | null;
+        };
+        ComputedFields: never;
+        Relationships: [];
+      };
+    };
+    Functions: {
+      "calendly_apply_step": {
+        Args: { "lease": string; "result": Json; "run_id": string; "step": number };
+        Returns: Json;
+      };
+      "calendly_begin_sync": { Args: { "request": Json }; Returns: Json };
+      "calendly_connect": { Args: { "connection": Json }; Returns: Json };
+      "calendly_connection_status": { Args: { "auth_user_id": string }; Returns: Json };
+      "calendly_disconnect": { Args: { "auth_user_id": string; "erase"?: boolean }; Returns: Json };
+      "calendly_fail_sync": {
+        Args: { "error": Json; "lease": string; "requests"?: number; "run_id": string };
+        Returns: Json;
+      };
+      "calendly_finish_sync": { Args: { "lease": string; "run_id": string }; Returns: Json };
+      "calendly_prepare_connection": { Args: { "auth_user_id": string }; Returns: Json };
+      "clean_old_webhook_events": { Args: Record<PropertyKey, never>; Returns: number };
+    };
+    Enums: {
+      [_ in never]: never;
+    };
+    CompositeTypes: {
+      [_ in never]: never;
+    };
+  };
+};
+
+type DatabaseWithoutInternals = Omit<Database, "__InternalSupabase">;
+
+type DefaultSchema = DatabaseWithoutInternals[Extract<keyof Database, "public">];
+
+export type Tables<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof (DefaultSchema["Tables"] & DefaultSchema["Views"])
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof (
+      & DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+      & DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Views"]
+    )
+    : never = never,
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals } ? (
+    & DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+    & DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Views"]
+  )[TableName] extends {
+    Row: infer R;
+  } ? R
+  : never
+  : DefaultSchemaTableNameOrOptions extends keyof (DefaultSchema["Tables"] & DefaultSchema["Views"])
+    ? (DefaultSchema["Tables"] & DefaultSchema["Views"])[DefaultSchemaTableNameOrOptions] extends {
+      Row: infer R;
+    } ? R
+    : never
+  : never;
+
+export type TablesInsert<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof DefaultSchema["Tables"]
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+    : never = never,
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"][TableName] extends
+    {
+      Insert: infer I;
+    } ? I
+  : never
+  : DefaultSchemaTableNameOrOptions extends keyof DefaultSchema["Tables"]
+    ? DefaultSchema["Tables"][DefaultSchemaTableNameOrOptions] extends {
+      Insert: infer I;
+    } ? I
+    : never
+  : never;
+
+export type TablesUpdate<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof DefaultSchema["Tables"]
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+    : never = never,
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"][TableName] extends
+    {
+      Update: infer U;
+    } ? U
+  : never
+  : DefaultSchemaTableNameOrOptions extends keyof DefaultSchema["Tables"]
+    ? DefaultSchema["Tables"][DefaultSchemaTableNameOrOptions] extends {
+      Update: infer U;
+    } ? U
+    : never
+  : never;
+
+export type Enums<
+  DefaultSchemaEnumNameOrOptions extends
+    | keyof DefaultSchema["Enums"]
+    | { schema: keyof DatabaseWithoutInternals },
+  EnumName extends DefaultSchemaEnumNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof DatabaseWithoutInternals[DefaultSchemaEnumNameOrOptions["schema"]]["Enums"]
+    : never = never,
+> = DefaultSchemaEnumNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaEnumNameOrOptions["schema"]]["Enums"][EnumName]
+  : DefaultSchemaEnumNameOrOptions extends keyof DefaultSchema["Enums"]
+    ? DefaultSchema["Enums"][DefaultSchemaEnumNameOrOptions]
+  : never;
+
+export type CompositeTypes<
+  PublicCompositeTypeNameOrOptions extends
+    | keyof DefaultSchema["CompositeTypes"]
+    | { schema: keyof DatabaseWithoutInternals },
+  CompositeTypeName extends PublicCompositeTypeNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof DatabaseWithoutInternals[PublicCompositeTypeNameOrOptions["schema"]]["CompositeTypes"]
+    : never = never,
+> = PublicCompositeTypeNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[PublicCompositeTypeNameOrOptions["schema"]]["CompositeTypes"][
+    CompositeTypeName
+  ]
+  : PublicCompositeTypeNameOrOptions extends keyof DefaultSchema["CompositeTypes"]
+    ? DefaultSchema["CompositeTypes"][PublicCompositeTypeNameOrOptions]
+  : never;
+
+export const Constants = {
+  "public": {
+    Enums: {},
+  },
+} as const;

@@ -1,0 +1,59 @@
+/**
+ * Errors that a caller can act on. Each has a code, a message for a person and, where there is one, a
+ * hint; they travel as `{"error": {code, message, hint?, …}}`. Codes raised in SQL (calendly.fail) have
+ * their HTTP status here.
+ */
+export class ApiError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly hint?: string,
+    readonly details: Record<string, unknown> = {},
+  ) {
+    super(message);
+  }
+
+  get status(): number {
+    return STATUS[this.code] ?? 500;
+  }
+
+  toJSON(): Record<string, unknown> {
+    return {
+      code: this.code,
+      message: this.message,
+      ...(this.hint ? { hint: this.hint } : {}),
+      ...this.details,
+    };
+  }
+}
+
+const STATUS: Record<string, number> = {
+  invalid_body: 400,
+  user_id_required: 400,
+  not_authenticated: 401,
+  invalid_jwt: 401,
+  invalid_key: 401,
+  another_user: 403,
+  not_found: 404,
+  unknown_user: 404,
+  method_not_allowed: 405,
+  sync_in_progress: 409,
+  lease_lost: 409,
+  not_connected: 409,
+  reconnect_required: 409,
+  calendly_user_taken: 409,
+  another_calendly_user: 409,
+  connection_changed: 409,
+  body_too_large: 413,
+  token_invalid: 422,
+  token_refused: 424,
+  scope_missing: 424,
+  calendly_refused: 424,
+  token_unreadable: 500,
+  internal: 500,
+  calendly_unavailable: 502,
+  not_configured: 503,
+  auth_unavailable: 503,
+  database_unavailable: 503,
+  migrations_missing: 503,
+};

@@ -1,0 +1,97 @@
+/** The way in and out of every function: routes, CORS, JSON bodies within bounds, errors in one shape. */
+import { z } from "zod";
+import { ApiError } from "./errors.ts";
+import { logError } from "./log.ts";
+
+export type Handler = (request: Request) => Promise<Response>;
+
+const CORS = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-headers": "authorization, x-client-info, apikey, content-type",
+  "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
+};
+
+/**
+ * Serves the routes of one function, `{"POST /": handler}`: paths are what follows the function's name,
+ * which the platform and the local stack prefix differently.
+ */
+export function serve(name: string, routes: Record<string, Handler>): Handler {
+  const paths = Object.keys(routes).map((route) => route.split(" ")[1]);
+  return async (request) => {
+    if (request.method === "OPTIONS") return new Response(null, { status: 204, headers: CORS });
+    try {
+      const { pathname } = new URL(request.url);
+      const path = pathname.replace(new RegExp(`^.*?/${name}(?=/|$)`), "").replace(/\/+$/, "") ||
+        "/";
+      const handler = routes[`${request.method} ${path}`];
+      if (handler) return await handler(request);
+      throw paths.includes(path)
+        ? new ApiError("method_not_allowed", `${request.method} is not possible here.`)
+        : new ApiError("not_found", `There is nothing at ${path}.`);
+    } catch (error) {
+      return problem(error);
+    }
+  };
+}
+
+export function json(body: unknown, status = 200): Response {
+  return Response.json(body, { status, headers: CORS });
+}
+
+function problem(error: unknown): Response {
+  if (error instanceof ApiError) {
+    if (error.status >= 500) logError(error.message, { code: error.code, hint: error.hint });
+    return json({ error: error }, error.status);
+  }
+  // Whatever it is, it may name a table, a path or a token: it goes to the log, not to the caller.
+  logError("Unexpected error", { error: error instanceof Error ? error.stack : String(error) });
+  return json({
+    error: new ApiError(
+      "internal",
+      "Something went wrong here.",
+      "The function's log has the details.",
+    ),
+  }, 500);
+}
+
+const MAX_BODY = 16 * 1024;
+
+/** The JSON body, `{}` where there is none. Errors: invalid_body, body_too_large. */
+export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<T> {
+  const text = await readText(request, MAX_BODY);
+  let value: unknown;
+  try {
+    value = text.trim() === "" ? {} : JSON.parse(text);
+  } catch {
+    throw new ApiError(
+      "invalid_body",
+      "The body is not JSON.",
+      "Send a JSON object with content-type: application/json.",
+    );
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new ApiError(
+      "invalid_body",
+      `${issue.path.join(".") || "body"}: ${issue.message}`,
+      "See the README for the body's fields.",
+    );
+  }
+  return parsed.data;
+}
+
+/** The body as text, read no further than `limit` bytes. Error: body_too_large. */
+export async function readText(request: Request, limit: number): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    if (size > limit) {
+      throw new ApiError("body_too_large", `The body is larger than ${limit} bytes.`);
+    }
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
