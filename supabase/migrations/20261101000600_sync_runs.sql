@@ -78,6 +78,7 @@ create table calendly.open_runs (
   absence_checks integer not null default 0,
   processed integer not null default 0,
   invitees_read integer not null default 0,
+  invitees_to_read integer,
   interruptions integer not null default 0
 );
 alter table calendly.open_runs enable row level security;
@@ -93,6 +94,8 @@ comment on column calendly.open_runs.list_after is 'The listing starts after thi
 comment on column calendly.open_runs.list_restarts is 'Times the listing was restarted because its page token expired, since the last page.';
 comment on column calendly.open_runs.absence_checks is 'Missing events asked for by themselves so far.';
 comment on column calendly.open_runs.processed is 'Meetings looked at so far.';
+comment on column calendly.open_runs.invitees_read is 'Events whose invitees have been read.';
+comment on column calendly.open_runs.invitees_to_read is 'Events whose invitees are read in all; counted when the reading begins.';
 comment on column calendly.open_runs.interruptions is 'Interruptions in a row: the back-off grows with them.';
 
 create table calendly.run_pages (

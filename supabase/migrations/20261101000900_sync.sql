@@ -88,7 +88,9 @@ begin
   end if;
 
   update calendly.open_runs o
-    set doing = state.doing, lease_expires_at = at + settings.lease_duration
+    set doing = state.doing, lease_expires_at = at + settings.lease_duration,
+      invitees_to_read = case when state.doing = 'read_invitees' and o.invitees_to_read is null
+        then o.invitees_read + (select count(distinct d.event_uri) from calendly.meetings_due(o.scope) d) else o.invitees_to_read end
     where o.run_id = run.id;
   update public.calendly_sync_runs r
     set status = 'running', heartbeat_at = at, resume_at = null, error = null, progress = calendly.run_progress(run.id)
@@ -116,12 +118,14 @@ begin
       || case when state.page_token is null then '{}' else jsonb_build_object('page_token', state.page_token) end);
   end if;
 
-  event_uris := array(select a.event_uri from calendly.absent_meetings(run) a
-    where a.asked_at is null or a.asked_at < run.started_at
-    order by a.asked_at nulls first, a.start_time
-    limit greatest(settings.absence_checks - state.absence_checks, 0));
-  if event_uris <> '{}' then
-    return jsonb_build_object('do', 'read_events', 'event_uris', to_jsonb(event_uris));
+  if state.doing = 'read_events' then
+    event_uris := array(select a.event_uri from calendly.absent_meetings(run) a
+      where a.asked_at is null or a.asked_at < run.started_at
+      order by a.asked_at nulls first, a.start_time
+      limit greatest(settings.absence_checks - state.absence_checks, 0));
+    if event_uris <> '{}' then
+      return jsonb_build_object('do', 'read_events', 'event_uris', to_jsonb(event_uris));
+    end if;
   end if;
 
   event_uris := array(select d.event_uri from calendly.meetings_due(state.scope) d
@@ -153,7 +157,8 @@ as $$
     -- what a webhook has written meanwhile is not missing
     and m.updated_at < run.started_at
     and not exists (
-      select from calendly.run_pages p where p.run_id = run.id and m.calendly_event_uri = any (p.event_uris))
+      select from calendly.run_pages p, unnest(p.event_uris) seen (uri)
+      where p.run_id = run.id and seen.uri = m.calendly_event_uri)
 $$;
 revoke all on function calendly.absent_meetings(public.calendly_sync_runs) from public, anon, authenticated, service_role;
 comment on function calendly.absent_meetings(public.calendly_sync_runs) is
@@ -179,12 +184,12 @@ as $$
     'pages', (select count(*) from calendly.run_pages p where p.run_id = o.run_id),
     'events', o.processed,
     'invitees_read', o.invitees_read,
-    'invitees_to_read', case when o.doing = 'list_events' then null else (select count(distinct d.event_uri) from calendly.meetings_due(o.scope) d) end)
+    'invitees_to_read', o.invitees_to_read)
   from calendly.open_runs o
   where o.run_id = run_progress.run_id
 $$;
 revoke all on function calendly.run_progress(uuid) from public, anon, authenticated, service_role;
-comment on function calendly.run_progress(uuid) is '{phase, pages, events, invitees_read, invitees_to_read}; the last is unknown while events are listed. Counts are events.';
+comment on function calendly.run_progress(uuid) is '{phase, pages, events, invitees_read, invitees_to_read}; the last is null until all events are listed. invitees_… count events whose invitees are read.';
 
 create function calendly.pause(run_id uuid, resume_at timestamptz, reason jsonb) returns jsonb
 language plpgsql set search_path = ''
@@ -279,7 +284,8 @@ begin
   fresh := array(
     select distinct c.uri from unnest(copies) c
     where c.uri is not null and not exists (
-      select from calendly.run_pages p where p.run_id = run.id and c.uri = any (p.event_uris)));
+      select from calendly.run_pages p, unnest(p.event_uris) seen (uri)
+      where p.run_id = run.id and seen.uri = c.uri));
 
   changes := array(select c from calendly.apply_events(accepted, false, state.scope, false, state.reread) c);
 
