@@ -1,0 +1,108 @@
+/**
+ * The sandbox's clock, and Calendly's times: UTC with six digits, held as whole microseconds
+ * because a JavaScript Date would cut them to milliseconds.
+ */
+
+export type Micros = bigint;
+
+const SECOND: Micros = 1_000_000n;
+const UNITS: Record<string, Micros> = {
+  ms: 1000n,
+  s: SECOND,
+  m: 60n * SECOND,
+  h: 3600n * SECOND,
+  d: 86_400n * SECOND,
+};
+
+/** A length of time: seconds, or text such as "1500ms", "90s", "15m", "24h", "7d". */
+export type Duration = number | string;
+
+/** Microseconds of a duration; throws a TypeError for anything else. */
+export function duration(value: Duration): Micros {
+  if (typeof value === "number" && Number.isFinite(value)) return BigInt(Math.round(value * 1e6));
+  const match = /^(-?\d+)(ms|s|m|h|d)$/.exec(String(value));
+  if (!match) throw new TypeError(`not a duration: ${value} (try 90, "15m", "24h" or "7d")`);
+  return BigInt(match[1]) * UNITS[match[2]];
+}
+
+const TIME =
+  /^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(Z|[+-]\d{2}:?\d{2})$/i;
+
+/** Microseconds since 1970 of an ISO 8601 time with a zone and 0 to 9 digits, or null. */
+export function parseTime(text: string): Micros | null {
+  const match = TIME.exec(text);
+  if (!match) return null;
+  const [, minute, second = "00", fraction = "", zone] = match;
+  const offset = /^z$/i.test(zone) ? "Z" : `${zone.slice(0, 3)}:${zone.slice(-2)}`;
+  const local = `${minute.replace(" ", "T")}:${second}`;
+  const whole = Date.parse(`${local}${offset}`);
+  const asUtc = Date.parse(`${local}Z`);
+  // Date.parse turns the 30th of February into the 2nd of March.
+  if (Number.isNaN(whole) || new Date(asUtc).toISOString().slice(0, 19) !== local) return null;
+  return BigInt(whole) * 1000n + BigInt(fraction.padEnd(6, "0").slice(0, 6));
+}
+
+/** As `parseTime`, but a RangeError for what is not a time. */
+export function time(text: string): Micros {
+  const micros = parseTime(text);
+  if (micros === null) throw new RangeError(`not a time: ${text} (try 2026-11-23T09:30:00Z)`);
+  return micros;
+}
+
+/** Calendly's text for a time: 2026-02-25T18:13:01.136075Z. */
+export function formatTime(micros: Micros): string {
+  const fraction = ((micros % SECOND) + SECOND) % SECOND;
+  const seconds = new Date(Number((micros - fraction) / 1000n)).toISOString().slice(0, 19);
+  return `${seconds}.${fraction.toString().padStart(6, "0")}Z`;
+}
+
+export class Clock {
+  /** True when time stands still between `advance` and `set`. */
+  readonly pinned: boolean;
+  #base: Micros;
+  #last: Micros = 0n;
+  #listeners = new Set<() => void>();
+
+  /** Real time, or with `start` a clock that stands still there. */
+  constructor(start?: string) {
+    this.pinned = start !== undefined;
+    this.#base = start === undefined ? 0n : time(start);
+  }
+
+  /** Microseconds since 1970. */
+  now(): Micros {
+    const now = this.pinned ? this.#base : this.#base + realTime();
+    return now > this.#last ? now : this.#last;
+  }
+
+  /** The time of a write: no two share one, so even a pinned clock moves by a microsecond. */
+  tick(): Micros {
+    this.#last = this.now() + 1n;
+    return this.#last;
+  }
+
+  advance(by: Duration): void {
+    this.#move(duration(by));
+  }
+
+  /** Sets the time; a clock that runs goes on from there. */
+  set(iso: string): void {
+    this.#move(time(iso) - this.now());
+  }
+
+  /** Calls `listener` whenever someone moves the clock. */
+  onMove(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  #move(by: Micros): void {
+    const target = this.now() + by;
+    this.#last = 0n;
+    this.#base = this.pinned ? target : target - realTime();
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+function realTime(): Micros {
+  return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000));
+}

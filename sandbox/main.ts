@@ -1,0 +1,192 @@
+/**
+ * The sandbox from a terminal. `deno task sandbox` serves it; `deno task sandbox book` and the other
+ * verbs act on the one that runs. `deno task sandbox help` tells more.
+ */
+import { parseArgs } from "node:util";
+import { parseTime } from "./clock.ts";
+import { VERBS } from "./control.ts";
+import { createSandbox, DEMO_TOKEN, serveSandbox } from "./mod.ts";
+import type { Delivery, Truth } from "./mod.ts";
+
+const DEFAULT_PORT = 8090;
+
+/** Those that webhooks tell of. */
+const BOOKING_VERBS = ["book", "cancel", "reschedule", "mark_no_show", "undo_no_show"];
+
+const HELP = `A Calendly to develop against.
+
+  deno task sandbox [--port ${DEFAULT_PORT}] [--seed 1] [--events 250] [--now <time>]
+      serves one; with --now its clock stands still until it is advanced
+  deno task sandbox book [--name Ana] [--email ana@example.com] [--start-time <time>]
+  deno task sandbox cancel | reschedule | no-show | undo-no-show [<event or invitee>]
+      the latest booking unless one is named
+  deno task sandbox <verb> [--field value …]
+      any verb of the control API; values may be JSON; --url names another sandbox
+
+Verbs: ${Object.keys(VERBS).map((verb) => verb.replaceAll("_", "-")).join(", ")}`;
+
+/** A refusal that a person can act on: printed without a stack. */
+class UsageError extends Error {}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    Deno.exit(1);
+  }
+}
+
+async function main([command = "serve", ...args]: string[]): Promise<void> {
+  if (command.startsWith("--") && command !== "--help") return await serve([command, ...args]);
+  if (command === "serve") return await serve(args);
+  if (command === "help" || command === "--help") return console.log(HELP);
+  await act(command, args);
+}
+
+async function serve(args: string[]): Promise<void> {
+  const { values } = parse(args, ["port", "seed", "events", "now"]);
+  const number = (name: string, otherwise: number): number => {
+    const value = Number(values[name] ?? otherwise);
+    if (Number.isInteger(value) && value >= 0) return value;
+    throw new UsageError(`--${name} must be a whole number, not ${values[name]}.`);
+  };
+  const port = number("port", DEFAULT_PORT);
+  const events = number("events", 250);
+  if (values.now && parseTime(values.now) === null) {
+    throw new UsageError(`--now must be a time such as 2026-11-23T09:00:00Z, not ${values.now}.`);
+  }
+  const sandbox = createSandbox({ seed: number("seed", 1), events, now: values.now });
+  const server = await serveSandbox(sandbox, { port }).catch((error) => {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    throw new UsageError(`Port ${port} is taken. Try --port ${port + 1}.`);
+  });
+  console.log(`
+Calendly sandbox at ${server.url}
+  ${sandbox.demo.user.name} (${sandbox.demo.user.email}) has ${events} events
+  Personal access token: ${DEMO_TOKEN}
+  OAuth application: ${sandbox.demo.app.client_id} / ${sandbox.demo.app.client_secret}
+
+Try
+  curl -H 'Authorization: Bearer ${DEMO_TOKEN}' ${server.url}/users/me
+  curl -H 'Authorization: Bearer ${DEMO_TOKEN}' '${server.url}/scheduled_events?user=${sandbox.demo.user.uri}&count=2'
+  curl -X POST ${server.url}/_sandbox/book
+  deno task sandbox book --url ${server.url}
+
+Ctrl-C stops it.`);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => server.stop().then(() => Deno.exit()));
+  }
+}
+
+/** Does something to the sandbox that runs, and tells what came of it. */
+async function act(command: string, args: string[]): Promise<void> {
+  const verb = { no_show: "mark_no_show" }[command.replaceAll("-", "_")] ??
+    command.replaceAll("-", "_");
+  const fields = VERBS[verb];
+  if (!fields) throw new UsageError(`There is no command ${command}.\n\n${HELP}`);
+  const { values, positionals } = parse(args, [...fields, "url", "name", "email"]);
+  const { url = await runningSandbox(), name, email, ...given } = values;
+  const input: Record<string, unknown> = Object.fromEntries(
+    Object.entries(given).map(([field, value]) => [field, fromJson(value!)]),
+  );
+  if (verb === "book" && (name || email)) input.invitee = { name, email };
+  else Object.assign(input, name && { name }, email && { email });
+  const [target] = positionals;
+  if (target) input[target.includes("/invitees/") ? "invitee" : "event"] = target;
+  else if (needsBooking(verb, input)) input.invitee = latestInvitee(verb, await call(url, "state"));
+
+  const before = new Set((await call<Delivery[]>(url, "deliveries")).map(({ id }) => id));
+  console.log(JSON.stringify(await call(url, verb, input), null, 2));
+  if (BOOKING_VERBS.includes(verb)) await reportDeliveries(url, before);
+}
+
+function needsBooking(verb: string, input: Record<string, unknown>): boolean {
+  return BOOKING_VERBS.includes(verb) && verb !== "book" &&
+    input.event === undefined && input.invitee === undefined;
+}
+
+function latestInvitee(verb: string, state: Truth): string {
+  const fits = state.scheduled_events.flatMap(({ invitees }) => invitees).filter((invitee) =>
+    verb === "undo_no_show"
+      ? invitee.no_show !== null
+      : invitee.status === "active" && (verb !== "mark_no_show" || invitee.no_show === null)
+  );
+  const latest = fits.sort((a, b) => (a.created_at < b.created_at ? 1 : -1))[0];
+  if (!latest) throw new UsageError("There is no booking that this could be done to.");
+  return latest.uri;
+}
+
+/** Waits a moment for the webhooks that the verb has caused, and tells how long each took. */
+async function reportDeliveries(url: string, before: Set<string>): Promise<void> {
+  for (let tries = 0; tries < 50; tries++) {
+    const made = (await call<Delivery[]>(url, "deliveries")).filter(({ id }) => !before.has(id));
+    const attempted = made.filter((delivery) => delivery.attempts.length > 0);
+    if (attempted.length === made.length) {
+      for (const { event, url, created_at, attempts: [first] } of made) {
+        const ms = Date.parse(first.answered_at) - Date.parse(created_at);
+        console.log(`${event} → ${url}: ${first.status ?? first.error} after ${ms} ms`);
+      }
+      if (made.length === 0) console.log("No webhook subscription covers this.");
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  console.log("Webhooks are waiting: `deno task sandbox deliver` sends them.");
+}
+
+/** The sandbox of the local stack if that runs, else the default address. */
+async function runningSandbox(): Promise<string> {
+  try {
+    const stack = await Deno.readTextFile(new URL("../.local/stack.json", import.meta.url));
+    const { calendly_url } = JSON.parse(stack);
+    if (calendly_url) return calendly_url;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return `http://127.0.0.1:${DEFAULT_PORT}`;
+}
+
+async function call<T = Truth>(
+  url: string,
+  verb: string,
+  input?: Record<string, unknown>,
+): Promise<T> {
+  const request = input === undefined ? {} : { method: "POST", body: JSON.stringify(input) };
+  const response = await fetch(`${url}/_sandbox/${verb}`, request).catch(() => {
+    throw new UsageError(`No sandbox answers at ${url}. Start one: deno task sandbox`);
+  });
+  const answer = await response.json();
+  if (response.ok) return answer;
+  const { message, hint } = answer.error;
+  throw new UsageError([message, hint].filter(Boolean).join(" "));
+}
+
+/** `--start-time x` for the field start_time. */
+function parse(args: string[], fields: string[]) {
+  const names = [...new Set(fields)].map((field) => field.replaceAll("_", "-"));
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: Object.fromEntries(names.map((name) => [name, { type: "string" as const }])),
+    });
+    return {
+      positionals,
+      values: Object.fromEntries(
+        Object.entries(values).map(([name, value]) => [name.replaceAll("-", "_"), String(value)]),
+      ) as Record<string, string | undefined>,
+    };
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function fromJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * A stateful Calendly to develop against: the public API, the OAuth server, webhooks, and a control
+ * API under /_sandbox. It lives in memory, knows nothing of its users, and the same seed gives the
+ * same account.
+ */
+import { Api } from "./api/api.ts";
+import { Bookings } from "./bookings.ts";
+import { Clock, Duration, Micros } from "./clock.ts";
+import { Control, Truth, VERBS } from "./control.ts";
+import { ApiError, SandboxError } from "./errors.ts";
+import { Faults } from "./faults.ts";
+import { OAuth } from "./oauth.ts";
+import { Random } from "./random.ts";
+import { RequestLog } from "./request_log.ts";
+import { Organization, User } from "./resources.ts";
+import { OAuthApp, Tokens } from "./tokens.ts";
+import { Webhooks } from "./webhooks.ts";
+import { World } from "./world.ts";
+
+export type * from "./booking_inputs.ts";
+export type { BookingResult, Control, Truth } from "./control.ts";
+export type { ActiveFault, Effect, FaultRule } from "./faults.ts";
+export type { PopulateInput } from "./populate.ts";
+export type { LoggedRequest, RequestFilter, RequestReport } from "./request_log.ts";
+export type * from "./resources.ts";
+export type { DeliverOptions, Delivery } from "./webhooks.ts";
+export { SandboxError } from "./errors.ts";
+export { sign } from "./webhooks.ts";
+
+/** The demo user's personal access token, with every scope. */
+export const DEMO_TOKEN = "sandbox-demo-token";
+/** The demo OAuth application, which may return to any loopback address. */
+export const DEMO_CLIENT_ID = "sandbox-client";
+export const DEMO_CLIENT_SECRET = "sandbox-secret";
+
+export interface SandboxOptions {
+  /** The same seed gives the same ids and accounts (1). */
+  seed?: number;
+  /** Pins the virtual clock at this time; without it the clock runs with real time. */
+  now?: string;
+  /** Events to give the demo user at the start (0). */
+  events?: number;
+  /** Who sends webhooks: the sandbox at once, or `control.deliver`, as with a pinned clock. */
+  deliver?: "automatic" | "manual";
+  /** How webhooks are sent; the global fetch unless given. */
+  fetch?: typeof fetch;
+}
+
+export interface Sandbox {
+  /** The public API, /oauth/… and /_sandbox/…, whatever the host in the URL. */
+  fetch(request: Request): Promise<Response>;
+  control: Control;
+  clock: {
+    /** Microseconds since 1970. */
+    now(): Micros;
+    advance(by: Duration): void;
+    set(iso: string): void;
+  };
+  demo: { user: User; organization: Organization; token: string; app: OAuthApp };
+  /** The whole state, with every row exactly as the API serialises it. */
+  truth(): Truth;
+  /** Stops retries and ends stalled requests. */
+  close(): void;
+}
+
+export function createSandbox(options: SandboxOptions = {}): Sandbox {
+  const clock = new Clock(options.now);
+  const world = new World(clock, new Random(options.seed ?? 1));
+  const tokens = new Tokens(clock, new Random(world.random.int(0, 2 ** 31)));
+  const webhooks = new Webhooks(world, {
+    automatic: (options.deliver ?? (clock.pinned ? "manual" : "automatic")) === "automatic",
+    fetch: options.fetch ?? fetch,
+  });
+  const bookings = new Bookings(
+    world,
+    (type, booking, asOf) => webhooks.announce(type, booking, asOf),
+  );
+  const faults = new Faults();
+  const log = new RequestLog();
+  const closing = new AbortController();
+  const demo = {} as Sandbox["demo"];
+  const control = new Control({
+    world,
+    bookings,
+    tokens,
+    webhooks,
+    faults,
+    log,
+    defaultUser: () => demo.user.uri,
+  });
+  // The account is older than anything that happens in it.
+  clock.advance("-1000d");
+  demo.organization = control.create_organization({ name: "Demo" });
+  demo.user = control.create_user({
+    name: "Demo Host",
+    email: "host@example.com",
+    organization: demo.organization.uri,
+    role: "owner",
+  });
+  demo.token = control.create_token({ token: DEMO_TOKEN }).token;
+  demo.app = control.create_app({
+    client_id: DEMO_CLIENT_ID,
+    client_secret: DEMO_CLIENT_SECRET,
+    name: "Demo app",
+  });
+  if (options.now === undefined) clock.advance("1000d");
+  else clock.set(options.now);
+  if (options.events) control.populate({ events: options.events });
+
+  const api = new Api({
+    world,
+    bookings,
+    webhooks,
+    tokens,
+    oauth: new OAuth(world, tokens),
+    faults,
+    log,
+    limitOf: (user) => control.limit_of(user),
+    run: (verb, input) => control.run(verb, input),
+    closing: closing.signal,
+  });
+  return {
+    fetch: (request) =>
+      new URL(request.url).pathname.startsWith("/_sandbox")
+        ? serveControl(control, request)
+        : api.fetch(request),
+    control,
+    clock,
+    demo,
+    truth: () => control.state(),
+    close() {
+      webhooks.close();
+      closing.abort();
+    },
+  };
+}
+
+/** Serves a sandbox over HTTP on a loopback address; `port` 0 takes a free one. */
+export async function serveSandbox(
+  sandbox: Sandbox,
+  { port = 0, hostname = "127.0.0.1" }: { port?: number; hostname?: string } = {},
+): Promise<{ url: string; stop(): Promise<void> }> {
+  const address = Promise.withResolvers<Deno.NetAddr>();
+  const server = Deno.serve(
+    { port, hostname, onListen: (net) => address.resolve(net as Deno.NetAddr) },
+    async (request, { completed }) => {
+      const gone = new AbortController();
+      completed.catch(() => gone.abort());
+      try {
+        const { url, method, headers, body } = request;
+        return await sandbox.fetch(
+          new Request(url, { method, headers, body, signal: gone.signal }),
+        );
+      } catch (error) {
+        if (!gone.signal.aborted) throw error;
+        return new Response(null, { status: 499 }); // The caller has gone: nobody reads it.
+      }
+    },
+  );
+  const { port: taken } = await address.promise;
+  return {
+    url: `http://${hostname}:${taken}`,
+    async stop() {
+      sandbox.close();
+      await server.shutdown();
+    },
+  };
+}
+
+/** `POST /_sandbox/<verb>` with a JSON object; `GET` for `state`, `requests`, `deliveries`, `faults`. */
+async function serveControl(control: Control, request: Request): Promise<Response> {
+  const { pathname, searchParams } = new URL(request.url);
+  const verb = pathname.slice("/_sandbox/".length);
+  try {
+    if (request.method === "GET") {
+      if (verb === "") return Response.json({ verbs: VERBS });
+      if (verb === "state") return Response.json(control.state());
+      if (verb === "requests") {
+        const { status, ...filter } = Object.fromEntries(searchParams);
+        const input = status === undefined ? filter : { ...filter, status: Number(status) };
+        return Response.json(control.run(verb, input));
+      }
+      if (["deliveries", "faults"].includes(verb)) return Response.json(control.run(verb, {}));
+    }
+    if (request.method !== "POST") {
+      throw new SandboxError(
+        "not_found",
+        `There is no ${request.method} ${pathname}.`,
+        "POST /_sandbox/<verb>, or GET /_sandbox for the verbs.",
+      );
+    }
+    return Response.json(await control.run(verb, await inputOf(request)) ?? {});
+  } catch (error) {
+    if (
+      !(error instanceof SandboxError || error instanceof TypeError ||
+        error instanceof RangeError || error instanceof ApiError)
+    ) throw error;
+    const { code = "bad_input", hint } = error as Partial<SandboxError>;
+    const status = code === "not_found" || code === "unknown_verb" ? 404 : 400;
+    return Response.json({ error: { code, message: error.message, hint } }, { status });
+  }
+}
+
+async function inputOf(request: Request): Promise<Record<string, unknown>> {
+  const text = await request.text();
+  if (text === "") return {};
+  try {
+    const input = JSON.parse(text);
+    if (typeof input === "object" && input !== null && !Array.isArray(input)) return input;
+  } catch {
+    // Refused below, like any other body that is not an object.
+  }
+  throw new SandboxError("bad_json", "The body must be a JSON object, or empty.");
+}

@@ -1,0 +1,128 @@
+/** The control API over HTTP, the log of requests, and the command line. */
+import assert from "node:assert/strict";
+import { createSandbox, DEMO_TOKEN, serveSandbox } from "../../sandbox/mod.ts";
+import { Client, pinned } from "./support.ts";
+
+async function serving<T>(run: (url: string) => Promise<T>): Promise<T> {
+  const server = await serveSandbox(createSandbox({ events: 5 }));
+  try {
+    return await run(server.url);
+  } finally {
+    await server.stop();
+  }
+}
+
+async function post(url: string, verb: string, body?: unknown) {
+  const response = await fetch(`${url}/_sandbox/${verb}`, {
+    method: "POST",
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+  return { status: response.status, body: await response.json() };
+}
+
+async function run(...args: string[]) {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", new URL("../../sandbox/main.ts", import.meta.url).pathname, ...args],
+    env: { NO_COLOR: "1" },
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { success, stdout: text(stdout), stderr: text(stderr) };
+}
+
+Deno.test("the verbs work over HTTP as in process", async () => {
+  await serving(async (url) => {
+    const booked = await post(url, "book", { invitee: { name: "Ana" } });
+    assert.equal(booked.body.invitee.name, "Ana");
+    const canceled = await post(url, "cancel", { event: booked.body.event.uri });
+    assert.equal(canceled.body.event.status, "canceled");
+    const state = await (await fetch(`${url}/_sandbox/state`)).json();
+    assert.equal(state.scheduled_events.length, 6);
+    const me = await fetch(`${url}/users/me`, {
+      headers: { authorization: `Bearer ${DEMO_TOKEN}` },
+    });
+    assert.equal((await me.json()).resource.email, "host@example.com");
+    const requests = await (await fetch(`${url}/_sandbox/requests?status=200`)).json();
+    assert.deepEqual(requests.by_route, { "GET /users/me": 1 });
+    const faults = await post(url, "faults", { rules: [{ effect: { kind: "html" } }] });
+    assert.equal(faults.body.length, 1);
+    const { verbs } = await (await fetch(`${url}/_sandbox/`)).json();
+    assert.ok("reschedule" in verbs);
+  });
+});
+
+Deno.test("a wrong verb, field, body, time or reference is refused with a hint", async () => {
+  await serving(async (url) => {
+    for (
+      const [verb, body, status, code] of [
+        ["dance", {}, 404, "unknown_verb"],
+        ["book", { start: "now" }, 400, "unknown_field"],
+        ["book", "[]", 400, "bad_json"],
+        ["book", "{", 400, "bad_json"],
+        ["book", { start_time: "tomorrow" }, 400, "bad_time"],
+        ["book", { location: "moon" }, 400, "unknown_location"],
+        ["cancel", {}, 404, "not_found"],
+        ["cancel", { event: "nowhere" }, 404, "not_found"],
+        ["advance", { by: "a while" }, 400, "bad_input"],
+        ["create_token", { scopes: ["all"] }, 400, "unknown_scope"],
+        ["faults", { rules: [{ effect: { kind: "flood" } }] }, 400, "unknown_effect"],
+        ["constructor", {}, 404, "unknown_verb"],
+      ] as const
+    ) {
+      const answer = await post(url, verb, body);
+      assert.deepEqual([answer.status, answer.body.error.code], [status, code], verb);
+      assert.equal(typeof answer.body.error.message, "string");
+    }
+  });
+});
+
+Deno.test("requests are counted by route and status, and the control API's own are not", async () => {
+  const sandbox = pinned({ events: 3 });
+  const client = new Client(sandbox);
+  const { collection } = (await client.events()).body;
+  for (const { uri } of collection) await client.get(`${new URL(uri).pathname}/invitees`);
+  await client.get("/scheduled_events/none");
+  const report = sandbox.control.requests();
+  assert.equal(report.count, 5);
+  assert.deepEqual(report.by_route, {
+    "GET /scheduled_events": 1,
+    "GET /scheduled_events/*/invitees": 3,
+    "GET /scheduled_events/none": 1,
+  });
+  assert.deepEqual(report.by_status, { "200": 4, "404": 1 });
+  assert.equal(report.requests[0].user, sandbox.demo.user.uri);
+  assert.equal(sandbox.control.requests({ path: "/scheduled_events/*/invitees" }).count, 3);
+  sandbox.control.clear_requests();
+  assert.equal(sandbox.control.requests().count, 0);
+});
+
+Deno.test("the clock stands still when pinned, and runs from where it is set when not", () => {
+  const still = pinned();
+  const start = still.clock.now();
+  assert.equal(still.clock.now(), start);
+  assert.equal(still.control.advance({ by: "90s" }).now, "2026-03-02T10:01:30.000000Z");
+  still.clock.set("2025-01-01T00:00:00Z");
+  assert.equal(still.truth().now, "2025-01-01T00:00:00.000000Z");
+  const running = createSandbox();
+  running.clock.set("2040-01-01T00:00:00Z");
+  const set = running.clock.now();
+  while (running.clock.now() === set);
+  assert.match(running.truth().now, /^2040-01-01T00:00:0/);
+});
+
+Deno.test("the command line acts on the sandbox that runs", async () => {
+  await serving(async (url) => {
+    const booked = await run("book", "--name", "Ana", "--email", "ana@example.com", "--url", url);
+    assert.ok(booked.success, booked.stderr);
+    assert.match(booked.stdout, /"name": "Ana"/);
+    assert.match(booked.stdout, /No webhook subscription covers this\./);
+    const marked = await run("no-show", "--url", url);
+    assert.match(marked.stdout, /invitee_no_shows/);
+    const canceled = await run("cancel", "--by", "host", "--url", url);
+    assert.match(canceled.stdout, /"status": "canceled"/);
+    const wrong = await run("book", "--when", "now", "--url", url);
+    assert.deepEqual([wrong.success, wrong.stdout], [false, ""]);
+    assert.match(wrong.stderr, /--when/);
+  });
+  const nobody = await run("book", "--url", "http://127.0.0.1:1");
+  assert.match(nobody.stderr, /No sandbox answers at http:\/\/127\.0\.0\.1:1/);
+});
