@@ -57,7 +57,7 @@ comment on column public.meetings.deleted_at is 'When it was canceled, or found 
 comment on column public.meetings.deleted_reason is 'canceled; gone: Calendly no longer has it; reassigned: this user is no longer a host.';
 comment on column public.meetings.synced_via_webhook is 'True once a webhook wrote the row.';
 comment on column public.meetings.calendly_created_at is 'Calendly''s created_at.';
-comment on column public.meetings.calendly_updated_at is 'Calendly''s updated_at: an older copy never replaces a newer one.';
+comment on column public.meetings.calendly_updated_at is 'Calendly''s updated_at: an older copy never replaces a newer one. Null: a sparse webhook did not tell.';
 comment on column public.meetings.created_at is 'When the row was made here.';
 comment on column public.meetings.updated_at is 'When the row was last written here.';
 comment on column public.meetings.raw is 'The event as Calendly sent it, without conference passwords.';
@@ -88,8 +88,8 @@ create table public.meeting_invitees (
   rescheduled boolean not null,
   old_invitee text,
   new_invitee text,
-  calendly_created_at timestamptz not null,
-  calendly_updated_at timestamptz not null,
+  calendly_created_at timestamptz,
+  calendly_updated_at timestamptz,
   created_at timestamptz not null,
   updated_at timestamptz not null,
   raw jsonb not null
@@ -122,7 +122,7 @@ comment on column public.meeting_invitees.rescheduled is 'True where the seat wa
 comment on column public.meeting_invitees.old_invitee is 'URI of the invitee that this booking replaces.';
 comment on column public.meeting_invitees.new_invitee is 'URI of the invitee that replaces this booking.';
 comment on column public.meeting_invitees.calendly_created_at is 'Calendly''s created_at.';
-comment on column public.meeting_invitees.calendly_updated_at is 'Calendly''s updated_at: an older copy never replaces a newer one.';
+comment on column public.meeting_invitees.calendly_updated_at is 'Calendly''s updated_at: an older copy never replaces a newer one. Null: a sparse webhook did not tell.';
 comment on column public.meeting_invitees.raw is 'The invitee as Calendly sent it.';
 
 alter table public.meeting_invitees enable row level security;
@@ -140,11 +140,14 @@ create table calendly.meeting_sync (
   invitees_total integer,
   invitees_canceled integer,
   read_failures integer not null default 0,
+  event_due_at timestamptz,
   asked_at timestamptz,
   webhook_copies text[] not null default '{}',
   primary key (user_id, event_uri),
   foreign key (user_id, event_uri) references public.meetings (user_id, calendly_event_uri) on delete cascade on update cascade
 );
+-- the events that must be read by themselves
+create index meeting_sync_event_due_idx on calendly.meeting_sync (user_id, event_due_at) where event_due_at is not null;
 -- the list of events whose invitees must be read
 create index meeting_sync_due_idx on calendly.meeting_sync (user_id, invitees_due_at) where invitees_due_at is not null;
 alter table calendly.meeting_sync enable row level security;
@@ -155,5 +158,6 @@ comment on column calendly.meeting_sync.invitees_read_at is 'Calendly''s time of
 comment on column calendly.meeting_sync.invitees_total is 'The event''s counter at that read: seats ever booked.';
 comment on column calendly.meeting_sync.invitees_canceled is 'The event''s counter at that read: seats canceled.';
 comment on column calendly.meeting_sync.read_failures is 'Reads of the invitees in a row that brought nothing.';
+comment on column calendly.meeting_sync.event_due_at is 'When the event itself must be read again, because a webhook told too little; null: settled.';
 comment on column calendly.meeting_sync.asked_at is 'When the event, missing from a listing, was last asked for by itself.';
 comment on column calendly.meeting_sync.webhook_copies is 'URIs (the event, invitees) whose stored copy is a webhook''s: at equal time the API''s replaces it.';

@@ -51,7 +51,7 @@ comment on column public.calendly_sync_runs.rejected is 'Events, invitees and de
 comment on column public.calendly_sync_runs.rejections is '[{uri, problem}].';
 comment on column public.calendly_sync_runs.absent is 'Meetings of the range that the listing did not show.';
 comment on column public.calendly_sync_runs.requests is 'Requests to Calendly, retries included.';
-comment on column public.calendly_sync_runs.progress is '{phase, pages, events, invitees_read, invitees_to_read}.';
+comment on column public.calendly_sync_runs.progress is '{phase, events, invitees_read, invitees_to_read}: see calendly.run_progress.';
 comment on column public.calendly_sync_runs.error is '{code, message, hint} of a failed or interrupted run.';
 comment on column public.calendly_sync_runs.heartbeat_at is 'Last sign of life.';
 
@@ -106,7 +106,7 @@ create table calendly.run_pages (
 );
 alter table calendly.run_pages enable row level security;
 revoke all on calendly.run_pages from public, anon, authenticated, service_role;
-comment on table calendly.run_pages is 'The events that each applied page held. Together they are what the run has seen.';
+comment on table calendly.run_pages is 'The events that each applied page held, or that were asked for by themselves. Together they are what the run has seen.';
 
 create table calendly.run_changes (
   run_id uuid not null references calendly.open_runs (run_id) on delete cascade,

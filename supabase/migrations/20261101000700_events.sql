@@ -16,6 +16,18 @@ create type calendly.event_copy as (
 );
 comment on type calendly.event_copy is 'An event as read from the API or a webhook. problem: why it cannot be used; the rest may be null then.';
 
+create function calendly.host_by_email(email text) returns text
+language sql stable set search_path = ''
+as $$
+  select h.calendly_user_uri
+  from auth.users a
+  join public.users u on u.auth_user_id = a.id
+  join calendly.hosts h on h.user_id = u.id
+  where a.email = lower(host_by_email.email) and a.email_confirmed_at is not null
+$$;
+revoke all on function calendly.host_by_email(text) from public, anon, authenticated, service_role;
+comment on function calendly.host_by_email(text) is 'The Calendly user of the connected account with this confirmed e-mail: for old webhooks that name their hosts by e-mail only.';
+
 create function calendly.read_event(event jsonb) returns calendly.event_copy
 language plpgsql stable set search_path = ''
 as $$
@@ -33,9 +45,9 @@ begin
   copy.created_at := calendly.to_time(event ->> 'created_at');
   copy.updated_at := calendly.to_time(event ->> 'updated_at');
   copy.hosts := array(
-    select distinct membership ->> 'user'
+    select distinct coalesce(membership ->> 'user', calendly.host_by_email(membership ->> 'user_email'))
     from jsonb_array_elements(case when jsonb_typeof(event -> 'event_memberships') = 'array' then event -> 'event_memberships' else '[]' end) membership
-    where membership ->> 'user' is not null);
+    where coalesce(membership ->> 'user', calendly.host_by_email(membership ->> 'user_email')) is not null);
   copy.content := case when jsonb_typeof(event #> '{location,data}') = 'object' then event #- '{location,data,password}' else event end;
   copy.problem := case
     when copy.uri is null or copy.uri !~ '^.+/scheduled_events/[^/]+$' then 'no event uri'
@@ -43,10 +55,12 @@ begin
     when copy.start_time is null then 'start_time is no time'
     when copy.end_time is null then 'end_time is no time'
     when copy.end_time < copy.start_time then 'ends before it starts'
-    when copy.created_at is null then 'created_at is no time'
-    when copy.updated_at is null then 'updated_at is no time'
+    when copy.created_at is null and event ? 'created_at' then 'created_at is no time'
+    when copy.updated_at is null and event ? 'updated_at' then 'updated_at is no time'
     when copy.hosts = '{}' then 'names no host'
   end;
+  -- a sparse webhook's copy without a clock: anything that has one is newer
+  copy.updated_at := coalesce(copy.updated_at, '-infinity');
   return copy;
 end
 $$;
@@ -89,10 +103,11 @@ begin
   copy.problem := case
     when copy.uri is null or copy.event_uri is null then 'no invitee uri'
     when copy.status is null or copy.status not in ('active', 'canceled') then 'status is neither active nor canceled'
-    when copy.created_at is null then 'created_at is no time'
-    when copy.updated_at is null then 'updated_at is no time'
+    when copy.created_at is null and invitee ? 'created_at' then 'created_at is no time'
+    when copy.updated_at is null and invitee ? 'updated_at' then 'updated_at is no time'
     when jsonb_typeof(invitee -> 'no_show') = 'object' and copy.no_show_at is null then 'no_show has no time'
   end;
+  copy.updated_at := coalesce(copy.updated_at, '-infinity');
   return copy;
 end
 $$;
@@ -241,19 +256,20 @@ as $$
     where m.calendly_event_uri = any (select i.uri from unnest(copies) i) and (scope is null or m.user_id = any (scope))
   ),
   merged as (
-    select c.user_id, c.calendly_user_uri, i as incoming, own, newest.calendly_updated_at as known_at, newest.by_webhook as known_by_webhook,
+    select c.user_id, c.calendly_user_uri, i as incoming, own, newest.updated_at as known_at, newest.by_webhook as known_by_webhook,
       calendly.read_event(calendly.merge_copy(
-        newest.raw, newest.calendly_updated_at, newest.by_webhook, i.content, i.updated_at, meeting_changes.by_webhook)) as copy
+        newest.raw, newest.updated_at, newest.by_webhook, i.content, i.updated_at, meeting_changes.by_webhook)) as copy
     from candidate c
     join unnest(copies) i on i.uri = c.uri
     left join public.meetings own on own.user_id = c.user_id and own.calendly_event_uri = c.uri
     -- The clock is the event's: a former host's row and another host's row know it as well as one's own.
     left join lateral (
-      select m.raw, m.calendly_updated_at, coalesce(m.calendly_event_uri = any (s.webhook_copies), false) as by_webhook
+      select m.raw, coalesce(m.calendly_updated_at, '-infinity') as updated_at,
+        coalesce(m.calendly_event_uri = any (s.webhook_copies), false) as by_webhook
       from public.meetings m
       left join calendly.meeting_sync s on s.user_id = m.user_id and s.event_uri = m.calendly_event_uri
       where m.calendly_event_uri = c.uri and m.raw is not null
-      order by m.calendly_updated_at desc, (m.user_id = c.user_id) desc, m.user_id
+      order by m.calendly_updated_at desc nulls last, (m.user_id = c.user_id) desc, m.user_id
       limit 1
     ) newest on true
   ),
@@ -263,7 +279,7 @@ as $$
       m.calendly_user_uri = any ((m.copy).hosts) as hosting,
       -- what is gone comes back only by the API, or by news: a late old delivery proves nothing
       (m.own).is_deleted and (m.own).deleted_reason in ('gone', 'reassigned')
-        and meeting_changes.by_webhook and (m.incoming).updated_at <= (m.own).calendly_updated_at as stays_deleted
+        and meeting_changes.by_webhook and (m.incoming).updated_at <= coalesce((m.own).calendly_updated_at, '-infinity') as stays_deleted
     from merged m
   ),
   decided as (
@@ -294,7 +310,7 @@ as $$
     d.is_deleted, d.deleted_reason,
     d.content_differs or (d.own).is_deleted is distinct from d.is_deleted or (d.own).deleted_reason is distinct from d.deleted_reason,
     -- the API adds keys to a webhook's copy: that is no news of the invitees
-    (d.own).raw is null or (d.own).calendly_updated_at is distinct from (d.copy).updated_at
+    (d.own).raw is null or (d.own).calendly_updated_at is distinct from nullif((d.copy).updated_at, '-infinity')
       or (d.content_differs and not coalesce(d.known_by_webhook, false))
   from decided d
 $$;
@@ -303,7 +319,7 @@ comment on function calendly.meeting_changes(calendly.event_copy[], boolean, int
   'What copies of events make of the meetings of the users in scope (null: of every host who is a user). by_itself: the event was asked for or delivered by itself, so a missing host is proven.';
 
 create function calendly.apply_events(
-  copies calendly.event_copy[], by_webhook boolean, scope integer[], by_itself boolean, reread boolean default false
+  copies calendly.event_copy[], by_webhook boolean, scope integer[], by_itself boolean, reread text[] default '{}'
 ) returns setof calendly.meeting_change
 language plpgsql set search_path = ''
 as $$
@@ -322,11 +338,11 @@ begin
       case when (c.copy).status = 'canceled' then nullif(content -> 'cancellation', 'null') end,
       c.is_deleted,
       case c.deleted_reason
-        when 'canceled' then coalesce(calendly.to_time(content #>> '{cancellation,created_at}'), (c.copy).updated_at)
-        when 'reassigned' then (c.copy).updated_at
+        when 'canceled' then coalesce(calendly.to_time(content #>> '{cancellation,created_at}'), nullif((c.copy).updated_at, '-infinity'), at)
+        when 'reassigned' then coalesce(nullif((c.copy).updated_at, '-infinity'), at)
         when 'gone' then at
       end,
-      c.deleted_reason, apply_events.by_webhook, (c.copy).created_at, (c.copy).updated_at, at, at, content
+      c.deleted_reason, apply_events.by_webhook, (c.copy).created_at, nullif((c.copy).updated_at, '-infinity'), at, at, content
     from unnest(changes) c, lateral (select (c.copy).content) as of_copy (content)
     where c.written
     on conflict (user_id, calendly_event_uri) do update set
@@ -346,7 +362,9 @@ begin
     cross join lateral (
       select case
         when calendly.seats((c.copy).content, 'total') = 0 then null
-        when apply_events.reread or c.reread or (c.written and not calendly.has_all_invitees(c.user_id, c.event_uri, (c.copy).content)) then at
+        -- a webhook brings its own: see calendly.apply_delivery
+        when apply_events.by_webhook then known.invitees_due_at
+        when c.event_uri = any (apply_events.reread) or c.reread or (c.written and not calendly.has_all_invitees(c.user_id, c.event_uri, (c.copy).content)) then at
         else known.invitees_due_at
       end as at
     ) as due
@@ -366,9 +384,9 @@ begin
   return query select c.* from unnest(changes) c;
 end
 $$;
-revoke all on function calendly.apply_events(calendly.event_copy[], boolean, integer[], boolean, boolean) from public, anon, authenticated, service_role;
-comment on function calendly.apply_events(calendly.event_copy[], boolean, integer[], boolean, boolean) is
-  'Writes what calendly.meeting_changes says, notes whose invitees are due, and returns the changes. An unchanged event writes nothing. reread: the invitees of all of them are due.';
+revoke all on function calendly.apply_events(calendly.event_copy[], boolean, integer[], boolean, text[]) from public, anon, authenticated, service_role;
+comment on function calendly.apply_events(calendly.event_copy[], boolean, integer[], boolean, text[]) is
+  'Writes what calendly.meeting_changes says, notes whose invitees are due, and returns the changes. An unchanged event writes nothing. reread: URIs of events whose invitees are due in any case.';
 
 create function calendly.has_all_invitees(user_id integer, event_uri text, content jsonb) returns boolean
 language sql stable set search_path = ''

@@ -23,13 +23,14 @@ as $$
       greatest(v.no_show_known_at, case when v.uri is not null then s.invitees_read_at end) as known_at
     from unnest(copies) i
     join public.meetings m on m.calendly_event_uri = i.event_uri and (scope is null or m.user_id = any (scope))
+      and m.deleted_reason is distinct from 'reassigned'  -- a former host learns nothing new
     join calendly.hosts h on h.user_id = m.user_id
     left join calendly.meeting_sync s on s.user_id = m.user_id and s.event_uri = m.calendly_event_uri
     left join public.meeting_invitees v on v.meeting_id = m.id and v.uri = i.uri
   ),
   merged as (
     select k.*,
-      calendly.merge_copy((k.own).raw, (k.own).calendly_updated_at, k.own_by_webhook,
+      calendly.merge_copy((k.own).raw, coalesce((k.own).calendly_updated_at, '-infinity'), k.own_by_webhook,
         (k.incoming).content, (k.incoming).updated_at, invitee_changes.by_webhook) as content,
       -- Marking a no-show moves no updated_at, so it has a clock of its own: when it was marked, or as of
       -- when it was seen unmarked. The later one counts; in doubt, the mark.
@@ -67,7 +68,7 @@ as $$
   select d.user_id, (d.incoming).event_uri, (d.incoming).uri,
     calendly.read_invitee(d.final_content, (d.incoming).observed_at),
     case
-      when (d.own).uri is null or (d.incoming).updated_at > (d.own).calendly_updated_at then invitee_changes.by_webhook
+      when (d.own).uri is null or (d.incoming).updated_at > coalesce((d.own).calendly_updated_at, '-infinity') then invitee_changes.by_webhook
       when (d.incoming).updated_at < (d.own).calendly_updated_at then d.own_by_webhook
       else d.own_by_webhook and invitee_changes.by_webhook
     end,
@@ -106,7 +107,7 @@ begin
       nullif(content -> 'questions_and_answers', 'null'), nullif(content -> 'tracking', 'null'), nullif(content -> 'payment', 'null'),
       (c.copy).no_show_at, (c.copy).no_show_uri, c.no_show_known_at,
       coalesce(content -> 'rescheduled' = 'true', false), content ->> 'old_invitee', content ->> 'new_invitee',
-      (c.copy).created_at, (c.copy).updated_at, at, at, content
+      (c.copy).created_at, nullif((c.copy).updated_at, '-infinity'), at, at, content
     from unnest(changes) c
     cross join lateral (select (c.copy).content) as of_copy (content)
     join public.meetings m on m.user_id = c.user_id and m.calendly_event_uri = c.event_uri

@@ -1,7 +1,7 @@
 -- A sync, step by step. Postgres says what to do next (calendly.next_step), a function does it and
 -- brings back the result (calendly_apply_step), until there is nothing left (calendly_finish_sync).
 --
---   list_events ─▶ read_events (what the listing missed, by itself) ─▶ read_invitees ─▶ finish
+--   list_events ─▶ read_events (what the listing missed and what waits, by itself) ─▶ read_invitees ─▶ finish
 --
 -- The lease's token fences off an instance that was taken over; the step's number makes an answer that
 -- arrives twice count once.
@@ -119,10 +119,11 @@ begin
   end if;
 
   if state.doing = 'read_events' then
-    event_uris := array(select a.event_uri from calendly.absent_meetings(run) a
-      where a.asked_at is null or a.asked_at < run.started_at
-      order by a.asked_at nulls first, a.start_time
-      limit greatest(settings.absence_checks - state.absence_checks, 0));
+    event_uris := array(select w.event_uri from calendly.waiting_events(state.scope) w
+        where not exists (select from calendly.seen_events(run.id) seen where seen.event_uri = w.event_uri))
+      || array(select a.event_uri from calendly.absent_meetings(run) a
+        order by a.asked_at nulls first, a.start_time
+        limit greatest(settings.absence_checks - state.absence_checks, 0));
     if event_uris <> '{}' then
       return jsonb_build_object('do', 'read_events', 'event_uris', to_jsonb(event_uris));
     end if;
@@ -143,6 +144,14 @@ $$;
 revoke all on function calendly.next_work(public.calendly_sync_runs, calendly.open_runs, calendly.settings) from public, anon, authenticated, service_role;
 comment on function calendly.next_work(public.calendly_sync_runs, calendly.open_runs, calendly.settings) is 'The work that comes next, whatever it costs.';
 
+create function calendly.seen_events(run_id uuid) returns table (event_uri text)
+language sql stable set search_path = ''
+as $$
+  select distinct unnest(p.event_uris) from calendly.run_pages p where p.run_id = seen_events.run_id
+$$;
+revoke all on function calendly.seen_events(uuid) from public, anon, authenticated, service_role;
+comment on function calendly.seen_events(uuid) is 'The events that the run has listed or asked for by themselves.';
+
 create function calendly.absent_meetings(run public.calendly_sync_runs)
 returns table (user_id integer, event_uri text, start_time timestamptz, asked_at timestamptz)
 language sql stable set search_path = ''
@@ -156,9 +165,7 @@ as $$
     and m.start_time > run.min_start_time and m.start_time < run.max_start_time
     -- what a webhook has written meanwhile is not missing
     and m.updated_at < run.started_at
-    and not exists (
-      select from calendly.run_pages p, unnest(p.event_uris) seen (uri)
-      where p.run_id = run.id and seen.uri = m.calendly_event_uri)
+    and not exists (select from calendly.seen_events(run.id) seen where seen.event_uri = m.calendly_event_uri)
 $$;
 revoke all on function calendly.absent_meetings(public.calendly_sync_runs) from public, anon, authenticated, service_role;
 comment on function calendly.absent_meetings(public.calendly_sync_runs) is
@@ -181,7 +188,6 @@ language sql stable set search_path = ''
 as $$
   select jsonb_build_object(
     'phase', o.doing,
-    'pages', (select count(*) from calendly.run_pages p where p.run_id = o.run_id),
     'events', o.processed,
     'invitees_read', o.invitees_read,
     'invitees_to_read', o.invitees_to_read)
@@ -189,7 +195,7 @@ as $$
   where o.run_id = run_progress.run_id
 $$;
 revoke all on function calendly.run_progress(uuid) from public, anon, authenticated, service_role;
-comment on function calendly.run_progress(uuid) is '{phase, pages, events, invitees_read, invitees_to_read}; the last is null until all events are listed. invitees_… count events whose invitees are read.';
+comment on function calendly.run_progress(uuid) is '{phase, events, invitees_read, invitees_to_read}; the last is null until all events are listed. invitees_… count events whose invitees are read.';
 
 create function calendly.pause(run_id uuid, resume_at timestamptz, reason jsonb) returns jsonb
 language plpgsql set search_path = ''
@@ -273,26 +279,22 @@ create function calendly.apply_listed_page(run public.calendly_sync_runs, state 
 language plpgsql set search_path = ''
 as $$
 declare
-  copies calendly.event_copy[];
-  accepted calendly.event_copy[];
-  changes calendly.meeting_change[];
-  fresh text[];
-begin
-  copies := array(select calendly.read_event(e) from jsonb_array_elements(page -> 'collection') e);
+  copies constant calendly.event_copy[] := array(select calendly.read_event(e) from jsonb_array_elements(page -> 'collection') e);
   -- twice on one page: the newer one
-  accepted := array(select distinct on (c.uri) c from unnest(copies) c where c.problem is null order by c.uri, c.updated_at desc);
-  fresh := array(
+  accepted constant calendly.event_copy[] := array(
+    select distinct on (c.uri) c from unnest(copies) c where c.problem is null order by c.uri, c.updated_at desc);
+  -- twice in the listing counts once
+  fresh constant text[] := array(
     select distinct c.uri from unnest(copies) c
-    where c.uri is not null and not exists (
-      select from calendly.run_pages p, unnest(p.event_uris) seen (uri)
-      where p.run_id = run.id and seen.uri = c.uri));
-
-  changes := array(select c from calendly.apply_events(accepted, false, state.scope, false, state.reread) c);
-
+    where c.uri is not null and not exists (select from calendly.seen_events(run.id) seen where seen.event_uri = c.uri));
+  last_page constant boolean := page ->> 'next_page_token' is null;
+  changes calendly.meeting_change[];
+begin
+  changes := calendly.apply_api_events(state, accepted, false);
   insert into calendly.run_pages (run_id, step, event_uris) values (run.id, state.step, fresh);
   update calendly.open_runs o
     set page_token = page ->> 'next_page_token',
-        doing = case when page ->> 'next_page_token' is null then 'read_events' else 'list_events' end,
+        doing = case when last_page then 'read_events' else 'list_events' end,
         list_restarts = 0,
         processed = o.processed + (select count(*) from unnest(changes) c where c.event_uri = any (fresh))
     where o.run_id = run.id;
@@ -301,14 +303,12 @@ begin
         fetched_canceled = r.fetched_canceled + (select count(*) from unnest(accepted) c where c.uri = any (fresh) and c.status = 'canceled')
     where r.id = run.id;
   perform calendly.reject(run.id, (
-    select coalesce(jsonb_agg(jsonb_build_object('uri', c.uri, 'problem', c.problem)), '[]') from unnest(copies) c
-    where c.problem is not null and (c.uri is null or c.uri = any (fresh))));
-  perform calendly.reject(run.id, (
-    select coalesce(jsonb_agg(jsonb_build_object('uri', c.uri, 'problem', 'the user is not among the hosts')), '[]') from unnest(accepted) c
-    where c.uri = any (fresh) and c.uri <> all (array(select n.event_uri from unnest(changes) n))));
+    select coalesce(jsonb_agg(jsonb_build_object('uri', c.uri, 'problem', coalesce(c.problem, 'the user is not among the hosts'))), '[]')
+    from unnest(copies) c
+    where (c.uri is null or c.uri = any (fresh))
+      and (c.problem is not null or c.uri <> all (array(select n.event_uri from unnest(changes) n)))));
   perform calendly.count_changes(run.id, changes);
-
-  if page ->> 'next_page_token' is null then
+  if last_page then
     update public.calendly_sync_runs r set absent = (select count(*) from calendly.absent_meetings(r)) where r.id = run.id;
   end if;
 end
@@ -317,47 +317,65 @@ revoke all on function calendly.apply_listed_page(public.calendly_sync_runs, cal
 comment on function calendly.apply_listed_page(public.calendly_sync_runs, calendly.open_runs, jsonb) is
   'Applies one page of the listing, {collection, next_page_token}: meetings, seen set, counts. A bad row is recorded and counts as seen.';
 
+create function calendly.apply_api_events(state calendly.open_runs, copies calendly.event_copy[], by_itself boolean) returns calendly.meeting_change[]
+language plpgsql set search_path = ''
+as $$
+declare
+  uris constant text[] := array(select c.uri from unnest(copies) c);
+  -- of what a webhook told too little about, the invitees are read as well
+  waiting constant text[] := array(select w.event_uri from calendly.waiting_events(state.scope) w where w.event_uri = any (uris));
+  changes calendly.meeting_change[];
+begin
+  changes := array(select c from calendly.apply_events(copies, false, state.scope, by_itself, case when state.reread then uris else waiting end) c);
+  update calendly.meeting_sync s set event_due_at = null
+    where s.event_uri = any (waiting) and s.user_id = any (state.scope) and s.event_due_at is not null;
+  perform calendly.settle_deferred(state.scope, uris);
+  return changes;
+end
+$$;
+revoke all on function calendly.apply_api_events(calendly.open_runs, calendly.event_copy[], boolean) from public, anon, authenticated, service_role;
+comment on function calendly.apply_api_events(calendly.open_runs, calendly.event_copy[], boolean) is
+  'Writes events that the API has shown to the run''s users, and settles the deliveries that waited for them.';
+
 create function calendly.apply_read_events(run public.calendly_sync_runs, state calendly.open_runs, reads jsonb) returns void
 language plpgsql set search_path = ''
 as $$
 declare
   at constant timestamptz := calendly.now();
-  asked text[] := array(select r ->> 'event_uri' from jsonb_array_elements(reads) r);
-  gone text[];
-  copies calendly.event_copy[];
+  asked constant text[] := array(select r ->> 'event_uri' from jsonb_array_elements(reads) r);
+  waiting constant text[] := array(select w.event_uri from calendly.waiting_events(state.scope) w where w.event_uri = any (asked));
+  -- The token has just listed this range, so a 403 is about the event.
+  gone constant text[] := array(select r ->> 'event_uri' from jsonb_array_elements(reads) r where (r ->> 'status')::integer in (403, 404));
+  copies constant calendly.event_copy[] := array(
+    select c from jsonb_array_elements(reads) r cross join lateral calendly.read_event(r -> 'event') c
+    where (r ->> 'status')::integer = 200 and c.problem is null and c.uri = r ->> 'event_uri');
   changes calendly.meeting_change[];
 begin
   perform calendly.lock_events(asked);
-  copies := array(
-    select calendly.read_event(r -> 'event') from jsonb_array_elements(reads) r where (r ->> 'status')::integer = 200);
-  -- The token has just listed this range, so a 403 is about the event.
-  gone := array(select r ->> 'event_uri' from jsonb_array_elements(reads) r where (r ->> 'status')::integer in (403, 404));
-
-  update calendly.open_runs o set absence_checks = o.absence_checks + cardinality(asked) where o.run_id = run.id;
-  insert into calendly.meeting_sync as s (user_id, event_uri, asked_at)
-    select m.user_id, m.calendly_event_uri, at from public.meetings m
-    where m.calendly_event_uri = any (asked) and m.user_id = any (state.scope)
-    on conflict (user_id, event_uri) do update set asked_at = excluded.asked_at;
-
-  changes := array(select c from calendly.apply_events(
-    array(select c from unnest(copies) c where c.problem is null and c.uri = any (asked)), false, state.scope, true) c);
+  changes := calendly.apply_api_events(state, copies, true);
   with removed as (
     update public.meetings m
       set is_deleted = true, deleted_reason = 'gone', deleted_at = at, updated_at = at
-      where m.calendly_event_uri = any (gone) and m.user_id = any (state.scope)
-        -- written meanwhile: a webhook knows better
-        and not m.is_deleted and m.updated_at < run.started_at
+      where m.calendly_event_uri = any (gone) and m.user_id = any (state.scope) and not m.is_deleted
+        -- written after it was found absent: a webhook knows better
+        and (m.updated_at < run.started_at or m.calendly_event_uri = any (waiting))
       returning m.user_id, m.calendly_event_uri
   )
   select changes || array(select row(r.user_id, r.calendly_event_uri, 'deleted', null, false, true, 'gone', true, false)::calendly.meeting_change from removed r)
     into changes;
+  perform calendly.settle_deferred(state.scope, gone);
 
-  update calendly.open_runs o set processed = o.processed + cardinality(changes) where o.run_id = run.id;
+  update calendly.meeting_sync s set asked_at = at, event_due_at = null
+    where s.event_uri = any (asked) and s.user_id = any (state.scope);
+  update calendly.open_runs o
+    set absence_checks = o.absence_checks + cardinality(asked) - cardinality(waiting), processed = o.processed + cardinality(changes)
+    where o.run_id = run.id;
+  insert into calendly.run_pages (run_id, step, event_uris) values (run.id, state.step, asked);
   perform calendly.reject(run.id, (
-    select coalesce(jsonb_agg(jsonb_build_object('uri', r ->> 'event_uri', 'problem', coalesce(r ->> 'problem', c.problem))), '[]')
+    select coalesce(jsonb_agg(jsonb_build_object('uri', r ->> 'event_uri', 'problem', coalesce(r ->> 'problem', c.problem, 'is another event'))), '[]')
     from jsonb_array_elements(reads) r
     cross join lateral calendly.read_event(r -> 'event') c
-    where (r ->> 'status')::integer not in (200, 403, 404) or ((r ->> 'status')::integer = 200 and c.problem is not null)));
+    where r ->> 'event_uri' <> all (gone) and r ->> 'event_uri' <> all (array(select known.uri from unnest(copies) known))));
   perform calendly.count_changes(run.id, changes);
 end
 $$;

@@ -7,6 +7,9 @@ import type { Database as Schema } from "./database.types.ts";
 type Functions = Schema["public"]["Functions"];
 type Arguments<Name extends keyof Functions> = { [Key in keyof Functions[Name]["Args"]]: unknown };
 
+/** Longer than Postgres lets an API role's statement run. */
+const TIMEOUT = 12_000;
+
 export class Database {
   #client: SupabaseClient<Schema>;
 
@@ -33,7 +36,8 @@ export class Database {
     name: Name,
     args: Arguments<Name>,
   ): Promise<unknown> {
-    const { data, error, status } = await this.#client.rpc(name, args as never);
+    const { data, error, status } = await this.#client.rpc(name, args as never)
+      .abortSignal(AbortSignal.timeout(TIMEOUT));
     if (!error) return data;
     // raised by calendly.fail: its code is the detail
     if (error.code === "P0001") {

@@ -1,4 +1,5 @@
 // Made by `deno task types` from the migrations. Not edited by hand.
+
 export type Json = string | number | boolean | null | { [key: string]: Json | undefined } | Json[];
 
 export type Database = {
@@ -253,8 +254,8 @@ export type Database = {
       };
       "meeting_invitees": {
         Row: {
-          "calendly_created_at": string;
-          "calendly_updated_at": string;
+          "calendly_created_at": string | null;
+          "calendly_updated_at": string | null;
           "created_at": string;
           "email": string | null;
           "id": number;
@@ -278,8 +279,8 @@ export type Database = {
         };
         ComputedFields: never;
         Insert: {
-          "calendly_created_at": string;
-          "calendly_updated_at": string;
+          "calendly_created_at"?: string | null;
+          "calendly_updated_at"?: string | null;
           "created_at": string;
           "email"?: string | null;
           "id"?: number;
@@ -302,8 +303,8 @@ export type Database = {
           "user_id": number;
         };
         Update: {
-          "calendly_created_at"?: string;
-          "calendly_updated_at"?: string;
+          "calendly_created_at"?: string | null;
+          "calendly_updated_at"?: string | null;
           "created_at"?: string;
           "email"?: string | null;
           "id"?: number;
@@ -505,6 +506,8 @@ export type Database = {
       };
       "calendly_finish_sync": { Args: { "lease": string; "run_id": string }; Returns: Json };
       "calendly_prepare_connection": { Args: { "auth_user_id": string }; Returns: Json };
+      "calendly_receive_webhook": { Args: { "delivery": Json }; Returns: Json };
+      "calendly_replay_webhook_event": { Args: { "id": string }; Returns: Json };
       "clean_old_webhook_events": { Args: Record<PropertyKey, never>; Returns: number };
     };
     Enums: {

@@ -33,6 +33,7 @@ const STATUS: Record<string, number> = {
   not_authenticated: 401,
   invalid_jwt: 401,
   invalid_key: 401,
+  not_authentic: 401,
   another_user: 403,
   not_found: 404,
   unknown_user: 404,

@@ -4,6 +4,10 @@ import { ApiError } from "./errors.ts";
 import { logError } from "./log.ts";
 
 export type Handler = (request: Request) => Promise<Response>;
+type RouteHandler = (
+  request: Request,
+  parameters: Record<string, string | undefined>,
+) => Promise<Response>;
 
 const CORS = {
   "access-control-allow-origin": "*",
@@ -12,22 +16,27 @@ const CORS = {
 };
 
 /**
- * Serves the routes of one function, `{"POST /": handler}`: paths are what follows the function's name,
- * which the platform and the local stack prefix differently.
+ * Serves the routes of one function, `{"POST /": …, "DELETE /:id": …}`. Paths are what follows the
+ * function's name, which the platform and the local stack prefix differently.
  */
-export function serve(name: string, routes: Record<string, Handler>): Handler {
-  const paths = Object.keys(routes).map((route) => route.split(" ")[1]);
+export function serve(name: string, routes: Record<string, RouteHandler>): Handler {
+  const table = Object.entries(routes).map(([route, handler]) => {
+    const [method, pathname] = route.split(" ");
+    return { method, pattern: new URLPattern({ pathname }), handler };
+  });
   return async (request) => {
     if (request.method === "OPTIONS") return new Response(null, { status: 204, headers: CORS });
     try {
-      const { pathname } = new URL(request.url);
-      const path = pathname.replace(new RegExp(`^.*?/${name}(?=/|$)`), "").replace(/\/+$/, "") ||
+      const { pathname: full } = new URL(request.url);
+      const pathname = full.replace(new RegExp(`^.*?/${name}(?=/|$)`), "").replace(/\/+$/, "") ||
         "/";
-      const handler = routes[`${request.method} ${path}`];
-      if (handler) return await handler(request);
-      throw paths.includes(path)
+      const found = table.map((route) => ({ ...route, match: route.pattern.exec({ pathname }) }))
+        .filter(({ match }) => match);
+      const route = found.find(({ method }) => method === request.method);
+      if (route) return await route.handler(request, route.match!.pathname.groups);
+      throw found.length > 0
         ? new ApiError("method_not_allowed", `${request.method} is not possible here.`)
-        : new ApiError("not_found", `There is nothing at ${path}.`);
+        : new ApiError("not_found", `There is nothing at ${pathname}.`);
     } catch (error) {
       return problem(error);
     }
@@ -81,17 +90,27 @@ export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promi
   return parsed.data;
 }
 
-/** The body as text, read no further than `limit` bytes. Error: body_too_large. */
-export async function readText(request: Request, limit: number): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
+/** The body as text. Error: body_too_large. */
+async function readText(request: Request, limit: number): Promise<string> {
+  return new TextDecoder().decode(await readBytes(request, limit));
+}
+
+/** The body's bytes, read no further than `limit`. Error: body_too_large. */
+export async function readBytes(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body ?? []) {
     size += chunk.byteLength;
     if (size > limit) {
       throw new ApiError("body_too_large", `The body is larger than ${limit} bytes.`);
     }
-    text += decoder.decode(chunk, { stream: true });
+    chunks.push(chunk);
   }
-  return text + decoder.decode();
+  const bytes = new Uint8Array(size);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
 }

@@ -4,8 +4,8 @@
  * copied into another row is noticed.
  */
 import { compactDecrypt, CompactEncrypt } from "jose";
-import { required } from "./environment.ts";
 import { ApiError } from "./errors.ts";
+import { deriveKey, toHex, tokenSecrets } from "./keys.ts";
 
 /** Errors: not_configured. */
 export async function encryptToken(token: string, connectionId: string): Promise<string> {
@@ -35,32 +35,11 @@ export async function decryptToken(jwe: string, connectionId: string): Promise<s
   }
 }
 
-async function keys(): Promise<{ id: string; key: Uint8Array }[]> {
-  const hint =
-    "Set it to the output of `openssl rand -base64 32`; while it is rotated, to a comma list with the new one first.";
-  const secrets = required("CALENDLY_TOKEN_KEY", hint).split(",").map((secret) => secret.trim());
-  if (secrets.some((secret) => secret.length < 32)) {
-    throw new ApiError("not_configured", "CALENDLY_TOKEN_KEY is shorter than 32 characters.", hint);
-  }
-  return await Promise.all(secrets.map(async (secret) => {
-    const key = await derive(secret, "calendly token");
-    const id = await derive(secret, "calendly token key id");
-    return {
-      key,
-      id: Array.from(id.slice(0, 4), (byte) => byte.toString(16).padStart(2, "0")).join(""),
-    };
-  }));
-}
-
-async function derive(secret: string, purpose: string): Promise<Uint8Array> {
-  const encoder = new TextEncoder();
-  const material = await crypto.subtle.importKey("raw", encoder.encode(secret), "HKDF", false, [
-    "deriveBits",
-  ]);
-  const bits = await crypto.subtle.deriveBits(
-    { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info: encoder.encode(purpose) },
-    material,
-    256,
+function keys(): Promise<{ id: string; key: Uint8Array }[]> {
+  return Promise.all(
+    tokenSecrets().map(async (secret) => ({
+      key: await deriveKey(secret, "calendly token"),
+      id: toHex((await deriveKey(secret, "calendly token key id")).slice(0, 4)),
+    })),
   );
-  return new Uint8Array(bits);
 }

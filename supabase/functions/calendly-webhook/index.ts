@@ -1,0 +1,102 @@
+/**
+ * POST /functions/v1/calendly-webhook: what Calendly delivers, for a subscription made by hand or by an
+ * OAuth app (CALENDLY_WEBHOOK_SIGNING_KEY), and …/<subscription id> for one of ours (derived key).
+ * Authentic, stored and applied in one transaction, then answered. GET …/test tells how to set it up.
+ */
+import { Database } from "../_shared/database.ts";
+import { supabaseUrl } from "../_shared/environment.ts";
+import { ApiError } from "../_shared/errors.ts";
+import { json, readBytes, serve } from "../_shared/http.ts";
+import { parseJson } from "../_shared/json.ts";
+import { toHex } from "../_shared/keys.ts";
+import { log, logError } from "../_shared/log.ts";
+import { configuredKeys, subscriptionKeys, verifySignature } from "../_shared/signature.ts";
+
+const EVENTS = [
+  "invitee.created",
+  "invitee.canceled",
+  "invitee_no_show.created",
+  "invitee_no_show.deleted",
+];
+const MAX_BODY = 256 * 1024;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+interface Outcome {
+  status: "processed" | "duplicate" | "ignored" | "deferred";
+  event_id: string;
+  created?: boolean;
+  error?: { code: string; message: string };
+}
+
+async function receive(
+  request: Request,
+  { subscription }: Record<string, string | undefined>,
+): Promise<Response> {
+  const bytes = await readBytes(request, MAX_BODY);
+  const signedAt = await verifySignature(
+    request.headers.get("calendly-webhook-signature"),
+    bytes,
+    await keysFor(subscription),
+  );
+  const body = understand(bytes);
+  const outcome = await new Database().call("calendly_receive_webhook", {
+    delivery: {
+      body,
+      digest: toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))),
+      signed_at: signedAt,
+      ...(subscription ? { subscription_id: subscription } : {}),
+    },
+  }) as Outcome;
+  report(outcome);
+  return json({ status: outcome.status });
+}
+
+async function keysFor(subscription: string | undefined): Promise<string[]> {
+  if (subscription === undefined) {
+    const keys = configuredKeys();
+    if (keys.length === 0) {
+      logError("A webhook was refused: CALENDLY_WEBHOOK_SIGNING_KEY is not set");
+    }
+    return keys;
+  }
+  return UUID.test(subscription) ? await subscriptionKeys(subscription) : [];
+}
+
+function understand(bytes: Uint8Array): unknown {
+  try {
+    return parseJson(new TextDecoder().decode(bytes));
+  } catch {
+    throw new ApiError("invalid_body", "The body is not JSON.");
+  }
+}
+
+function report({ status, event_id, created, error }: Outcome): void {
+  if (status === "duplicate") log("Webhook event already processed, skipping", { event_id });
+  else if (status === "deferred") log("Webhook event deferred", { event_id, error });
+  else if (status === "ignored") log("Webhook event ignored", { event_id });
+  else log(created ? "Meeting created from webhook" : "Meeting updated from webhook", { event_id });
+}
+
+/** How to make a subscription by hand, and whether this end is ready for it. */
+function test(): Promise<Response> {
+  const url = `${supabaseUrl()}/functions/v1/calendly-webhook`;
+  return Promise.resolve(json({
+    url,
+    events: EVENTS,
+    signing_key_configured: configuredKeys().length > 0,
+    steps: [
+      "Choose a signing key (`openssl rand -hex 32`) and set it: supabase secrets set CALENDLY_WEBHOOK_SIGNING_KEY=…",
+      "Find your organization and user: GET https://api.calendly.com/users/me with your token.",
+      `Make the subscription: POST https://api.calendly.com/webhook_subscriptions with {"url": "${url}", "events": [the four above], "organization": …, "user": …, "scope": "user", "signing_key": the same key}. Calendly has no page for it.`,
+      "Book a meeting with yourself: within a second it is in meetings, and calendly_webhook_events has the delivery.",
+    ],
+  }));
+}
+
+export default {
+  fetch: serve("calendly-webhook", {
+    "GET /test": test,
+    "POST /": receive,
+    "POST /:subscription": receive,
+  }),
+};
