@@ -15,6 +15,9 @@ create table calendly.settings (
   incremental_days_forward integer not null default 180 check (incremental_days_forward between 1 and 3650),
   full_sync_interval interval not null default '7 days' check (full_sync_interval >= '1 day'),
   sync_interval interval not null default '15 minutes' check (sync_interval between '1 minute' and '1 day'),
+  webhook_sync_interval interval not null default '6 hours' check (webhook_sync_interval between '1 minute' and '1 day'),
+  schedule_jitter real not null default 0.1 check (schedule_jitter between 0 and 0.5),
+  instances integer not null default 20 check (instances between 1 and 200),
   page_size integer not null default 100 check (page_size between 1 and 100),
   invitee_batch integer not null default 25 check (invitee_batch between 1 and 100),
   absence_checks integer not null default 25 check (absence_checks between 0 and 100),
@@ -23,7 +26,9 @@ create table calendly.settings (
   instance_requests integer not null default 800 check (instance_requests between 10 and 10000),
   rate_reserve real not null default 0.2 check (rate_reserve between 0 and 0.9),
   webhook_event_retention interval not null default '30 days' check (webhook_event_retention >= '1 day'),
-  dead_webhook_event_retention interval not null default '90 days' check (dead_webhook_event_retention >= '1 day')
+  dead_webhook_event_retention interval not null default '90 days' check (dead_webhook_event_retention >= '1 day'),
+  run_retention interval not null default '90 days' check (run_retention >= '1 day'),
+  job_log_retention interval not null default '7 days' check (job_log_retention >= '1 hour')
 );
 insert into calendly.settings default values;
 
@@ -37,6 +42,9 @@ comment on column calendly.settings.incremental_days_back is 'An INCREMENTAL syn
 comment on column calendly.settings.incremental_days_forward is 'An INCREMENTAL sync lists events that start up to this many days ahead.';
 comment on column calendly.settings.full_sync_interval is 'The schedule starts a FULL sync when the last one is older than this.';
 comment on column calendly.settings.sync_interval is 'A connection is due again this long after a sync.';
+comment on column calendly.settings.webhook_sync_interval is 'The same while webhooks arrive: then a sync only repairs.';
+comment on column calendly.settings.schedule_jitter is 'Share of an interval by which it is shortened or lengthened at random, so that not all come at once.';
+comment on column calendly.settings.instances is 'How many function instances may sync by schedule at once.';
 comment on column calendly.settings.page_size is 'Events asked for per page (Calendly allows 100).';
 comment on column calendly.settings.invitee_batch is 'Events whose invitees are read between two round trips to Postgres.';
 comment on column calendly.settings.absence_checks is 'How many events missing from a listing one run may ask for by themselves.';
@@ -46,6 +54,8 @@ comment on column calendly.settings.instance_requests is 'A function instance ta
 comment on column calendly.settings.rate_reserve is 'Share of Calendly''s rate limit that scheduled work leaves for a person''s click.';
 comment on column calendly.settings.webhook_event_retention is 'How long processed and ignored webhook events are kept.';
 comment on column calendly.settings.dead_webhook_event_retention is 'How long dead webhook events are kept.';
+comment on column calendly.settings.run_retention is 'How long ended runs are kept.';
+comment on column calendly.settings.job_log_retention is 'How long pg_cron''s log of our jobs is kept.';
 
 create function calendly.in_words(days integer) returns text
 language sql immutable set search_path = ''
@@ -129,3 +139,45 @@ $$;
 revoke all on function calendly.fail(text, text, text) from public, anon, authenticated, service_role;
 comment on function calendly.fail(text, text, text) is
   'Raises an error for a caller to act on: the code travels as the error''s detail, so that the Data API hands on all three.';
+
+-- Changing settings ------------------------------------------------------------------------------------
+
+create function public.calendly_configure(changes jsonb default '{}') returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  name text;
+  refused text;
+  settings calendly.settings;
+begin
+  if jsonb_typeof(changes) <> 'object' then
+    perform calendly.fail('invalid_setting', 'The settings to change are no object.', '{"sync_interval": "10 minutes"}');
+  end if;
+  for name in select jsonb_object_keys(changes) loop
+    if name = 'only_row' or not exists (
+        select from pg_catalog.pg_attribute a
+        where a.attrelid = 'calendly.settings'::regclass and a.attname = name and a.attnum > 0) then
+      perform calendly.fail('unknown_setting', format('There is no setting %s.', name), 'select calendly_configure() shows them all.');
+    end if;
+    begin
+      execute format('update calendly.settings set %I = (jsonb_populate_record(null::calendly.settings, $1)).%I', name, name) using changes;
+    exception
+      when check_violation then
+        get stacked diagnostics refused = constraint_name;
+        perform calendly.fail('setting_out_of_range', format('%s cannot be %s.', name, changes ->> name), (
+          select 'It must satisfy ' || pg_catalog.pg_get_constraintdef(c.oid) from pg_catalog.pg_constraint c
+          where c.conrelid = 'calendly.settings'::regclass and c.conname = refused));
+      when data_exception or not_null_violation then
+        perform calendly.fail('invalid_setting', format('%s cannot be %s.', name, coalesce(changes ->> name, 'null')), (
+          select 'It is of type ' || pg_catalog.format_type(a.atttypid, a.atttypmod) from pg_catalog.pg_attribute a
+          where a.attrelid = 'calendly.settings'::regclass and a.attname = name));
+    end;
+  end loop;
+  select s.* into settings from calendly.settings s;
+  return to_jsonb(settings) - 'only_row';
+end
+$$;
+revoke all on function public.calendly_configure(jsonb) from public, anon, authenticated, service_role;
+grant execute on function public.calendly_configure(jsonb) to service_role;
+comment on function public.calendly_configure(jsonb) is
+  'Changes settings, {name: value}, all or none, and returns them all. Errors: unknown_setting, setting_out_of_range (with the range), invalid_setting.';

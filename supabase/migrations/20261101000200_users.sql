@@ -53,10 +53,12 @@ declare
   earlier integer[];
 begin
   if exists (select from public.users u where u.auth_user_id = account_id) then
-    update public.users u set email = account_email
-      where u.auth_user_id = account_id and email_is_confirmed and u.email is distinct from account_email
-        -- an earlier app may have made e-mails unique
-        and not exists (select from public.users other where lower(other.email) = lower(account_email) and other.id <> u.id);
+    begin
+      update public.users u set email = account_email
+        where u.auth_user_id = account_id and email_is_confirmed and u.email is distinct from account_email;
+    exception when unique_violation then
+      null;  -- an earlier app made e-mails unique, and another row still has this one
+    end;
     return;
   end if;
 

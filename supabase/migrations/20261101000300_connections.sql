@@ -11,7 +11,9 @@ create table public.calendly_connections (
   state text not null default 'active' check (state in ('active', 'reconnect_required', 'disconnected')),
   next_sync_at timestamptz,
   last_full_sync_at timestamptz,
+  current_as_of timestamptz,
   last_error jsonb,
+  failures integer not null default 0,
   refusals integer not null default 0,
   webhook_state text not null default 'none' check (webhook_state in ('none', 'active', 'disabled')),
   rate_limit integer,
@@ -33,7 +35,9 @@ comment on column public.calendly_connections.scope is 'user: the person''s own 
 comment on column public.calendly_connections.state is 'reconnect_required: Calendly refuses the token, only the person can help.';
 comment on column public.calendly_connections.next_sync_at is 'When the schedule syncs it next; null: never by itself.';
 comment on column public.calendly_connections.last_full_sync_at is 'End of the last complete FULL sync.';
+comment on column public.calendly_connections.current_as_of is 'Everything in the synced range was as Calendly had it then: the begin of the last complete run.';
 comment on column public.calendly_connections.last_error is '{code, message, hint, at} of the last failed run; null after a complete one.';
+comment on column public.calendly_connections.failures is 'Runs in a row that failed: the back-off grows with them.';
 comment on column public.calendly_connections.refusals is 'Times in a row that Calendly refused the token (401, 403).';
 comment on column public.calendly_connections.webhook_state is 'Of our subscription at Calendly: none, active, disabled.';
 comment on column public.calendly_connections.rate_limit is 'Calendly''s X-RateLimit-Limit, requests a minute.';
@@ -107,7 +111,7 @@ begin
   delete from calendly.hosts h where h.user_id = disconnect.user_id;
   perform calendly.end_runs(connection.id, jsonb_build_object('code', 'disconnected', 'message', 'The connection was ended.'));
   update public.calendly_connections c
-    set state = 'disconnected', next_sync_at = null, last_error = null, refusals = 0, webhook_state = 'none', updated_at = at
+    set state = 'disconnected', next_sync_at = null, last_error = null, failures = 0, refusals = 0, webhook_state = 'none', updated_at = at
     where c.id = connection.id;
   update public.users u set calendly_webhook_enabled = false
     where u.id = disconnect.user_id and u.calendly_webhook_enabled;
@@ -178,6 +182,7 @@ declare
   at constant timestamptz := calendly.now();
   existing public.calendly_connections;
 begin
+  perform calendly.check_project(connection ->> 'project_url');
   -- one connect per person at a time, and one per Calendly user
   perform pg_advisory_xact_lock(hashtextextended('calendly.connect', 0));
 
@@ -192,6 +197,10 @@ begin
     perform calendly.fail('another_calendly_user', 'This account''s meetings come from another Calendly user.',
       'Disconnect with {"erase": true} before connecting a different Calendly user, so that the two are not mixed.');
   end if;
+  if existing.calendly_user_uri <> uri then
+    -- nothing of this Calendly user's has been synced
+    update public.users u set calendly_initial_sync_complete = false, last_calendly_sync = null where u.id = person;
+  end if;
 
   insert into public.calendly_connections as c (id, user_id, calendly_user_uri, calendly_organization_uri, calendly_user_name,
       calendly_user_email, scope, next_sync_at, connected_at, created_at, updated_at)
@@ -201,8 +210,9 @@ begin
     on conflict (user_id) do update set
       calendly_user_uri = excluded.calendly_user_uri, calendly_organization_uri = excluded.calendly_organization_uri,
       calendly_user_name = excluded.calendly_user_name, calendly_user_email = excluded.calendly_user_email,
-      scope = excluded.scope, state = 'active', next_sync_at = excluded.next_sync_at, last_error = null, refusals = 0,
+      scope = excluded.scope, state = 'active', next_sync_at = excluded.next_sync_at, last_error = null, failures = 0, refusals = 0,
       rate_limit = null, rate_remaining = null, rate_resets_at = null,
+      last_full_sync_at = case when c.calendly_user_uri = excluded.calendly_user_uri then c.last_full_sync_at end,
       connected_at = excluded.connected_at, updated_at = excluded.updated_at
     returning c.* into existing;
   if existing.id <> (connection ->> 'connection_id')::uuid then
@@ -217,7 +227,7 @@ begin
 end
 $$;
 comment on function public.calendly_connect(jsonb) is
-  'Stores a verified connection and its encrypted token, and returns its status. Takes {auth_user_id, connection_id, calendly_user_uri, calendly_organization_uri, calendly_user_name, calendly_user_email, scope, kind, token_jwe}. It is due one interval later; the caller starts the first sync. Errors: unknown_user, calendly_user_taken, another_calendly_user, connection_changed.';
+  'Stores a verified connection and its encrypted token, and returns its status. Takes {auth_user_id, connection_id, calendly_user_uri, calendly_organization_uri, calendly_user_name, calendly_user_email, scope, kind, token_jwe, project_url?}. It is due one interval later; the caller starts the first sync. Errors: unknown_user, calendly_user_taken, another_calendly_user, connection_changed, project_moved.';
 
 create function calendly.connection_status(user_id integer) returns jsonb
 language sql stable set search_path = ''

@@ -43,6 +43,8 @@ alter table public.meetings
 create index if not exists meetings_calendly_event_uri_idx on public.meetings (calendly_event_uri);
 -- a person's calendar, and what a listing of a range should have shown
 create index if not exists meetings_user_start_idx on public.meetings (user_id, start_time);
+-- conferences that Calendly is still making
+create index if not exists meetings_unsettled_idx on public.meetings (user_id) where raw #>> '{location,status}' in ('initiated', 'processing');
 
 comment on table public.meetings is 'One row per Calendly event and host who is a user. Rows of an earlier app without calendly_event_uri are left alone.';
 comment on column public.meetings.calendly_event_uri is 'The event''s URI at Calendly: a name, never fetched as an address.';

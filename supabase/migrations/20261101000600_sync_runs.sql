@@ -32,6 +32,8 @@ create table public.calendly_sync_runs (
 -- one open run per connection and listed subject
 create unique index calendly_sync_runs_open_idx on public.calendly_sync_runs (connection_id, subject)
   where status in ('running', 'paused');
+-- retention takes the oldest first
+create index calendly_sync_runs_finished_idx on public.calendly_sync_runs (finished_at) where finished_at is not null;
 create index calendly_sync_runs_user_idx on public.calendly_sync_runs (user_id, started_at desc);
 
 comment on table public.calendly_sync_runs is 'Every sync, as asked for and as it went.';

@@ -50,7 +50,7 @@ begin
     where coalesce(membership ->> 'user', calendly.host_by_email(membership ->> 'user_email')) is not null);
   copy.content := case when jsonb_typeof(event #> '{location,data}') = 'object' then event #- '{location,data,password}' else event end;
   copy.problem := case
-    when copy.uri is null or copy.uri !~ '^.+/scheduled_events/[^/]+$' then 'no event uri'
+    when copy.uri is null or copy.uri !~ '^[^\s"]+/scheduled_events/[^/\s"]+$' then 'no event uri'
     when copy.status is null or copy.status not in ('active', 'canceled') then 'status is neither active nor canceled'
     when copy.start_time is null then 'start_time is no time'
     when copy.end_time is null then 'end_time is no time'
@@ -117,7 +117,7 @@ comment on function calendly.read_invitee(jsonb, timestamptz) is 'Reads one invi
 create function calendly.event_of(invitee_uri text) returns text
 language sql immutable set search_path = ''
 as $$
-  select substring(invitee_uri from '^(.+/scheduled_events/[^/]+)/invitees/[^/]+$')
+  select substring(invitee_uri from '^([^\s"]+/scheduled_events/[^/\s"]+)/invitees/[^/\s"]+$')
 $$;
 revoke all on function calendly.event_of(text) from public, anon, authenticated, service_role;
 comment on function calendly.event_of(text) is 'The URI of the event that an invitee''s URI belongs to; null where it names none.';
@@ -199,7 +199,7 @@ language sql immutable set search_path = ''
 as $$
   select case which
     when 'total' then counted.total
-    when 'canceled' then greatest(counted.total - counted.active, 0)
+    when 'canceled' then case when counted.active > counted.total then 0 else counted.total - counted.active end
   end
   from (select
     case when event #>> '{invitees_counter,total}' ~ '^\d{1,9}$' then (event #>> '{invitees_counter,total}')::integer end as total,

@@ -39,6 +39,43 @@ $$;
 revoke all on function calendly.sync_range(text, timestamptz) from public, anon, authenticated, service_role;
 comment on function calendly.sync_range(text, timestamptz) is 'The range of start times that a sync lists, and the same in words.';
 
+-- When next -------------------------------------------------------------------------------------------
+
+create function calendly.jittered(span interval) returns interval
+language sql volatile set search_path = ''
+as $$
+  select span * (1 + s.schedule_jitter * (2 * random() - 1)) from calendly.settings s
+$$;
+revoke all on function calendly.jittered(interval) from public, anon, authenticated, service_role;
+comment on function calendly.jittered(interval) is 'About that long: what began together must not stay together.';
+
+create function calendly.back_off(attempt integer, at timestamptz) returns timestamptz
+language sql volatile set search_path = ''
+as $$
+  select at + calendly.jittered(least(interval '30 seconds' * power(2, least(attempt, 12) - 1), interval '1 hour'))
+$$;
+revoke all on function calendly.back_off(integer, timestamptz) from public, anon, authenticated, service_role;
+comment on function calendly.back_off(integer, timestamptz) is 'When to try again after so many attempts in a row: half a minute, then twice as long each time, an hour at most.';
+
+create function calendly.next_sync_at(connection public.calendly_connections, at timestamptz) returns timestamptz
+language sql volatile set search_path = ''
+as $$
+  select least(
+    at + calendly.jittered(case when u.calendly_webhook_enabled then g.webhook_sync_interval else g.sync_interval end),
+    -- sooner where something is unsettled: an invitee or event to read, a delivery that waits, …
+    greatest(at, least(
+      (select min(s.invitees_due_at) from calendly.meeting_sync s where s.user_id = connection.user_id),
+      (select min(s.event_due_at) from calendly.meeting_sync s where s.user_id = connection.user_id))),
+    (select at + interval '1 minute' from public.calendly_webhook_events e where e.user_id = connection.user_id and e.status = 'deferred' limit 1),
+    -- … or a conference in the making, at first every minute, then half as often as it is old
+    (select min(at + greatest(interval '1 minute', (at - m.created_at) / 2)) from public.meetings m
+      where m.user_id = connection.user_id and not m.is_deleted and m.end_time > at and m.raw #>> '{location,status}' in ('initiated', 'processing')))
+  from public.users u, calendly.settings g
+  where u.id = connection.user_id
+$$;
+revoke all on function calendly.next_sync_at(public.calendly_connections, timestamptz) from public, anon, authenticated, service_role;
+comment on function calendly.next_sync_at(public.calendly_connections, timestamptz) is 'When a connection is due after a complete run.';
+
 -- Steps ---------------------------------------------------------------------------------------------
 
 create function calendly.next_step(run_id uuid) returns jsonb
@@ -519,7 +556,7 @@ begin
     perform calendly.postpone_invitees(run.id, state.scope, stubborn);
   end if;
   return calendly.pause(run.id,
-    at + least(interval '30 seconds' * power(2, least(attempt, 10) - 1), interval '15 minutes'),
+    calendly.back_off(attempt, at),
     interruption - 'event_uri' - 'retry_after');
 end
 $$;
@@ -576,6 +613,7 @@ declare
   range_in_words text;
   new_lease constant uuid := gen_random_uuid();
 begin
+  perform calendly.check_project(request ->> 'project_url');
   select u.* into person from public.users u
     where u.id = case when request ? 'auth_user_id' then calendly.user_of((request ->> 'auth_user_id')::uuid) else (request ->> 'user_id')::integer end;
   if not found then
@@ -619,8 +657,11 @@ begin
   end if;
   update calendly.open_runs o
     set lease = new_lease, lease_expires_at = at + settings.lease_duration,
-      instance_ends_at = at + settings.instance_time, instance_requests = settings.instance_requests
+      instance_ends_at = at + settings.instance_time - make_interval(secs => coalesce((request ->> 'spent_seconds')::double precision, 0)),
+      instance_requests = settings.instance_requests - coalesce((request ->> 'spent_requests')::integer, 0)
     where o.run_id = run.id;
+  -- should the instance die, the schedule takes the run up when the lease has ended
+  update public.calendly_connections c set next_sync_at = at + settings.lease_duration where c.id = connection.id;
 
   select w.in_words into range_in_words from calendly.sync_range(run.sync_type, at) w;
   return jsonb_build_object(
@@ -631,7 +672,7 @@ begin
 end
 $$;
 comment on function public.calendly_begin_sync(jsonb) is
-  'Starts a sync, or takes up one that was paused or died, under a lease. Takes {auth_user_id | user_id, trigger, full?}. Returns {status: started, run_id, lease, user_id, sync_type, range_in_words, connection_id, token_jwe, next}, or {status: in_progress, run_id} while another instance works on it. Errors: unknown_user, another_user, not_connected, reconnect_required.';
+  'Starts a sync, or takes up one that was paused or died, under a lease. Takes {auth_user_id | user_id, trigger, full?, project_url?, spent_seconds?, spent_requests?}; the last two are what the instance has used up already. Returns {status: started, run_id, lease, user_id, sync_type, range_in_words, connection_id, token_jwe, next}, or {status: in_progress, run_id} while another instance works on it. Errors: unknown_user, another_user, not_connected, reconnect_required, project_moved.';
 
 create function public.calendly_apply_step(run_id uuid, lease uuid, step integer, result jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set lock_timeout = '5s'
@@ -686,15 +727,15 @@ begin
     returning r.* into run;
   delete from calendly.open_runs o where o.run_id = run.id;
   update public.calendly_connections c
-    set next_sync_at = at + (select s.sync_interval from calendly.settings s), last_error = null, refusals = 0, updated_at = at,
+    set last_error = null, failures = 0, refusals = 0, current_as_of = run.started_at, updated_at = at,
       last_full_sync_at = case run.sync_type when 'FULL' then at else c.last_full_sync_at end
     where c.id = run.connection_id;
-
   select run.sync_type = 'FULL' and not u.calendly_initial_sync_complete into first
     from public.users u where u.id = run.user_id;
   update public.users u
     set last_calendly_sync = at, calendly_initial_sync_complete = u.calendly_initial_sync_complete or first
     where u.id = run.user_id;
+  update public.calendly_connections c set next_sync_at = calendly.next_sync_at(c, at) where c.id = run.connection_id;
   return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run.id), 'initial_sync_complete', first);
 end
 $$;
@@ -718,8 +759,9 @@ begin
   update public.calendly_connections c
     set last_error = calendly_fail_sync.error || jsonb_build_object('at', calendly.to_calendly(at)),
       refusals = refused.times,
+      failures = c.failures + 1,
       state = case when refused.times >= 3 then 'reconnect_required' else c.state end,
-      next_sync_at = case when refused.times < 3 then at + (select s.sync_interval from calendly.settings s) end,
+      next_sync_at = case when refused.times < 3 then calendly.back_off(c.failures + 1, at) end,
       updated_at = at
     from (select k.id, case when calendly_fail_sync.error ->> 'code' in ('token_refused', 'scope_missing') then k.refusals + 1 else k.refusals end as times
       from public.calendly_connections k) refused

@@ -13,6 +13,8 @@ export type Database = {
           "calendly_user_uri": string;
           "connected_at": string;
           "created_at": string;
+          "current_as_of": string | null;
+          "failures": number;
           "id": string;
           "last_error": Json | null;
           "last_full_sync_at": string | null;
@@ -35,6 +37,8 @@ export type Database = {
           "calendly_user_uri": string;
           "connected_at": string;
           "created_at": string;
+          "current_as_of"?: string | null;
+          "failures"?: number;
           "id": string;
           "last_error"?: Json | null;
           "last_full_sync_at"?: string | null;
@@ -56,6 +60,8 @@ export type Database = {
           "calendly_user_uri"?: string;
           "connected_at"?: string;
           "created_at"?: string;
+          "current_as_of"?: string | null;
+          "failures"?: number;
           "id"?: string;
           "last_error"?: Json | null;
           "last_full_sync_at"?: string | null;
@@ -474,15 +480,42 @@ export type Database = {
       };
     };
     Views: {
+      "calendly_alerts": {
+        Row: {
+          "code": string | null;
+          "message": string | null;
+          "severity": string | null;
+          "since": string | null;
+          "user_id": number | null;
+          "what_to_do": string | null;
+        };
+        ComputedFields: never;
+        Relationships: [];
+      };
+      "calendly_freshness": {
+        Row: {
+          "max": string | null;
+          "never_synced": number | null;
+          "p50": string | null;
+          "p95": string | null;
+          "users": number | null;
+        };
+        ComputedFields: never;
+        Relationships: [];
+      };
       "calendly_sync_health": {
         Row: {
           "active_calendly_meetings": number | null;
           "calendly_initial_sync_complete": boolean;
           "calendly_webhook_enabled": boolean;
+          "connection_state": string | null;
           "deleted_calendly_meetings": number | null;
           "email": string | null;
           "last_calendly_sync": string | null;
+          "last_error": Json | null;
           "last_meeting_sync": string | null;
+          "next_sync_at": string | null;
+          "staleness": string | null;
           "user_id": number;
           "webhook_events_received": number | null;
           "webhook_synced_meetings": number | null;
@@ -497,6 +530,9 @@ export type Database = {
         Returns: Json;
       };
       "calendly_begin_sync": { Args: { "request": Json }; Returns: Json };
+      "calendly_claim_sync": { Args: { "request": Json }; Returns: Json };
+      "calendly_configure": { Args: { "changes"?: Json }; Returns: Json };
+      "calendly_confirm_project": { Args: { "url": string }; Returns: string };
       "calendly_connect": { Args: { "connection": Json }; Returns: Json };
       "calendly_connection_status": { Args: { "auth_user_id": string }; Returns: Json };
       "calendly_disconnect": { Args: { "auth_user_id": string; "erase"?: boolean }; Returns: Json };
@@ -505,6 +541,7 @@ export type Database = {
         Returns: Json;
       };
       "calendly_finish_sync": { Args: { "lease": string; "run_id": string }; Returns: Json };
+      "calendly_health": { Args: Record<PropertyKey, never>; Returns: Json };
       "calendly_prepare_connection": { Args: { "auth_user_id": string }; Returns: Json };
       "calendly_receive_webhook": { Args: { "delivery": Json }; Returns: Json };
       "calendly_replay_webhook_event": { Args: { "id": string }; Returns: Json };

@@ -45,6 +45,7 @@ const STATUS: Record<string, number> = {
   calendly_user_taken: 409,
   another_calendly_user: 409,
   connection_changed: 409,
+  project_moved: 409,
   body_too_large: 413,
   token_invalid: 422,
   token_refused: 424,

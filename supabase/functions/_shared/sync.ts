@@ -5,6 +5,7 @@
 import pMap from "p-map";
 import { Calendly, Interruption, Unavailable } from "./calendly.ts";
 import type { Database } from "./database.ts";
+import { supabaseUrl } from "./environment.ts";
 import { ApiError } from "./errors.ts";
 import { log, logError } from "./log.ts";
 import { decryptToken } from "./tokens.ts";
@@ -50,10 +51,13 @@ const CONCURRENCY = 5;
 /**
  * Syncs one user, or takes up a run that was paused or died.
  * Errors: sync_in_progress, unknown_user, not_connected, reconnect_required, token_refused,
- * scope_missing, calendly_refused, token_unreadable, lease_lost, database_unavailable, migrations_missing.
+ * scope_missing, calendly_refused, token_unreadable, project_moved, lease_lost, database_unavailable,
+ * migrations_missing.
  */
 export async function sync(database: Database, request: SyncRequest): Promise<SyncResult> {
-  const begun = await database.call("calendly_begin_sync", { request }) as Begun;
+  const begun = await database.call("calendly_begin_sync", {
+    request: { ...request, project_url: supabaseUrl() },
+  }) as Begun;
   if (begun.status === "in_progress") {
     throw new ApiError(
       "sync_in_progress",
@@ -62,6 +66,35 @@ export async function sync(database: Database, request: SyncRequest): Promise<Sy
       { run_id: begun.run_id },
     );
   }
+  return (await carryOut(database, begun)).result;
+}
+
+/** Syncs whoever is due, one after the other, until nobody is or this instance is spent. */
+export async function syncDue(database: Database): Promise<void> {
+  const began = performance.now();
+  let requests = 0;
+  while (true) {
+    const claimed = await database.call("calendly_claim_sync", {
+      request: {
+        project_url: supabaseUrl(),
+        spent_seconds: (performance.now() - began) / 1000,
+        spent_requests: requests,
+      },
+    }) as Begun | { status: "idle" };
+    if (claimed.status !== "started") return;
+    try {
+      requests += (await carryOut(database, claimed)).requests;
+    } catch (error) {
+      // It is on the run and in the log; whoever is due next must not suffer for it.
+      if (!(error instanceof ApiError)) throw error;
+    }
+  }
+}
+
+async function carryOut(
+  database: Database,
+  begun: Begun & { status: "started" },
+): Promise<{ result: SyncResult; requests: number }> {
   const run = { run_id: begun.run_id, lease: begun.lease };
   const fields = { run_id: begun.run_id, user_id: begun.user_id };
   log(
@@ -72,6 +105,7 @@ export async function sync(database: Database, request: SyncRequest): Promise<Sy
   );
 
   let calendly: Calendly | undefined;
+  let requests = 0;
   let next = begun.next;
   try {
     calendly = new Calendly(await decryptToken(begun.token_jwe, begun.connection_id));
@@ -82,6 +116,7 @@ export async function sync(database: Database, request: SyncRequest): Promise<Sy
       }
       await wait(next.wait_seconds);
       const result = await perform(calendly, next);
+      requests += result.requests;
       next = await database.callUntilAnswered("calendly_apply_step", {
         ...run,
         step: next.step,
@@ -103,7 +138,7 @@ export async function sync(database: Database, request: SyncRequest): Promise<Sy
     throw error;
   }
   report(next, fields);
-  return next.result;
+  return { result: next.result, requests };
 }
 
 /** What only a person can mend: the run fails. Anything else leaves it to be taken up where it stands. */
@@ -138,7 +173,10 @@ function report(stopped: Next & { do: "stop" }, fields: Record<string, unknown>)
   );
 }
 
-async function perform(calendly: Calendly, step: Step): Promise<Record<string, unknown>> {
+async function perform(
+  calendly: Calendly,
+  step: Step,
+): Promise<Record<string, unknown> & { requests: number }> {
   let interruption: Interruption & { eventUri?: string } | undefined;
 
   /** Reads each event in turn until Calendly interrupts; what has been read by then is not lost. */

@@ -8,6 +8,7 @@ import { authenticateUser } from "../_shared/authenticate.ts";
 import { inBackground } from "../_shared/background.ts";
 import { Calendly, type CalendlyUser, Interruption, Unavailable } from "../_shared/calendly.ts";
 import { Database } from "../_shared/database.ts";
+import { supabaseUrl } from "../_shared/environment.ts";
 import { ApiError } from "../_shared/errors.ts";
 import { json, readBody, serve } from "../_shared/http.ts";
 import { sync } from "../_shared/sync.ts";
@@ -40,6 +41,7 @@ async function connect(request: Request): Promise<Response> {
       scope: body.scope,
       kind: "personal_access_token",
       token_jwe,
+      project_url: supabaseUrl(),
     },
   });
   // Its own errors are on the run and in the log; the connection stands in any case.

@@ -1,0 +1,54 @@
+-- Which project this is: the address that pg_cron nudges, learnt from the functions' own SUPABASE_URL.
+-- In a restored copy of the database it is another one, and nothing runs until somebody confirms: the
+-- copy would spend the original's tokens.
+
+create table calendly.project (
+  only_row boolean primary key default true check (only_row),
+  url text,
+  moved_to text,
+  ticked_at timestamptz,
+  nudged_at timestamptz,
+  claimed_at timestamptz
+);
+insert into calendly.project default values;
+alter table calendly.project enable row level security;
+revoke all on calendly.project from public, anon, authenticated, service_role;
+comment on table calendly.project is 'One row: where the functions are, and signs of life of the schedule.';
+comment on column calendly.project.url is 'SUPABASE_URL, as the functions tell it; never from a request.';
+comment on column calendly.project.moved_to is 'Another SUPABASE_URL that functions run under: nothing runs until calendly_confirm_project is called.';
+comment on column calendly.project.ticked_at is 'Last run of the minutely job.';
+comment on column calendly.project.nudged_at is 'Last time that the job asked functions to work.';
+comment on column calendly.project.claimed_at is 'Last time that a function asked for work.';
+
+create function calendly.check_project(url text) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  known text;
+begin
+  select p.url into known from calendly.project p;
+  if known is null and check_project.url is not null then
+    update calendly.project p set url = check_project.url where p.url is null;
+  elsif known <> check_project.url then
+    perform calendly.fail('project_moved', format('This database belongs to %s, and the functions run under %s.', known, check_project.url),
+      'If the project has moved for good: select calendly_confirm_project(''' || check_project.url || '''); In a copy: disconnect its users instead.');
+  end if;
+end
+$$;
+revoke all on function calendly.check_project(text) from public, anon, authenticated, service_role;
+comment on function calendly.check_project(text) is 'Learns the project''s URL the first time and compares it ever after. Error: project_moved.';
+
+create function public.calendly_confirm_project(url text) returns text
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  if calendly_confirm_project.url !~ '^https?://[^/ ]+$' then
+    perform calendly.fail('invalid_url', format('%s is not a project''s URL.', calendly_confirm_project.url), 'It looks like https://abcdefghijkl.supabase.co.');
+  end if;
+  update calendly.project p set url = calendly_confirm_project.url, moved_to = null where p.only_row;
+  return calendly_confirm_project.url;
+end
+$$;
+revoke all on function public.calendly_confirm_project(text) from public, anon, authenticated, service_role;
+grant execute on function public.calendly_confirm_project(text) to service_role;
+comment on function public.calendly_confirm_project(text) is 'Says that this database now belongs to the project at this URL, after a move. Error: invalid_url.';

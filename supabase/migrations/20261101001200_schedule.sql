@@ -1,0 +1,108 @@
+-- The schedule. Once a minute pg_cron counts what is due and nudges as many function instances as there
+-- is work and room. A nudge carries nothing and proves nothing: the instance claims what is due here, and
+-- goes on claiming until nothing is left or its time is up. A lost nudge is repeated by the next tick.
+
+create function calendly.running_instances() returns bigint
+language sql stable set search_path = ''
+as $$
+  select count(*) from calendly.open_runs o where o.lease_expires_at > (select calendly.now())
+$$;
+revoke all on function calendly.running_instances() from public, anon, authenticated, service_role;
+comment on function calendly.running_instances() is 'Runs that an instance is working on.';
+
+create function calendly.nudge() returns integer
+language plpgsql set search_path = ''
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  project calendly.project;
+  room integer;
+  due integer;
+begin
+  update calendly.project p set ticked_at = at where p.only_row returning p.* into project;
+  room := (select s.instances from calendly.settings s) - calendly.running_instances();
+  due := (select count(*) from (
+    select c.id from public.calendly_connections c where c.state = 'active' and c.next_sync_at <= at limit greatest(room, 0)) as due_now);
+  if project.url is null or due = 0 then
+    return 0;
+  end if;
+  update calendly.project p set nudged_at = at where p.only_row;
+  -- The answers are never read: pg_net forgets failures. What was claimed is the truth.
+  perform net.http_post(url := project.url || '/functions/v1/calendly-sync/nudge', body := '{}'::jsonb, timeout_milliseconds := 5000)
+    from generate_series(1, due);
+  return due;
+end
+$$;
+revoke all on function calendly.nudge() from public, anon, authenticated, service_role;
+comment on function calendly.nudge() is 'Asks as many function instances to work as there are due connections and free places, and returns how many.';
+
+create function public.calendly_claim_sync(request jsonb) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  settings calendly.settings;
+  project calendly.project;
+  claimed integer;
+begin
+  -- one claim at a time, or the cap on instances would be counted past; a claim takes milliseconds
+  perform pg_advisory_xact_lock(hashtextextended('calendly.claim', 0));
+  select s.* into settings from calendly.settings s;
+  update calendly.project p
+    set claimed_at = at,
+      -- a copy of the database under another address must not spend the original's tokens
+      moved_to = case when p.url <> request ->> 'project_url' then request ->> 'project_url' end
+    where p.only_row returning p.* into project;
+  if project.moved_to is not null or calendly.running_instances() >= settings.instances
+      or (request ->> 'spent_seconds')::double precision >= extract(epoch from settings.instance_time)
+      or (request ->> 'spent_requests')::integer >= settings.instance_requests then
+    return '{"status": "idle"}';
+  end if;
+
+  select c.user_id into claimed
+    from public.calendly_connections c
+    left join public.calendly_sync_runs r on r.connection_id = c.id and r.status in ('running', 'paused')
+    left join public.users u on u.id = c.user_id
+    where c.state = 'active' and c.next_sync_at <= at
+      and not exists (select from calendly.open_runs o where o.run_id = r.id and o.lease_expires_at > at)
+    -- What a person waits for goes first and a backfill last, as if they were due earlier or later: nobody
+    -- waits for ever.
+    order by c.next_sync_at + case
+        when r.trigger in ('manual', 'service') then interval '-1 hour'
+        when r.sync_type = 'FULL' or not u.calendly_initial_sync_complete then interval '15 minutes'
+        else interval '0'
+      end
+    limit 1
+    -- whoever is being claimed, clicked or disconnected at this moment is left to that
+    for no key update of c skip locked;
+  if claimed is null then
+    return '{"status": "idle"}';
+  end if;
+  return public.calendly_begin_sync(request || jsonb_build_object('user_id', claimed, 'trigger', 'scheduled'));
+end
+$$;
+revoke all on function public.calendly_claim_sync(jsonb) from public, anon, authenticated, service_role;
+grant execute on function public.calendly_claim_sync(jsonb) to service_role;
+comment on function public.calendly_claim_sync(jsonb) is
+  'Begins the sync of the connection that has been due longest, as calendly_begin_sync does; {status: idle} where nothing is due, no place is free, the instance is spent, or the project has moved. Takes {project_url, spent_seconds, spent_requests}.';
+
+-- Jobs -----------------------------------------------------------------------------------------------
+
+do $$
+begin
+  if to_regprocedure('cron.schedule(text, text, text)') is null then
+    create extension pg_cron with schema pg_catalog;
+  end if;
+  if not exists (select from pg_catalog.pg_proc p where p.pronamespace = to_regnamespace('net') and p.proname = 'http_post') then
+    create extension pg_net with schema extensions;
+  end if;
+end
+$$;
+
+select cron.schedule('calendly-nudge', '* * * * *', 'select calendly.nudge()');
+-- Slice by slice, each committed: no lock is held for long, however much there is.
+select cron.schedule('calendly-clean-webhook-events', '7 * * * *',
+  'do $do$ begin while public.clean_old_webhook_events() > 0 loop commit; end loop; end $do$');
+select cron.schedule('calendly-clean-runs', '17 3 * * *',
+  'do $do$ begin while calendly.clean_old_runs() > 0 loop commit; end loop; end $do$');
+select cron.schedule('calendly-clean-job-log', '27 3 * * *', 'select calendly.clean_job_log()');
