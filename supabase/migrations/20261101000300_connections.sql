@@ -73,7 +73,8 @@ comment on table calendly.hosts is 'Which Calendly user is which of ours, while 
 
 -- The account behind a connection is gone: nothing may run on its behalf any more.
 create function calendly.on_user_change() returns trigger
-language plpgsql set search_path = ''
+-- whoever changes the row may not change the connection
+language plpgsql security definer set search_path = ''
 as $$
 begin
   if old.auth_user_id is not null and new.auth_user_id is null then
@@ -88,7 +89,6 @@ end
 $$;
 revoke all on function calendly.on_user_change() from public, anon, authenticated, service_role;
 comment on function calendly.on_user_change() is 'A deleted account ends its connection; a cleared calendly_initial_sync_complete makes the connection due.';
-alter function calendly.on_user_change() security definer;
 
 create trigger calendly_user_change
   after update of auth_user_id, calendly_initial_sync_complete on public.users

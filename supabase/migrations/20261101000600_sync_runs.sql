@@ -39,7 +39,7 @@ create index calendly_sync_runs_user_idx on public.calendly_sync_runs (user_id, 
 comment on table public.calendly_sync_runs is 'Every sync, as asked for and as it went.';
 comment on column public.calendly_sync_runs.user_id is 'Whose sync it is.';
 comment on column public.calendly_sync_runs.subject is 'The Calendly user or organization that is listed.';
-comment on column public.calendly_sync_runs.trigger is 'manual: the person''s click. service: a secret key. scheduled. connect: right after connecting.';
+comment on column public.calendly_sync_runs.trigger is 'manual: the person''s click. service: a secret key. scheduled. connect: right after connecting. The latest that moved it, if it was paused.';
 comment on column public.calendly_sync_runs.min_start_time is 'Events that start after this are listed. Pinned when the run begins.';
 comment on column public.calendly_sync_runs.max_start_time is 'Events that start before this are listed.';
 comment on column public.calendly_sync_runs.status is 'paused: goes on at resume_at, or at once on a click. failed: only a person can mend it.';

@@ -33,11 +33,13 @@ as $$
       calendly.merge_copy((k.own).raw, coalesce((k.own).calendly_updated_at, '-infinity'), k.own_by_webhook,
         (k.incoming).content, (k.incoming).updated_at, invitee_changes.by_webhook) as content,
       -- Marking a no-show moves no updated_at, so it has a clock of its own: when it was marked, or as of
-      -- when it was seen unmarked. The later one counts; in doubt, the mark.
+      -- when it was seen unmarked. The later one counts; in doubt, the mark. What the API shows is true as of
+      -- when it was read, however old the mark is.
       case
         when not k.tells then (k.own).no_show_at
         when (k.incoming).no_show_at is null then case when (k.incoming).observed_at > (k.own).no_show_at then null else (k.own).no_show_at end
-        when (k.own).no_show_at is null and k.known_at > (k.incoming).no_show_at then null
+        when (k.own).no_show_at is null
+          and k.known_at > greatest((k.incoming).no_show_at, case when not invitee_changes.by_webhook then (k.incoming).observed_at end) then null
         else greatest((k.own).no_show_at, (k.incoming).no_show_at)
       end as no_show_at
     from known k
@@ -149,8 +151,8 @@ as $$
     -- Where an event has had one seat, the story of its invitee is the story of the meeting. In a group
     -- event only the invitee moves: see meeting_invitees.
     select m.id, m.user_id, m.calendly_event_uri, m.rescheduled_from, m.rescheduled_to,
-      calendly.event_of(min(v.old_invitee)) as told_from,
-      calendly.event_of(coalesce(min(v.new_invitee), min(successor.uri))) as told_to
+      case when count(distinct v.uri) = 1 then calendly.event_of(min(v.old_invitee)) end as told_from,
+      case when count(distinct v.uri) = 1 then calendly.event_of(coalesce(min(v.new_invitee), min(successor.uri))) end as told_to
     from public.meetings m
     join public.meeting_invitees v on v.meeting_id = m.id
     -- the new booking may be known before the old one's cancellation
@@ -163,7 +165,6 @@ as $$
         join public.meeting_invitees known on known.meeting_id = listed.id
         where listed.calendly_event_uri = any (event_uris) and known.old_invitee is not null)
     group by m.id, m.user_id
-    having count(distinct v.uri) = 1
   )
   update public.meetings m
     set rescheduled_from = told.told_from, rescheduled_to = told.told_to, updated_at = calendly.now()

@@ -87,7 +87,7 @@ declare
   run public.calendly_sync_runs;
   state calendly.open_runs;
   connection public.calendly_connections;
-  affordable integer;
+  requests_left integer;
   wait_seconds integer := 0;
   work jsonb;
 begin
@@ -96,31 +96,25 @@ begin
   select o.* into state from calendly.open_runs o where o.run_id = next_step.run_id;
   select c.* into connection from public.calendly_connections c where c.id = run.connection_id;
 
-  work := calendly.next_work(run, state, settings);
+  requests_left := state.instance_requests;
+  if connection.rate_resets_at > at and connection.rate_remaining is not null then
+    requests_left := least(requests_left, connection.rate_remaining
+      -- scheduled work leaves room for a click
+      - case run.trigger when 'scheduled' then ceil(coalesce(connection.rate_limit, 0) * settings.rate_reserve) else 0 end);
+    if requests_left <= 0 and connection.rate_resets_at <= state.instance_ends_at then
+      wait_seconds := ceil(extract(epoch from connection.rate_resets_at - at));
+      requests_left := state.instance_requests;
+    end if;
+  end if;
+  work := calendly.next_work(run, state, settings, requests_left);
   state.doing := work ->> 'do';
 
   if state.doing <> 'finish' then
     if at >= state.instance_ends_at or state.instance_requests <= 0 then
       return calendly.pause(run.id, at, null);
-    end if;
-    affordable := state.instance_requests;
-    if connection.rate_resets_at > at and connection.rate_remaining is not null then
-      -- scheduled work leaves room for a click
-      affordable := connection.rate_remaining
-        - case run.trigger when 'scheduled' then ceil(coalesce(connection.rate_limit, 0) * settings.rate_reserve) else 0 end;
-      if affordable <= 0 then
-        if connection.rate_resets_at > state.instance_ends_at then
-          return calendly.pause(run.id, connection.rate_resets_at, jsonb_build_object('code', 'rate_limited',
-            'message', 'Calendly''s rate limit is used up.', 'hint', 'The sync goes on by itself when the limit resets.'));
-        end if;
-        wait_seconds := ceil(extract(epoch from connection.rate_resets_at - at));
-        affordable := state.instance_requests;
-      end if;
-    end if;
-    affordable := least(affordable, state.instance_requests);
-    -- a batch is cut to what may be spent; one page or event is always taken, or nothing would ever move
-    if work ? 'event_uris' and jsonb_array_length(work -> 'event_uris') > affordable then
-      work := jsonb_set(work, '{event_uris}', jsonb_path_query_array(work -> 'event_uris', '$[0 to $last]', jsonb_build_object('last', greatest(affordable, 1) - 1)));
+    elsif requests_left <= 0 then
+      return calendly.pause(run.id, connection.rate_resets_at, jsonb_build_object('code', 'rate_limited',
+        'message', 'Calendly''s rate limit is used up.', 'hint', 'The sync goes on by itself when the limit resets.'));
     end if;
   end if;
 
@@ -139,7 +133,9 @@ revoke all on function calendly.next_step(uuid) from public, anon, authenticated
 comment on function calendly.next_step(uuid) is
   'What the instance does next, within its time, its requests and Calendly''s rate limit: {step, do, wait_seconds, …}, or {do: stop} where the run is paused instead.';
 
-create function calendly.next_work(run public.calendly_sync_runs, state calendly.open_runs, settings calendly.settings) returns jsonb
+create function calendly.next_work(
+  run public.calendly_sync_runs, state calendly.open_runs, settings calendly.settings, requests_left integer
+) returns jsonb
 language plpgsql stable set search_path = ''
 as $$
 declare
@@ -162,15 +158,34 @@ begin
         order by a.asked_at nulls first, a.start_time
         limit greatest(settings.absence_checks - state.absence_checks, 0));
     if event_uris <> '{}' then
-      return jsonb_build_object('do', 'read_events', 'event_uris', to_jsonb(event_uris));
+      return jsonb_build_object('do', 'read_events', 'event_uris', to_jsonb(event_uris[1:greatest(requests_left, 1)]));
     end if;
   end if;
 
-  event_uris := array(select d.event_uri from calendly.meetings_due(state.scope) d
-    group by d.event_uri
-    -- upcoming meetings first, the nearest first
-    order by min(d.start_time) < run.started_at, abs(extract(epoch from min(d.start_time) - run.started_at))
-    limit settings.invitee_batch);
+  -- As many as may be spent, at a request for a hundred seats, and a thousand seats at most, for what one
+  -- statement can apply; but always one, or nothing would ever move.
+  event_uris := array(
+    select batch.event_uri
+    from (
+      select next.event_uri, next.place,
+        sum(greatest(ceil(coalesce(next.seats, 1) / 100.0), 1)) over (order by next.place) as requests,
+        sum(coalesce(next.seats, 1)) over (order by next.place) as seats
+      from (
+        select d.event_uri, row_number() over soonest as place, calendly.seats((
+          select m.raw from public.meetings m where m.calendly_event_uri = d.event_uri and m.user_id = any (state.scope) limit 1), 'total') as seats
+        from (
+          -- upcoming meetings first, the nearest first
+          select d.event_uri, min(d.start_time) < run.started_at as is_past, abs(extract(epoch from min(d.start_time) - run.started_at)) as distance
+          from calendly.meetings_due(state.scope) d
+          group by d.event_uri
+          order by 2, 3
+          limit settings.invitee_batch
+        ) d
+        window soonest as (order by d.is_past, d.distance, d.event_uri)
+      ) next
+    ) batch
+    where batch.place = 1 or (batch.requests <= requests_left and batch.seats <= 1000)
+    order by batch.place);
   if event_uris <> '{}' then
     return jsonb_build_object('do', 'read_invitees', 'event_uris', to_jsonb(event_uris));
   end if;
@@ -178,8 +193,9 @@ begin
   return jsonb_build_object('do', 'finish');
 end
 $$;
-revoke all on function calendly.next_work(public.calendly_sync_runs, calendly.open_runs, calendly.settings) from public, anon, authenticated, service_role;
-comment on function calendly.next_work(public.calendly_sync_runs, calendly.open_runs, calendly.settings) is 'The work that comes next, whatever it costs.';
+revoke all on function calendly.next_work(public.calendly_sync_runs, calendly.open_runs, calendly.settings, integer) from public, anon, authenticated, service_role;
+comment on function calendly.next_work(public.calendly_sync_runs, calendly.open_runs, calendly.settings, integer) is
+  'The work that comes next, cut to the requests that may be spent.';
 
 create function calendly.seen_events(run_id uuid) returns table (event_uri text)
 language sql stable set search_path = ''
@@ -506,7 +522,9 @@ language plpgsql set search_path = ''
 as $$
 begin
   update calendly.meeting_sync s
-    set read_failures = s.read_failures + 1, invitees_due_at = calendly.now() + (select g.sync_interval from calendly.settings g)
+    set read_failures = s.read_failures + 1,
+      -- less and less often, but every day
+      invitees_due_at = calendly.now() + least((select g.sync_interval from calendly.settings g) * power(2, least(s.read_failures, 10)), interval '1 day')
     from jsonb_array_elements(failures) f
     where s.event_uri = f ->> 'event_uri' and s.user_id = any (scope);
   perform calendly.reject(run_id, (
@@ -763,7 +781,7 @@ begin
       state = case when refused.times >= 3 then 'reconnect_required' else c.state end,
       next_sync_at = case when refused.times < 3 then calendly.back_off(c.failures + 1, at) end,
       updated_at = at
-    from (select k.id, case when calendly_fail_sync.error ->> 'code' in ('token_refused', 'scope_missing') then k.refusals + 1 else k.refusals end as times
+    from (select k.id, case when calendly_fail_sync.error ->> 'code' in ('token_refused', 'scope_missing', 'calendly_refused') then k.refusals + 1 else k.refusals end as times
       from public.calendly_connections k) refused
     where c.id = run.connection_id and refused.id = c.id;
   return calendly.run_result(run.id);

@@ -143,7 +143,12 @@ begin
   update public.calendly_webhook_events e
     set status = outcome ->> 'status', error = outcome -> 'error', attempts = e.attempts + 1,
       processed_at = case when outcome ->> 'status' = 'deferred' then null else at end,
-      user_id = coalesce(e.user_id, (outcome #>> '{user_ids,0}')::integer)
+      user_id = coalesce(e.user_id, (outcome #>> '{user_ids,0}')::integer,
+        -- what names no host: for whoever made the subscription, or has the meeting
+        case when outcome ->> 'status' = 'deferred' then coalesce(
+          (select h.user_id from calendly.hosts h where h.calendly_user_uri = e.payload ->> 'created_by'),
+          (select min(m.user_id) from public.meetings m where m.calendly_event_uri = calendly.delivered_event_uri(e.payload)))
+        end)
     where e.id = event.id
     returning e.* into event;
   if event.status = 'processed' then
@@ -234,11 +239,7 @@ begin
     values (name, coalesce(body ->> 'event', 'unknown'),
       case when jsonb_typeof(body #> '{payload,scheduled_event,location,data}') = 'object'
         then body #- '{payload,scheduled_event,location,data,password}' else body end,
-      coalesce(owner_id,
-        -- for what names no host: whose subscription it is, or who has the meeting
-        (select h.user_id from calendly.hosts h where h.calendly_user_uri = body ->> 'created_by'),
-        (select min(m.user_id) from public.meetings m where m.calendly_event_uri = calendly.delivered_event_uri(body))),
-      at, 'deferred')
+      owner_id, at, 'deferred')
     on conflict (event_id) do nothing
     returning id into stored_id;
   if stored_id is null then

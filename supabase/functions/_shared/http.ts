@@ -1,4 +1,5 @@
 /** The way in and out of every function: routes, CORS, JSON bodies within bounds, errors in one shape. */
+import { corsHeaders } from "@supabase/supabase-js/cors";
 import { z } from "zod";
 import { ApiError } from "./errors.ts";
 import { logError } from "./log.ts";
@@ -8,12 +9,6 @@ type RouteHandler = (
   request: Request,
   parameters: Record<string, string | undefined>,
 ) => Promise<Response>;
-
-const CORS = {
-  "access-control-allow-origin": "*",
-  "access-control-allow-headers": "authorization, x-client-info, apikey, content-type",
-  "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
-};
 
 /**
  * Serves the routes of one function, `{"POST /": …, "DELETE /:id": …}`. Paths are what follows the
@@ -25,7 +20,9 @@ export function serve(name: string, routes: Record<string, RouteHandler>): Handl
     return { method, pattern: new URLPattern({ pathname }), handler };
   });
   return async (request) => {
-    if (request.method === "OPTIONS") return new Response(null, { status: 204, headers: CORS });
+    if (request.method === "OPTIONS") {
+      return new Response(null, { status: 204, headers: corsHeaders });
+    }
     try {
       const { pathname: full } = new URL(request.url);
       const pathname = full.replace(new RegExp(`^.*?/${name}(?=/|$)`), "").replace(/\/+$/, "") ||
@@ -44,7 +41,7 @@ export function serve(name: string, routes: Record<string, RouteHandler>): Handl
 }
 
 export function json(body: unknown, status = 200): Response {
-  return Response.json(body, { status, headers: CORS });
+  return Response.json(body, { status, headers: corsHeaders });
 }
 
 function problem(error: unknown): Response {
