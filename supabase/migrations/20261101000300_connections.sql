@@ -16,6 +16,8 @@ create table public.calendly_connections (
   failures integer not null default 0,
   refusals integer not null default 0,
   webhook_state text not null default 'none' check (webhook_state in ('none', 'active', 'disabled')),
+  webhooks_wanted boolean not null default false,
+  webhooks_checked_at timestamptz,
   rate_limit integer,
   rate_remaining integer,
   rate_resets_at timestamptz,
@@ -40,6 +42,8 @@ comment on column public.calendly_connections.last_error is '{code, message, hin
 comment on column public.calendly_connections.failures is 'Runs in a row that failed: the back-off grows with them.';
 comment on column public.calendly_connections.refusals is 'Times in a row that Calendly refused the token (401, 403).';
 comment on column public.calendly_connections.webhook_state is 'Of our subscription at Calendly: none, active, disabled.';
+comment on column public.calendly_connections.webhooks_wanted is 'The person asked for webhooks: a subscription that is lost is made again.';
+comment on column public.calendly_connections.webhooks_checked_at is 'When the subscription was last seen to be alive at Calendly; looked after daily.';
 comment on column public.calendly_connections.rate_limit is 'Calendly''s X-RateLimit-Limit, requests a minute.';
 comment on column public.calendly_connections.rate_remaining is 'Calendly''s X-RateLimit-Remaining as of the last answer; worth nothing after rate_resets_at.';
 comment on column public.calendly_connections.rate_resets_at is 'When Calendly''s rate window starts anew.';
@@ -54,14 +58,34 @@ create policy "Users read their own connection" on public.calendly_connections
 
 create table calendly.credentials (
   connection_id uuid primary key references public.calendly_connections (id) on delete cascade,
-  kind text not null check (kind in ('personal_access_token')),
+  kind text not null check (kind in ('personal_access_token', 'oauth')),
   token_jwe text not null,
+  version integer not null default 1,
+  expires_at timestamptz,
+  refresh_began_at timestamptz,
+  refresh_ends_at timestamptz,
   updated_at timestamptz not null
 );
 alter table calendly.credentials enable row level security;
 revoke all on calendly.credentials from public, anon, authenticated, service_role;
 comment on table calendly.credentials is 'Tokens as JWE, made by the functions with a key that the database does not have.';
-comment on column calendly.credentials.token_jwe is 'Compact JWE; its protected header names the key and the connection.';
+comment on column calendly.credentials.token_jwe is 'Compact JWE of {access_token, refresh_token?}; its protected header names the key and the connection.';
+comment on column calendly.credentials.version is 'Counts the tokens of this connection, so that of many instances one refreshes and the others notice.';
+comment on column calendly.credentials.expires_at is 'When the access token expires; null: never.';
+comment on column calendly.credentials.refresh_began_at is 'Last time that somebody set out to refresh it.';
+comment on column calendly.credentials.refresh_ends_at is 'Until then that one has it to itself; null: nobody has.';
+
+create function calendly.credential(connection_id uuid) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select jsonb_build_object('connection_id', k.connection_id, 'kind', k.kind, 'token_jwe', k.token_jwe, 'version', k.version,
+    -- a request must not be overtaken by the end of its token
+    'expires_soon', coalesce(k.expires_at < calendly.now() + interval '5 minutes', false))
+  from calendly.credentials k
+  where k.connection_id = credential.connection_id
+$$;
+revoke all on function calendly.credential(uuid) from public, anon, authenticated, service_role;
+comment on function calendly.credential(uuid) is 'What a function needs to speak to Calendly for a connection: {connection_id, kind, token_jwe, version, expires_soon}.';
 
 create table calendly.hosts (
   calendly_user_uri text primary key,
@@ -107,11 +131,16 @@ begin
   if not found then
     return false;
   end if;
+  -- what has to be ended at Calendly is done afterwards, by a function: see calendly.farewells
+  insert into calendly.farewells (connection_id, credential, subscription_uris, created_at)
+    select connection.id, calendly.credential(connection.id), calendly.end_subscriptions(connection.id), at
+    where exists (select from calendly.credentials k where k.connection_id = connection.id);
   delete from calendly.credentials k where k.connection_id = connection.id;
   delete from calendly.hosts h where h.user_id = disconnect.user_id;
   perform calendly.end_runs(connection.id, jsonb_build_object('code', 'disconnected', 'message', 'The connection was ended.'));
   update public.calendly_connections c
-    set state = 'disconnected', next_sync_at = null, last_error = null, failures = 0, refusals = 0, webhook_state = 'none', updated_at = at
+    set state = 'disconnected', next_sync_at = null, last_error = null, failures = 0, refusals = 0,
+      webhook_state = 'none', webhooks_wanted = false, webhooks_checked_at = null, updated_at = at
     where c.id = connection.id;
   update public.users u set calendly_webhook_enabled = false
     where u.id = disconnect.user_id and u.calendly_webhook_enabled;
@@ -192,10 +221,15 @@ begin
       'Disconnect it there first: one Calendly user can be live in one connection only.');
   end if;
   select c.* into existing from public.calendly_connections c where c.user_id = person for no key update;
+  if existing.calendly_user_uri <> uri and (connection ->> 'replace')::boolean then
+    perform calendly.disconnect(person);
+    perform calendly.erase_meetings(person);
+    existing := null;
+  end if;
   if existing.calendly_user_uri <> uri and (existing.state <> 'disconnected'
       or exists (select from public.meetings m where m.user_id = person and m.calendly_event_uri is not null)) then
     perform calendly.fail('another_calendly_user', 'This account''s meetings come from another Calendly user.',
-      'Disconnect with {"erase": true} before connecting a different Calendly user, so that the two are not mixed.');
+      'To change over, confirm with {"replace": true}: the meetings of the former one are erased, so that the two are not mixed.');
   end if;
   if existing.calendly_user_uri <> uri then
     -- nothing of this Calendly user's has been synced
@@ -220,14 +254,15 @@ begin
   end if;
   insert into calendly.hosts as h (calendly_user_uri, user_id) values (uri, person)
     on conflict (user_id) do update set calendly_user_uri = excluded.calendly_user_uri;
-  insert into calendly.credentials as k (connection_id, kind, token_jwe, updated_at)
-    values (existing.id, connection ->> 'kind', connection ->> 'token_jwe', at)
-    on conflict (connection_id) do update set kind = excluded.kind, token_jwe = excluded.token_jwe, updated_at = excluded.updated_at;
+  insert into calendly.credentials as k (connection_id, kind, token_jwe, expires_at, updated_at)
+    values (existing.id, connection ->> 'kind', connection ->> 'token_jwe', at + make_interval(secs => (connection ->> 'expires_in')::integer), at)
+    on conflict (connection_id) do update set kind = excluded.kind, token_jwe = excluded.token_jwe, version = k.version + 1,
+      expires_at = excluded.expires_at, refresh_began_at = null, refresh_ends_at = null, updated_at = excluded.updated_at;
   return calendly.connection_status(person);
 end
 $$;
 comment on function public.calendly_connect(jsonb) is
-  'Stores a verified connection and its encrypted token, and returns its status. Takes {auth_user_id, connection_id, calendly_user_uri, calendly_organization_uri, calendly_user_name, calendly_user_email, scope, kind, token_jwe, project_url?}. It is due one interval later; the caller starts the first sync. Errors: unknown_user, calendly_user_taken, another_calendly_user, connection_changed, project_moved.';
+  'Stores a verified connection and its encrypted token, and returns its status. Takes {auth_user_id, connection_id, calendly_user_uri, calendly_organization_uri, calendly_user_name, calendly_user_email, scope, kind (personal_access_token | oauth), token_jwe, expires_in? (seconds), project_url?, replace?}. replace erases what another Calendly user brought. It is due one interval later; the caller starts the first sync. Errors: unknown_user, calendly_user_taken, another_calendly_user, connection_changed, project_moved.';
 
 create function calendly.connection_status(user_id integer) returns jsonb
 language sql stable set search_path = ''

@@ -6,9 +6,9 @@ create table calendly.project (
   only_row boolean primary key default true check (only_row),
   url text,
   moved_to text,
+  moved_at timestamptz,
   ticked_at timestamptz,
-  nudged_at timestamptz,
-  claimed_at timestamptz
+  unanswered_since timestamptz
 );
 insert into calendly.project default values;
 alter table calendly.project enable row level security;
@@ -16,9 +16,9 @@ revoke all on calendly.project from public, anon, authenticated, service_role;
 comment on table calendly.project is 'One row: where the functions are, and signs of life of the schedule.';
 comment on column calendly.project.url is 'SUPABASE_URL, as the functions tell it; never from a request.';
 comment on column calendly.project.moved_to is 'Another SUPABASE_URL that functions run under: nothing runs until calendly_confirm_project is called.';
+comment on column calendly.project.moved_at is 'When that was first seen.';
 comment on column calendly.project.ticked_at is 'Last run of the minutely job.';
-comment on column calendly.project.nudged_at is 'Last time that the job asked functions to work.';
-comment on column calendly.project.claimed_at is 'Last time that a function asked for work.';
+comment on column calendly.project.unanswered_since is 'Since when the job has nudged functions and none has asked for work; null: one has.';
 
 create function calendly.check_project(url text) returns void
 language plpgsql set search_path = ''
@@ -45,7 +45,7 @@ begin
   if calendly_confirm_project.url !~ '^https?://[^/ ]+$' then
     perform calendly.fail('invalid_url', format('%s is not a project''s URL.', calendly_confirm_project.url), 'It looks like https://abcdefghijkl.supabase.co.');
   end if;
-  update calendly.project p set url = calendly_confirm_project.url, moved_to = null where p.only_row;
+  update calendly.project p set url = calendly_confirm_project.url, moved_to = null, moved_at = null where p.only_row;
   return calendly_confirm_project.url;
 end
 $$;

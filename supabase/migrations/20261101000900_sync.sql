@@ -57,25 +57,6 @@ $$;
 revoke all on function calendly.back_off(integer, timestamptz) from public, anon, authenticated, service_role;
 comment on function calendly.back_off(integer, timestamptz) is 'When to try again after so many attempts in a row: half a minute, then twice as long each time, an hour at most.';
 
-create function calendly.next_sync_at(connection public.calendly_connections, at timestamptz) returns timestamptz
-language sql volatile set search_path = ''
-as $$
-  select least(
-    at + calendly.jittered(case when u.calendly_webhook_enabled then g.webhook_sync_interval else g.sync_interval end),
-    -- sooner where something is unsettled: an invitee or event to read, a delivery that waits, …
-    greatest(at, least(
-      (select min(s.invitees_due_at) from calendly.meeting_sync s where s.user_id = connection.user_id),
-      (select min(s.event_due_at) from calendly.meeting_sync s where s.user_id = connection.user_id))),
-    (select at + interval '1 minute' from public.calendly_webhook_events e where e.user_id = connection.user_id and e.status = 'deferred' limit 1),
-    -- … or a conference in the making, at first every minute, then half as often as it is old
-    (select min(at + greatest(interval '1 minute', (at - m.created_at) / 2)) from public.meetings m
-      where m.user_id = connection.user_id and not m.is_deleted and m.end_time > at and m.raw #>> '{location,status}' in ('initiated', 'processing')))
-  from public.users u, calendly.settings g
-  where u.id = connection.user_id
-$$;
-revoke all on function calendly.next_sync_at(public.calendly_connections, timestamptz) from public, anon, authenticated, service_role;
-comment on function calendly.next_sync_at(public.calendly_connections, timestamptz) is 'When a connection is due after a complete run.';
-
 -- Steps ---------------------------------------------------------------------------------------------
 
 create function calendly.next_step(run_id uuid) returns jsonb
@@ -224,17 +205,43 @@ revoke all on function calendly.absent_meetings(public.calendly_sync_runs) from 
 comment on function calendly.absent_meetings(public.calendly_sync_runs) is
   'Meetings that a complete listing of the range should have shown and did not. That alone proves nothing: see read_events.';
 
-create function calendly.meetings_due(scope integer[]) returns table (user_id integer, event_uri text, start_time timestamptz)
+create function calendly.meetings_due(scope integer[], by timestamptz default calendly.now())
+returns table (user_id integer, event_uri text, start_time timestamptz, due_at timestamptz)
 language sql stable set search_path = ''
 as $$
-  select s.user_id, s.event_uri, m.start_time
+  select s.user_id, s.event_uri, m.start_time, s.invitees_due_at
   from calendly.meeting_sync s
   join public.meetings m on m.user_id = s.user_id and m.calendly_event_uri = s.event_uri
-  where s.user_id = any (scope) and s.invitees_due_at <= (select calendly.now())
+  where s.user_id = any (scope) and s.invitees_due_at <= by
     and (not m.is_deleted or m.deleted_reason = 'canceled')
 $$;
-revoke all on function calendly.meetings_due(integer[]) from public, anon, authenticated, service_role;
-comment on function calendly.meetings_due(integer[]) is 'Meetings whose invitees must be read now.';
+revoke all on function calendly.meetings_due(integer[], timestamptz) from public, anon, authenticated, service_role;
+comment on function calendly.meetings_due(integer[], timestamptz) is 'Meetings whose invitees must be read now, or by then. Nobody asks for those of a meeting that is gone or another''s.';
+
+create function calendly.next_sync_at(connection public.calendly_connections, at timestamptz) returns timestamptz
+language sql volatile set search_path = ''
+as $$
+  select least(
+    at + calendly.jittered(case when u.calendly_webhook_enabled then g.webhook_sync_interval else g.sync_interval end),
+    -- the flag was cleared while this run was under way
+    case when not u.calendly_initial_sync_complete then at end,
+    -- sooner where something is unsettled: an invitee or event to read, a delivery that waits, …
+    case when unsettled.due_at <= at then at else unsettled.due_at end,
+    (select at + interval '1 minute' from public.calendly_webhook_events e where e.user_id = connection.user_id and e.status = 'deferred' limit 1),
+    -- … or a conference in the making, at first every minute, then half as often as it is old
+    (select min(at + greatest(interval '1 minute', (at - m.created_at) / 2)) from public.meetings m
+      where m.user_id = connection.user_id and not m.is_deleted and m.end_time > at and m.raw #>> '{location,status}' in ('initiated', 'processing')))
+  from public.users u
+  cross join calendly.settings g
+  cross join lateral (
+    select least(
+      (select min(d.due_at) from calendly.meetings_due(array[u.id], 'infinity') d),
+      (select min(s.event_due_at) from calendly.meeting_sync s where s.user_id = u.id)) as due_at
+  ) unsettled
+  where u.id = connection.user_id
+$$;
+revoke all on function calendly.next_sync_at(public.calendly_connections, timestamptz) from public, anon, authenticated, service_role;
+comment on function calendly.next_sync_at(public.calendly_connections, timestamptz) is 'When a connection is due after a complete run.';
 
 create function calendly.run_progress(run_id uuid) returns jsonb
 language sql stable set search_path = ''
@@ -343,7 +350,7 @@ declare
   last_page constant boolean := page ->> 'next_page_token' is null;
   changes calendly.meeting_change[];
 begin
-  changes := calendly.apply_api_events(state, accepted, false);
+  changes := calendly.apply_api_events(state, accepted, fresh, false);
   insert into calendly.run_pages (run_id, step, event_uris) values (run.id, state.step, fresh);
   update calendly.open_runs o
     set page_token = page ->> 'next_page_token',
@@ -370,25 +377,25 @@ revoke all on function calendly.apply_listed_page(public.calendly_sync_runs, cal
 comment on function calendly.apply_listed_page(public.calendly_sync_runs, calendly.open_runs, jsonb) is
   'Applies one page of the listing, {collection, next_page_token}: meetings, seen set, counts. A bad row is recorded and counts as seen.';
 
-create function calendly.apply_api_events(state calendly.open_runs, copies calendly.event_copy[], by_itself boolean) returns calendly.meeting_change[]
+create function calendly.apply_api_events(state calendly.open_runs, copies calendly.event_copy[], answered text[], by_itself boolean) returns calendly.meeting_change[]
 language plpgsql set search_path = ''
 as $$
 declare
   uris constant text[] := array(select c.uri from unnest(copies) c);
   -- of what a webhook told too little about, the invitees are read as well
-  waiting constant text[] := array(select w.event_uri from calendly.waiting_events(state.scope) w where w.event_uri = any (uris));
+  waiting constant text[] := array(select w.event_uri from calendly.waiting_events(state.scope) w where w.event_uri = any (answered));
   changes calendly.meeting_change[];
 begin
   changes := array(select c from calendly.apply_events(copies, false, state.scope, by_itself, case when state.reread then uris else waiting end) c);
   update calendly.meeting_sync s set event_due_at = null
     where s.event_uri = any (waiting) and s.user_id = any (state.scope) and s.event_due_at is not null;
-  perform calendly.settle_deferred(state.scope, uris);
+  perform calendly.settle_deferred(state.scope, answered);
   return changes;
 end
 $$;
-revoke all on function calendly.apply_api_events(calendly.open_runs, calendly.event_copy[], boolean) from public, anon, authenticated, service_role;
-comment on function calendly.apply_api_events(calendly.open_runs, calendly.event_copy[], boolean) is
-  'Writes events that the API has shown to the run''s users, and settles the deliveries that waited for them.';
+revoke all on function calendly.apply_api_events(calendly.open_runs, calendly.event_copy[], text[], boolean) from public, anon, authenticated, service_role;
+comment on function calendly.apply_api_events(calendly.open_runs, calendly.event_copy[], text[], boolean) is
+  'Writes events that the API has shown to the run''s users, and settles what waited for any event that it has answered for, usable or not.';
 
 create function calendly.apply_read_events(run public.calendly_sync_runs, state calendly.open_runs, reads jsonb) returns void
 language plpgsql set search_path = ''
@@ -405,7 +412,7 @@ declare
   changes calendly.meeting_change[];
 begin
   perform calendly.lock_events(asked);
-  changes := calendly.apply_api_events(state, copies, true);
+  changes := calendly.apply_api_events(state, copies, asked, true);
   with removed as (
     update public.meetings m
       set is_deleted = true, deleted_reason = 'gone', deleted_at = at, updated_at = at
@@ -416,7 +423,6 @@ begin
   )
   select changes || array(select row(r.user_id, r.calendly_event_uri, 'deleted', null, false, true, 'gone', true, false)::calendly.meeting_change from removed r)
     into changes;
-  perform calendly.settle_deferred(state.scope, gone);
 
   update calendly.meeting_sync s set asked_at = at, event_due_at = null
     where s.event_uri = any (asked) and s.user_id = any (state.scope);
@@ -570,7 +576,12 @@ begin
   )
   select jsonb_agg(distinct jsonb_build_object('event_uri', f.event_uri, 'problem', interruption ->> 'message')) into stubborn
     from failed f where f.read_failures % 3 = 0;
-  if stubborn is not null then
+  if state.doing = 'read_events' and attempt % 3 = 0 then
+    -- it counts as asked for in this run, and proves nothing
+    insert into calendly.run_pages as p (run_id, step, event_uris) values (run.id, state.step, array[interruption ->> 'event_uri'])
+      on conflict on constraint run_pages_pkey do update set event_uris = p.event_uris || excluded.event_uris;
+    perform calendly.reject(run.id, jsonb_build_array(jsonb_build_object('uri', interruption ->> 'event_uri', 'problem', interruption ->> 'message')));
+  elsif stubborn is not null then
     perform calendly.postpone_invitees(run.id, state.scope, stubborn);
   end if;
   return calendly.pause(run.id,
@@ -684,13 +695,13 @@ begin
   select w.in_words into range_in_words from calendly.sync_range(run.sync_type, at) w;
   return jsonb_build_object(
     'status', 'started', 'run_id', run.id, 'lease', new_lease, 'user_id', person.id, 'sync_type', run.sync_type, 'range_in_words', range_in_words,
-    'connection_id', connection.id,
-    'token_jwe', (select k.token_jwe from calendly.credentials k where k.connection_id = connection.id),
+    'credential', calendly.credential(connection.id),
+    'review_webhooks', connection.webhooks_wanted and coalesce(connection.webhooks_checked_at < at - interval '1 day', true),
     'next', calendly.next_step(run.id));
 end
 $$;
 comment on function public.calendly_begin_sync(jsonb) is
-  'Starts a sync, or takes up one that was paused or died, under a lease. Takes {auth_user_id | user_id, trigger, full?, project_url?, spent_seconds?, spent_requests?}; the last two are what the instance has used up already. Returns {status: started, run_id, lease, user_id, sync_type, range_in_words, connection_id, token_jwe, next}, or {status: in_progress, run_id} while another instance works on it. Errors: unknown_user, another_user, not_connected, reconnect_required, project_moved.';
+  'Starts a sync, or takes up one that was paused or died, under a lease. Takes {auth_user_id | user_id, trigger, full?, project_url?, spent_seconds?, spent_requests?}; the last two are what the instance has used up already. Returns {status: started, run_id, lease, user_id, sync_type, range_in_words, credential, review_webhooks, next}, or {status: in_progress, run_id} while another instance works on it. Errors: unknown_user, another_user, not_connected, reconnect_required, project_moved.';
 
 create function public.calendly_apply_step(run_id uuid, lease uuid, step integer, result jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set lock_timeout = '5s'

@@ -1,16 +1,6 @@
 -- Deliveries: each is stored, then applied by the same rule as a page of a sync, in one transaction.
 -- What cannot be applied yet is kept, and the next sync reads that one event.
 
-create table calendly.webhook_subscriptions (
-  id uuid primary key,
-  connection_id uuid not null references public.calendly_connections (id) on delete cascade,
-  created_at timestamptz not null
-);
-create index webhook_subscriptions_connection_idx on calendly.webhook_subscriptions (connection_id);
-alter table calendly.webhook_subscriptions enable row level security;
-revoke all on calendly.webhook_subscriptions from public, anon, authenticated, service_role;
-comment on table calendly.webhook_subscriptions is 'Our subscriptions at Calendly. The id is in the callback URL; its signing key is derived from it, so none is stored.';
-
 -- deferred deliveries wait for the next sync of their user
 create index calendly_webhook_events_deferred_idx on public.calendly_webhook_events (user_id) where status = 'deferred';
 

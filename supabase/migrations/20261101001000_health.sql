@@ -128,19 +128,23 @@ as $$
     'See error in calendly_webhook_events; select calendly_replay_webhook_event(id) tries one again.'
   from public.calendly_webhook_events e where e.status = 'dead' group by e.user_id
   union all
-  select 'schedule_not_running', 'critical', null, p.ticked_at,
+  select 'schedule_not_running', 'critical', null, schedule.since,
     'pg_cron has not run calendly-nudge for more than five minutes.',
     'select * from cron.job_run_details order by start_time desc limit 10;'
-  from calendly.project p, clock
-  where coalesce(p.ticked_at, '-infinity') < clock.at - interval '5 minutes' and exists (select from connections c where c.state = 'active')
+  from clock, (
+    select greatest(p.ticked_at, (select min(c.connected_at) from connections c where c.state = 'active')) as since
+    from calendly.project p
+    where exists (select from connections c where c.state = 'active')
+  ) schedule
+  where schedule.since < clock.at - interval '5 minutes'
   union all
-  select 'functions_unreachable', 'critical', null, coalesce(p.claimed_at, p.nudged_at),
+  select 'functions_unreachable', 'critical', null, p.unanswered_since,
     format('Functions at %s are nudged and ask for no work.', p.url),
     'Deploy calendly-sync with verify_jwt = false. If the project has moved: select calendly_confirm_project(''https://…'').'
   from calendly.project p, clock
-  where p.nudged_at > coalesce(p.claimed_at, '-infinity') + interval '5 minutes'
+  where p.unanswered_since < clock.at - interval '5 minutes'
   union all
-  select 'project_moved', 'critical', null, p.claimed_at,
+  select 'project_moved', 'critical', null, p.moved_at,
     format('This database belongs to %s, and functions run under %s: nothing is synced.', p.url, p.moved_to),
     format('If the project has moved for good: select calendly_confirm_project(%L); A copy has nothing to sync.', p.moved_to)
   from calendly.project p where p.moved_to is not null

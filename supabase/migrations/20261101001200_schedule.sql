@@ -22,11 +22,15 @@ begin
   update calendly.project p set ticked_at = at where p.only_row returning p.* into project;
   room := (select s.instances from calendly.settings s) - calendly.running_instances();
   due := (select count(*) from (
-    select c.id from public.calendly_connections c where c.state = 'active' and c.next_sync_at <= at limit greatest(room, 0)) as due_now);
+    select c.id from public.calendly_connections c
+    left join public.calendly_sync_runs r on r.connection_id = c.id and r.status in ('running', 'paused')
+    where c.state = 'active' and c.next_sync_at <= at
+      and not exists (select from calendly.open_runs o where o.run_id = r.id and o.lease_expires_at > at)
+    limit greatest(room, 0)) as due_now);
   if project.url is null or due = 0 then
     return 0;
   end if;
-  update calendly.project p set nudged_at = at where p.only_row;
+  update calendly.project p set unanswered_since = coalesce(p.unanswered_since, at) where p.only_row;
   -- The answers are never read: pg_net forgets failures. What was claimed is the truth.
   perform net.http_post(url := project.url || '/functions/v1/calendly-sync/nudge', body := '{}'::jsonb, timeout_milliseconds := 5000)
     from generate_series(1, due);
@@ -49,14 +53,15 @@ begin
   perform pg_advisory_xact_lock(hashtextextended('calendly.claim', 0));
   select s.* into settings from calendly.settings s;
   update calendly.project p
-    set claimed_at = at,
+    set unanswered_since = null,
       -- a copy of the database under another address must not spend the original's tokens
-      moved_to = case when p.url <> request ->> 'project_url' then request ->> 'project_url' end
+      moved_to = case when p.url <> request ->> 'project_url' then request ->> 'project_url' end,
+      moved_at = case when p.url <> request ->> 'project_url' then coalesce(p.moved_at, at) end
     where p.only_row returning p.* into project;
   if project.moved_to is not null or calendly.running_instances() >= settings.instances
       or (request ->> 'spent_seconds')::double precision >= extract(epoch from settings.instance_time)
       or (request ->> 'spent_requests')::integer >= settings.instance_requests then
-    return '{"status": "idle"}';
+    return '{"status": "idle"}'::jsonb;
   end if;
 
   select c.user_id into claimed
@@ -76,7 +81,7 @@ begin
     -- whoever is being claimed, clicked or disconnected at this moment is left to that
     for no key update of c skip locked;
   if claimed is null then
-    return '{"status": "idle"}';
+    return '{"status": "idle"}'::jsonb;
   end if;
   return public.calendly_begin_sync(request || jsonb_build_object('user_id', claimed, 'trigger', 'scheduled'));
 end

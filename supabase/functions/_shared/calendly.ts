@@ -1,9 +1,9 @@
 /**
- * Calendly's API as far as a sync needs it. Time-outs and retries are ky's; here an answer is told apart
+ * Calendly's API as far as a sync and its webhooks need it. Time-outs and retries are ky's; here an answer is told apart
  * from a refusal (a person must help) and an interruption (time helps), requests are counted and the
  * rate limit is read from the answers. Rows are handed on as they came: Postgres reads them.
  */
-import ky, { HTTPError } from "ky";
+import ky, { HTTPError, type Options } from "ky";
 import { z } from "zod";
 import { calendlyUrl } from "./environment.ts";
 import { ApiError } from "./errors.ts";
@@ -36,6 +36,7 @@ export interface Answer<T> {
 const Pagination = z.object({ next_page_token: z.string().nullish() });
 const List = z.object({ collection: z.array(z.unknown()), pagination: Pagination });
 const Resource = z.object({ resource: z.record(z.string(), z.unknown()) });
+const Created = z.object({ resource: z.object({ uri: z.string().min(1) }) });
 const CurrentUser = z.object({
   resource: z.object({
     uri: z.string().min(1),
@@ -51,12 +52,23 @@ export type CalendlyUser = z.infer<typeof CurrentUser>["resource"];
 const TIMEOUT = 10_000;
 const RETRIES = 2;
 
+/** Where a token comes from, and a new one when Calendly refuses it: see ConnectionToken. */
+export interface TokenSource {
+  current(): Promise<string>;
+  renewed(refused: string): Promise<string | undefined>;
+}
+
+/** A token that is not kept yet. */
+export function plainToken(token: string): TokenSource {
+  return { current: () => Promise.resolve(token), renewed: () => Promise.resolve(undefined) };
+}
+
 export class Calendly {
-  #token: string;
+  #token: TokenSource;
   #requests = 0;
   #rate: { limit: number; remaining: number; reset: number } | undefined;
 
-  constructor(token: string) {
+  constructor(token: TokenSource) {
     this.#token = token;
   }
 
@@ -119,18 +131,77 @@ export class Calendly {
     return { body: invitees, observedAt };
   }
 
-  async #get<T>(
+  /** All subscriptions of a user or an organization that the token's owner may see. Error: Unavailable. */
+  async listSubscriptions(query: Record<string, string>): Promise<unknown[]> {
+    const subscriptions: unknown[] = [];
+    let pageToken: string | undefined | null;
+    do {
+      const paged = { ...query, count: "100", ...(pageToken ? { page_token: pageToken } : {}) };
+      const { body } = await this.#get("webhook_subscriptions", paged, List);
+      subscriptions.push(...body.collection);
+      pageToken = body.pagination.next_page_token;
+    } while (pageToken);
+    return subscriptions;
+  }
+
+  /** Makes a subscription and returns its URI. Never repeated by itself. Error: Unavailable. */
+  async createSubscription(subscription: Record<string, unknown>): Promise<string> {
+    const { body } = await this.#request("post", "webhook_subscriptions", {
+      json: subscription,
+      retry: 0,
+    }, Created);
+    return body.resource.uri;
+  }
+
+  /** Deletes a subscription; one that is gone already is no error. Error: Unavailable. */
+  async deleteSubscription(uri: string): Promise<void> {
+    try {
+      await this.#request("delete", `webhook_subscriptions/${lastSegment(uri)}`, {}, z.unknown());
+    } catch (error) {
+      if (!(error instanceof Unavailable && error.status === 404)) throw error;
+    }
+  }
+
+  #get<T>(path: string, query: Record<string, string>, schema: z.ZodType<T>): Promise<Answer<T>> {
+    return this.#request("get", path, { searchParams: query }, schema);
+  }
+
+  async #request<T>(
+    method: string,
     path: string,
-    query: Record<string, string>,
+    options: Options,
     schema: z.ZodType<T>,
   ): Promise<Answer<T>> {
     const began = performance.now();
+    const token = await this.#token.current();
     let response: Response;
     try {
-      response = await ky.get(`${calendlyUrl()}/${path}`, {
-        searchParams: query,
+      response = await this.#send(method, path, options, token);
+    } catch (error) {
+      if (!(error instanceof ApiError && error.code === "token_refused")) throw error;
+      const renewed = await this.#token.renewed(token);
+      if (!renewed) throw error;
+      response = await this.#send(method, path, options, renewed);
+    }
+    const text = await response.text();
+    const parsed = schema.safeParse(text === "" ? undefined : parseJson(text));
+    if (!parsed.success) {
+      throw new Interruption(
+        "calendly_unavailable",
+        "Calendly's answer does not have the form that it documents.",
+      );
+    }
+    const asked = (Date.parse(response.headers.get("date") ?? "") || Date.now()) -
+      (performance.now() - began);
+    return { body: parsed.data, observedAt: new Date(asked).toISOString() };
+  }
+
+  async #send(method: string, path: string, options: Options, token: string): Promise<Response> {
+    try {
+      return await ky(`${calendlyUrl()}/${path}`, {
+        method,
         headers: {
-          authorization: `Bearer ${this.#token}`,
+          authorization: `Bearer ${token}`,
           accept: "application/json",
           "user-agent": "calendly-sync-for-supabase",
         },
@@ -144,22 +215,13 @@ export class Calendly {
           afterStatusCodes: [],
           delay: (attempt) => 250 * 3 ** (attempt - 1),
         },
+        ...options,
       });
     } catch (error) {
       throw error instanceof HTTPError
-        ? await understand(error)
+        ? understand(error)
         : new Interruption("calendly_unavailable", "Calendly does not answer.");
     }
-    const parsed = schema.safeParse(parseJson(await response.text()));
-    if (!parsed.success) {
-      throw new Interruption(
-        "calendly_unavailable",
-        "Calendly's answer does not have the form that it documents.",
-      );
-    }
-    const asked = (Date.parse(response.headers.get("date") ?? "") || Date.now()) -
-      (performance.now() - began);
-    return { body: parsed.data, observedAt: new Date(asked).toISOString() };
   }
 
   /** One attempt, body included: a body that is cut short or no JSON is a failed attempt like any other. */
@@ -173,8 +235,8 @@ export class Calendly {
     const signal = input instanceof Request ? input.signal : init?.signal;
     try {
       const text = await response.text();
-      if (response.ok) JSON.parse(text);
-      return new Response(text, response);
+      if (response.ok && response.status !== 204) JSON.parse(text);
+      return new Response(text || null, response);
     } catch (error) {
       if (signal?.aborted) throw error;
       return new Response(null, { status: 502, headers: response.headers });

@@ -28,6 +28,8 @@ export type Database = {
           "updated_at": string;
           "user_id": number;
           "webhook_state": string;
+          "webhooks_checked_at": string | null;
+          "webhooks_wanted": boolean;
         };
         ComputedFields: never;
         Insert: {
@@ -52,6 +54,8 @@ export type Database = {
           "updated_at": string;
           "user_id": number;
           "webhook_state"?: string;
+          "webhooks_checked_at"?: string | null;
+          "webhooks_wanted"?: boolean;
         };
         Update: {
           "calendly_organization_uri"?: string | null;
@@ -75,6 +79,8 @@ export type Database = {
           "updated_at"?: string;
           "user_id"?: number;
           "webhook_state"?: string;
+          "webhooks_checked_at"?: string | null;
+          "webhooks_wanted"?: boolean;
         };
         Relationships: [
           {
@@ -525,26 +531,67 @@ export type Database = {
       };
     };
     Functions: {
+      "calendly_abandon_subscription": {
+        Args: { "error": Json; "id": string };
+        Returns: undefined;
+      };
       "calendly_apply_step": {
         Args: { "lease": string; "result": Json; "run_id": string; "step": number };
         Returns: Json;
       };
+      "calendly_begin_refresh": {
+        Args: { "connection_id": string; "version": number };
+        Returns: Json;
+      };
+      "calendly_begin_subscription": { Args: { "request": Json }; Returns: Json };
       "calendly_begin_sync": { Args: { "request": Json }; Returns: Json };
+      "calendly_claim_farewell": { Args: Record<PropertyKey, never>; Returns: Json };
       "calendly_claim_sync": { Args: { "request": Json }; Returns: Json };
       "calendly_configure": { Args: { "changes"?: Json }; Returns: Json };
       "calendly_confirm_project": { Args: { "url": string }; Returns: string };
       "calendly_connect": { Args: { "connection": Json }; Returns: Json };
       "calendly_connection_status": { Args: { "auth_user_id": string }; Returns: Json };
+      "calendly_disable_webhooks": { Args: { "auth_user_id": string }; Returns: Json };
       "calendly_disconnect": { Args: { "auth_user_id": string; "erase"?: boolean }; Returns: Json };
+      "calendly_end_farewell": { Args: { "id": string }; Returns: undefined };
+      "calendly_fail_refresh": {
+        Args: { "connection_id": string; "error": Json; "version": number };
+        Returns: undefined;
+      };
       "calendly_fail_sync": {
         Args: { "error": Json; "lease": string; "requests"?: number; "run_id": string };
         Returns: Json;
       };
+      "calendly_finish_refresh": {
+        Args: {
+          "connection_id": string;
+          "expires_in": number;
+          "token_jwe": string;
+          "version": number;
+        };
+        Returns: Json;
+      };
       "calendly_finish_sync": { Args: { "lease": string; "run_id": string }; Returns: Json };
       "calendly_health": { Args: Record<PropertyKey, never>; Returns: Json };
+      "calendly_keep_subscription": { Args: { "id": string; "uri": string }; Returns: Json };
+      "calendly_list_credentials": { Args: { "after"?: string }; Returns: Json };
       "calendly_prepare_connection": { Args: { "auth_user_id": string }; Returns: Json };
       "calendly_receive_webhook": { Args: { "delivery": Json }; Returns: Json };
+      "calendly_reencrypt": {
+        Args: { "connection_id": string; "token_jwe": string; "version": number };
+        Returns: boolean;
+      };
       "calendly_replay_webhook_event": { Args: { "id": string }; Returns: Json };
+      "calendly_review_subscriptions": {
+        Args: { "connection_id": string; "listed": Json };
+        Returns: Json;
+      };
+      "calendly_start_oauth": { Args: { "request": Json }; Returns: undefined };
+      "calendly_subscription_query": { Args: { "connection_id": string }; Returns: Json };
+      "calendly_take_oauth_state": {
+        Args: { "auth_user_id": string; "state_digest": string };
+        Returns: Json;
+      };
       "clean_old_webhook_events": { Args: Record<PropertyKey, never>; Returns: number };
     };
     Enums: {

@@ -5,7 +5,7 @@
 import { ApiError } from "./errors.ts";
 import { deriveKey, toHex, tokenSecrets } from "./keys.ts";
 
-/** The keys for the plain URL: of a subscription made by hand, or of an OAuth app. */
+/** The keys that are set: of a subscription made by hand, or of the OAuth app. */
 export function configuredKeys(): string[] {
   return (Deno.env.get("CALENDLY_WEBHOOK_SIGNING_KEY") ?? "").split(",")
     .map((key) => key.trim()).filter((key) => key !== "");

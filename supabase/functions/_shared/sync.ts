@@ -4,11 +4,12 @@
  */
 import pMap from "p-map";
 import { Calendly, Interruption, Unavailable } from "./calendly.ts";
+import { ConnectionToken, type Credential } from "./credential.ts";
 import type { Database } from "./database.ts";
 import { supabaseUrl } from "./environment.ts";
 import { ApiError } from "./errors.ts";
 import { log, logError } from "./log.ts";
-import { decryptToken } from "./tokens.ts";
+import { bidFarewells, reviewSubscription } from "./subscriptions.ts";
 
 /** What a sync is asked to do: see calendly_begin_sync. */
 export type SyncRequest =
@@ -40,8 +41,8 @@ type Begun = { status: "in_progress"; run_id: string } | {
   user_id: number;
   sync_type: "FULL" | "INCREMENTAL";
   range_in_words: string;
-  connection_id: string;
-  token_jwe: string;
+  credential: Credential;
+  review_webhooks: boolean;
   next: Next;
 };
 
@@ -73,6 +74,7 @@ export async function sync(database: Database, request: SyncRequest): Promise<Sy
 export async function syncDue(database: Database): Promise<void> {
   const began = performance.now();
   let requests = 0;
+  await bidFarewells(database);
   while (true) {
     const claimed = await database.call("calendly_claim_sync", {
       request: {
@@ -104,11 +106,12 @@ async function carryOut(
     fields,
   );
 
-  let calendly: Calendly | undefined;
+  const calendly = new Calendly(new ConnectionToken(database, begun.credential));
   let requests = 0;
   let next = begun.next;
   try {
-    calendly = new Calendly(await decryptToken(begun.token_jwe, begun.connection_id));
+    // before anything is listed: what happens from here on, a new subscription delivers
+    if (begun.review_webhooks) await reviewSubscription(database, calendly, begun.credential);
     while (next.do !== "stop") {
       if (next.do === "finish") {
         next = await database.callUntilAnswered("calendly_finish_sync", run) as Next;
@@ -128,7 +131,7 @@ async function carryOut(
       await database.call("calendly_fail_sync", {
         ...run,
         error: error.toJSON(),
-        requests: calendly?.takeCosts().requests ?? 0,
+        requests: calendly.takeCosts().requests,
       });
     }
     logError("Calendly sync failed", {

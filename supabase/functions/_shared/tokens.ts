@@ -3,20 +3,37 @@
  * protected header names the key, so that it can be rotated, and the connection, so that a ciphertext
  * copied into another row is noticed.
  */
-import { compactDecrypt, CompactEncrypt } from "jose";
+import { compactDecrypt, CompactEncrypt, decodeProtectedHeader } from "jose";
 import { ApiError } from "./errors.ts";
 import { deriveKey, toHex, tokenSecrets } from "./keys.ts";
 
+/** What a connection needs at Calendly: a personal access token has no refresh token. */
+export interface Token {
+  access_token: string;
+  refresh_token?: string;
+}
+
 /** Errors: not_configured. */
-export async function encryptToken(token: string, connectionId: string): Promise<string> {
-  const [current] = await keys();
-  return new CompactEncrypt(new TextEncoder().encode(token))
-    .setProtectedHeader({ alg: "dir", enc: "A256GCM", kid: current.id, connection: connectionId })
-    .encrypt(current.key);
+export function encryptToken(token: Token, connectionId: string): Promise<string> {
+  const { access_token, refresh_token } = token;
+  return seal(JSON.stringify({ access_token, refresh_token }), connectionId);
 }
 
 /** Errors: not_configured, token_unreadable. */
-export async function decryptToken(jwe: string, connectionId: string): Promise<string> {
+export async function decryptToken(jwe: string, connectionId: string): Promise<Token> {
+  return JSON.parse(await unseal(jwe, connectionId));
+}
+
+/** Encrypts a text for what `id` names. Errors: not_configured. */
+export async function seal(text: string, id: string): Promise<string> {
+  const [current] = await keys();
+  return new CompactEncrypt(new TextEncoder().encode(text))
+    .setProtectedHeader({ alg: "dir", enc: "A256GCM", kid: current.id, connection: id })
+    .encrypt(current.key);
+}
+
+/** The text that was sealed for what `id` names. Errors: not_configured, token_unreadable. */
+export async function unseal(jwe: string, id: string): Promise<string> {
   const known = await keys();
   try {
     const { plaintext, protectedHeader } = await compactDecrypt(jwe, ({ kid }) => {
@@ -24,7 +41,7 @@ export async function decryptToken(jwe: string, connectionId: string): Promise<s
       if (!found) throw new Error("unknown key");
       return found.key;
     }, { keyManagementAlgorithms: ["dir"], contentEncryptionAlgorithms: ["A256GCM"] });
-    if (protectedHeader.connection !== connectionId) throw new Error("another connection's");
+    if (protectedHeader.connection !== id) throw new Error("another connection's");
     return new TextDecoder().decode(plaintext);
   } catch {
     throw new ApiError(
@@ -33,6 +50,11 @@ export async function decryptToken(jwe: string, connectionId: string): Promise<s
       "Put the key it was made with back into the list CALENDLY_TOKEN_KEY, or let the person connect again.",
     );
   }
+}
+
+/** Was it made with the current key, so that the others are not needed for it? */
+export async function isCurrent(jwe: string): Promise<boolean> {
+  return decodeProtectedHeader(jwe).kid === (await keys())[0].id;
 }
 
 function keys(): Promise<{ id: string; key: Uint8Array }[]> {

@@ -1,6 +1,7 @@
 /**
- * POST /functions/v1/calendly-webhook: what Calendly delivers, for a subscription made by hand or by an
- * OAuth app (CALENDLY_WEBHOOK_SIGNING_KEY), and …/<subscription id> for one of ours (derived key).
+ * POST /functions/v1/calendly-webhook: what Calendly delivers for a subscription made by hand, and
+ * …/<subscription id> for one of ours. With a personal access token we choose the key (derived from the
+ * id); what is made by OAuth is signed with the app's one key (CALENDLY_WEBHOOK_SIGNING_KEY).
  * Authentic, stored and applied in one transaction, then answered. GET …/test tells how to set it up.
  */
 import { Database } from "../_shared/database.ts";
@@ -11,13 +12,8 @@ import { parseJson } from "../_shared/json.ts";
 import { toHex } from "../_shared/keys.ts";
 import { log, logError } from "../_shared/log.ts";
 import { configuredKeys, subscriptionKeys, verifySignature } from "../_shared/signature.ts";
+import { EVENTS } from "../_shared/subscriptions.ts";
 
-const EVENTS = [
-  "invitee.created",
-  "invitee.canceled",
-  "invitee_no_show.created",
-  "invitee_no_show.deleted",
-];
 const MAX_BODY = 256 * 1024;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -51,6 +47,7 @@ async function receive(
   return json({ status: outcome.status });
 }
 
+/** For one of our subscriptions, its derived key; the configured keys sign what an OAuth app made. */
 async function keysFor(subscription: string | undefined): Promise<string[]> {
   if (subscription === undefined) {
     const keys = configuredKeys();
@@ -59,7 +56,8 @@ async function keysFor(subscription: string | undefined): Promise<string[]> {
     }
     return keys;
   }
-  return UUID.test(subscription) ? await subscriptionKeys(subscription) : [];
+  if (!UUID.test(subscription)) return [];
+  return [...await subscriptionKeys(subscription), ...configuredKeys()];
 }
 
 function understand(bytes: Uint8Array): unknown {

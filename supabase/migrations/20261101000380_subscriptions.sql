@@ -1,0 +1,193 @@
+-- Webhook subscriptions at Calendly. One cannot be changed or revived, and its URL must be unique: a new
+-- one is made before the old one is deleted. Looked after daily; after a gap, the gap is synced.
+
+create table calendly.webhook_subscriptions (
+  id uuid primary key default gen_random_uuid(),
+  connection_id uuid not null references public.calendly_connections (id) on delete cascade,
+  uri text,
+  state text not null default 'making' check (state in ('making', 'active', 'ended')),
+  created_at timestamptz not null,
+  ended_at timestamptz
+);
+create index webhook_subscriptions_connection_idx on calendly.webhook_subscriptions (connection_id);
+alter table calendly.webhook_subscriptions enable row level security;
+revoke all on calendly.webhook_subscriptions from public, anon, authenticated, service_role;
+comment on table calendly.webhook_subscriptions is 'Our subscriptions at Calendly. The id is in the callback URL; its signing key is derived from it, so none is stored.';
+comment on column calendly.webhook_subscriptions.uri is 'Calendly''s name for it; null while it is being made.';
+comment on column calendly.webhook_subscriptions.state is 'ended: no longer at Calendly; its late deliveries count for two more days.';
+
+create function public.calendly_begin_subscription(request jsonb) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  connection public.calendly_connections;
+  subscription_id uuid;
+begin
+  select c.* into connection from public.calendly_connections c
+    where (request ? 'connection_id' and c.id = (request ->> 'connection_id')::uuid)
+      or (request ? 'auth_user_id' and c.user_id = calendly.user_of((request ->> 'auth_user_id')::uuid))
+    for no key update;
+  if not found or connection.state <> 'active' then
+    perform calendly.fail(case when connection.state = 'reconnect_required' then 'reconnect_required' else 'not_connected' end,
+      'This user is not connected to Calendly.', 'Connect first: POST /functions/v1/calendly-connect {"token": "…"}.');
+  end if;
+  update public.calendly_connections c set webhooks_wanted = true, updated_at = at where c.id = connection.id;
+  insert into calendly.webhook_subscriptions (connection_id, created_at) values (connection.id, at) returning id into subscription_id;
+  return jsonb_build_object('id', subscription_id, 'connection_id', connection.id, 'credential', calendly.credential(connection.id),
+    'scope', connection.scope, 'user', connection.calendly_user_uri, 'organization', connection.calendly_organization_uri);
+end
+$$;
+comment on function public.calendly_begin_subscription(jsonb) is
+  'Prepares a subscription for a connection, {connection_id | auth_user_id}, so that its first delivery finds it: {id, connection_id, credential, scope, user, organization}. Errors: unknown_user, not_connected, reconnect_required.';
+
+create function public.calendly_keep_subscription(id uuid, uri text) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  connection uuid;
+  replaced text[];
+begin
+  select w.connection_id into connection from calendly.webhook_subscriptions w where w.id = calendly_keep_subscription.id;
+  if connection is null then
+    perform calendly.fail('not_connected', 'The connection ended while its subscription was made.');
+  end if;
+  perform from public.calendly_connections c where c.id = connection for no key update;
+  with ended as (
+    update calendly.webhook_subscriptions w set state = 'ended', ended_at = at
+      where w.connection_id = connection and w.id <> calendly_keep_subscription.id and w.state <> 'ended'
+      returning w.uri
+  )
+  select coalesce(array_agg(e.uri) filter (where e.uri is not null), '{}') into replaced from ended e;
+  update calendly.webhook_subscriptions w set state = 'active', uri = calendly_keep_subscription.uri
+    where w.id = calendly_keep_subscription.id;
+  update public.calendly_connections c set webhook_state = 'active', webhooks_checked_at = at, updated_at = at where c.id = connection;
+  update public.users u set calendly_webhook_enabled = true
+    from public.calendly_connections c where c.id = connection and u.id = c.user_id and not u.calendly_webhook_enabled;
+  return jsonb_build_object('replaced', to_jsonb(replaced));
+end
+$$;
+comment on function public.calendly_keep_subscription(uuid, text) is
+  'The subscription exists at Calendly under this URI: {replaced: [URIs to delete there]}. Error: not_connected.';
+
+create function public.calendly_abandon_subscription(id uuid, error jsonb) returns void
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  connection uuid;
+begin
+  delete from calendly.webhook_subscriptions w where w.id = calendly_abandon_subscription.id and w.state = 'making'
+    returning w.connection_id into connection;
+  update public.calendly_connections c
+    set last_error = error || jsonb_build_object('at', calendly.to_calendly(calendly.now())), updated_at = calendly.now(),
+      webhooks_checked_at = calendly.now(),
+      webhooks_wanted = c.webhook_state <> 'none'
+    where c.id = connection;
+end
+$$;
+comment on function public.calendly_abandon_subscription(uuid, jsonb) is 'The subscription could not be made, for this reason. One that was lost stays wanted; a first one does not.';
+
+create function calendly.end_subscriptions(connection_id uuid) returns text[]
+language plpgsql set search_path = ''
+as $$
+declare
+  ended text[];
+begin
+  with gone as (
+    update calendly.webhook_subscriptions w set state = 'ended', ended_at = calendly.now()
+      where w.connection_id = end_subscriptions.connection_id and w.state <> 'ended'
+      returning w.uri
+  )
+  select coalesce(array_agg(g.uri) filter (where g.uri is not null), '{}') into ended from gone g;
+  return ended;
+end
+$$;
+revoke all on function calendly.end_subscriptions(uuid) from public, anon, authenticated, service_role;
+comment on function calendly.end_subscriptions(uuid) is 'Ends a connection''s subscriptions here and returns the URIs to delete at Calendly.';
+
+create function public.calendly_disable_webhooks(auth_user_id uuid) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  person constant integer := calendly.user_of(calendly_disable_webhooks.auth_user_id);
+  connection public.calendly_connections;
+  ended text[];
+begin
+  select c.* into connection from public.calendly_connections c where c.user_id = person for no key update;
+  ended := calendly.end_subscriptions(connection.id);
+  update public.calendly_connections c
+    set webhook_state = 'none', webhooks_wanted = false, webhooks_checked_at = null, updated_at = at,
+      -- from now on only syncs bring news
+      next_sync_at = case c.state when 'active' then least(c.next_sync_at, at + (select s.sync_interval from calendly.settings s)) end
+    where c.id = connection.id;
+  update public.users u set calendly_webhook_enabled = false where u.id = person and u.calendly_webhook_enabled;
+  return jsonb_build_object('ended', to_jsonb(ended), 'credential', calendly.credential(connection.id), 'status', calendly.connection_status(person));
+end
+$$;
+comment on function public.calendly_disable_webhooks(uuid) is
+  'Ends an account''s subscriptions here: {ended: [URIs to delete at Calendly], credential, status}. Error: unknown_user.';
+
+create function public.calendly_subscription_query(connection_id uuid) returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('organization', c.calendly_organization_uri, 'scope', c.scope)
+    || case c.scope when 'user' then jsonb_build_object('user', c.calendly_user_uri) else '{}' end
+  from public.calendly_connections c
+  where c.id = calendly_subscription_query.connection_id
+$$;
+comment on function public.calendly_subscription_query(uuid) is 'The query that lists a connection''s subscriptions at Calendly.';
+
+create function public.calendly_review_subscriptions(connection_id uuid, listed jsonb) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  expected_url text;
+  alive boolean;
+  obsolete text[];
+begin
+  perform from public.calendly_connections c where c.id = calendly_review_subscriptions.connection_id for no key update;
+  select p.url || '/functions/v1/calendly-webhook/' into expected_url from calendly.project p;
+  select exists (
+    select from calendly.webhook_subscriptions w
+    join jsonb_array_elements(listed) l on l ->> 'uri' = w.uri
+    where w.connection_id = calendly_review_subscriptions.connection_id and w.state = 'active'
+      and l ->> 'state' = 'active' and l ->> 'callback_url' = expected_url || w.id)
+    into alive;
+  -- Ours by their id, whatever address they call, but no longer the one in use. Never anybody else's.
+  obsolete := array(
+    select l ->> 'uri'
+    from jsonb_array_elements(listed) l
+    join calendly.webhook_subscriptions w
+      on w.connection_id = calendly_review_subscriptions.connection_id
+      and w.id::text = substring(l ->> 'callback_url' from '/calendly-webhook/([0-9a-f-]{36})$')
+    where not (alive and w.state = 'active' and w.uri = l ->> 'uri'));
+  delete from calendly.webhook_subscriptions w
+    where w.connection_id = calendly_review_subscriptions.connection_id and w.ended_at < at - interval '2 days';
+  update public.calendly_connections c
+    set webhooks_checked_at = at,
+      webhook_state = case when alive then 'active' else 'disabled' end,
+      -- what happened meanwhile may lie outside the small window
+      last_full_sync_at = case when alive then c.last_full_sync_at end
+    where c.id = calendly_review_subscriptions.connection_id and c.webhooks_wanted;
+  if found and not alive then
+    update public.users u set calendly_webhook_enabled = false
+      from public.calendly_connections c
+      where c.id = calendly_review_subscriptions.connection_id and u.id = c.user_id and u.calendly_webhook_enabled;
+  end if;
+  return jsonb_build_object('make', not alive, 'delete', to_jsonb(obsolete));
+end
+$$;
+comment on function public.calendly_review_subscriptions(uuid, jsonb) is
+  'Compares the subscriptions that Calendly lists with ours: {make: is a new one needed, delete: [URIs of ours that are of no use]}. After a gap the next scheduled sync is FULL.';
+
+revoke all on function public.calendly_begin_subscription(jsonb), public.calendly_keep_subscription(uuid, text),
+  public.calendly_abandon_subscription(uuid, jsonb), public.calendly_disable_webhooks(uuid), public.calendly_subscription_query(uuid),
+  public.calendly_review_subscriptions(uuid, jsonb)
+  from public, anon, authenticated, service_role;
+grant execute on function public.calendly_begin_subscription(jsonb), public.calendly_keep_subscription(uuid, text),
+  public.calendly_abandon_subscription(uuid, jsonb), public.calendly_disable_webhooks(uuid), public.calendly_subscription_query(uuid),
+  public.calendly_review_subscriptions(uuid, jsonb)
+  to service_role;
