@@ -24,7 +24,7 @@ create table calendly.settings (
   lease_duration interval not null default '2 minutes' check (lease_duration between '30 seconds' and '10 minutes'),
   instance_time interval not null default '60 seconds' check (instance_time between '5 seconds' and '140 seconds'),
   instance_requests integer not null default 800 check (instance_requests between 10 and 10000),
-  rate_reserve real not null default 0.2 check (rate_reserve between 0 and 0.9),
+  rate_reserve numeric not null default 0.2 check (rate_reserve between 0 and 0.9),
   webhook_event_retention interval not null default '30 days' check (webhook_event_retention >= '1 day'),
   dead_webhook_event_retention interval not null default '90 days' check (dead_webhook_event_retention >= '1 day'),
   run_retention interval not null default '90 days' check (run_retention >= '1 day'),

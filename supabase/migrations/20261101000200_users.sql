@@ -39,6 +39,17 @@ alter table public.users enable row level security;
 revoke all on public.users from public, anon, authenticated, service_role;
 grant select on public.users to authenticated;
 grant select, insert, update, delete on public.users to service_role;
+do $$
+declare
+  sequence constant text := pg_get_serial_sequence('public.users', 'id');
+begin
+  if sequence is not null then
+    execute format('revoke all on sequence %s from public, anon, authenticated, service_role', sequence);
+    -- an identity needs no right to it, an earlier app's serial does
+    execute format('grant usage on sequence %s to service_role', sequence);
+  end if;
+end
+$$;
 drop policy if exists "Users read their own row" on public.users;
 create policy "Users read their own row" on public.users
   for select to authenticated

@@ -89,11 +89,14 @@ comment on function calendly.credential(uuid) is 'What a function needs to speak
 
 create table calendly.hosts (
   calendly_user_uri text primary key,
-  user_id integer not null unique references public.users (id) on delete cascade
+  user_id integer not null unique references public.users (id) on delete cascade,
+  connection_id uuid not null references public.calendly_connections (id) on delete cascade
 );
+create index hosts_connection_idx on calendly.hosts (connection_id);
 alter table calendly.hosts enable row level security;
 revoke all on calendly.hosts from public, anon, authenticated, service_role;
 comment on table calendly.hosts is 'Which Calendly user is which of ours, while connected: the hosts who get a row for an event.';
+comment on column calendly.hosts.connection_id is 'The connection that syncs this host: the own one, or the organization''s.';
 
 -- The account behind a connection is gone: nothing may run on its behalf any more.
 create function calendly.on_user_change() returns trigger
@@ -106,7 +109,7 @@ begin
   elsif old.calendly_initial_sync_complete and not new.calendly_initial_sync_complete then
     -- due at once, and the next sync is FULL
     update public.calendly_connections c set next_sync_at = calendly.now(), updated_at = calendly.now()
-      where c.user_id = new.id and c.state = 'active';
+      where c.id = (select h.connection_id from calendly.hosts h where h.user_id = new.id) and c.state = 'active';
   end if;
   return new;
 end
@@ -123,6 +126,7 @@ language plpgsql set search_path = ''
 as $$
 declare
   connection public.calendly_connections;
+  ended_hosts integer[];
   at constant timestamptz := calendly.now();
 begin
   select c.* into connection from public.calendly_connections c
@@ -136,14 +140,15 @@ begin
     select connection.id, calendly.credential(connection.id), calendly.end_subscriptions(connection.id), at
     where exists (select from calendly.credentials k where k.connection_id = connection.id);
   delete from calendly.credentials k where k.connection_id = connection.id;
-  delete from calendly.hosts h where h.user_id = disconnect.user_id;
+  with ended as (delete from calendly.hosts h where h.connection_id = connection.id returning h.user_id)
+  select array_agg(e.user_id) into ended_hosts from ended e;
   perform calendly.end_runs(connection.id, jsonb_build_object('code', 'disconnected', 'message', 'The connection was ended.'));
   update public.calendly_connections c
     set state = 'disconnected', next_sync_at = null, last_error = null, failures = 0, refusals = 0,
       webhook_state = 'none', webhooks_wanted = false, webhooks_checked_at = null, updated_at = at
     where c.id = connection.id;
   update public.users u set calendly_webhook_enabled = false
-    where u.id = disconnect.user_id and u.calendly_webhook_enabled;
+    where u.id = any (ended_hosts) and u.calendly_webhook_enabled;
   return true;
 end
 $$;
@@ -212,6 +217,9 @@ declare
   existing public.calendly_connections;
 begin
   perform calendly.check_project(connection ->> 'project_url');
+  if connection ->> 'scope' = 'organization' and connection ->> 'calendly_organization_uri' is null then
+    perform calendly.fail('no_organization', 'This Calendly user belongs to no organization.', 'Connect with scope user.');
+  end if;
   -- one connect per person at a time, and one per Calendly user
   perform pg_advisory_xact_lock(hashtextextended('calendly.connect', 0));
 
@@ -252,8 +260,10 @@ begin
   if existing.id <> (connection ->> 'connection_id')::uuid then
     perform calendly.fail('connection_changed', 'The connection changed while it was being made.', 'Try again.');
   end if;
-  insert into calendly.hosts as h (calendly_user_uri, user_id) values (uri, person)
-    on conflict (user_id) do update set calendly_user_uri = excluded.calendly_user_uri;
+  -- whose token it is beats what an organization's listing made us believe
+  delete from calendly.hosts h where h.calendly_user_uri = uri and h.user_id <> person;
+  insert into calendly.hosts as h (calendly_user_uri, user_id, connection_id) values (uri, person, existing.id)
+    on conflict (user_id) do update set calendly_user_uri = excluded.calendly_user_uri, connection_id = excluded.connection_id;
   insert into calendly.credentials as k (connection_id, kind, token_jwe, expires_at, updated_at)
     values (existing.id, connection ->> 'kind', connection ->> 'token_jwe', at + make_interval(secs => (connection ->> 'expires_in')::integer), at)
     on conflict (connection_id) do update set kind = excluded.kind, token_jwe = excluded.token_jwe, version = k.version + 1,
@@ -262,7 +272,7 @@ begin
 end
 $$;
 comment on function public.calendly_connect(jsonb) is
-  'Stores a verified connection and its encrypted token, and returns its status. Takes {auth_user_id, connection_id, calendly_user_uri, calendly_organization_uri, calendly_user_name, calendly_user_email, scope, kind (personal_access_token | oauth), token_jwe, expires_in? (seconds), project_url?, replace?}. replace erases what another Calendly user brought. It is due one interval later; the caller starts the first sync. Errors: unknown_user, calendly_user_taken, another_calendly_user, connection_changed, project_moved.';
+  'Stores a verified connection and its encrypted token, and returns its status. Takes {auth_user_id, connection_id, calendly_user_uri, calendly_organization_uri, calendly_user_name, calendly_user_email, scope, kind (personal_access_token | oauth), token_jwe, expires_in? (seconds), project_url?, replace?}. replace erases what another Calendly user brought. It is due one interval later; the caller starts the first sync. Errors: unknown_user, calendly_user_taken, another_calendly_user, connection_changed, no_organization, project_moved.';
 
 create function calendly.connection_status(user_id integer) returns jsonb
 language sql stable set search_path = ''
@@ -278,11 +288,20 @@ as $$
       from public.calendly_connections c
       join public.users u on u.id = c.user_id
       where c.user_id = connection_status.user_id and c.state <> 'disconnected'),
+    (select jsonb_build_object(
+        'state', c.state, 'scope', c.scope, 'user_id', u.id, 'by', 'organization',
+        'calendly_user', jsonb_build_object('uri', h.calendly_user_uri, 'organization', c.calendly_organization_uri),
+        'webhooks', jsonb_build_object('state', c.webhook_state, 'enabled', u.calendly_webhook_enabled),
+        'initial_sync_complete', u.calendly_initial_sync_complete, 'last_sync', u.last_calendly_sync)
+      from calendly.hosts h
+      join public.calendly_connections c on c.id = h.connection_id
+      join public.users u on u.id = h.user_id
+      where h.user_id = connection_status.user_id),
     jsonb_build_object('state', 'disconnected', 'scope', null, 'user_id', connection_status.user_id, 'calendly_user', null,
       'webhooks', jsonb_build_object('state', 'none', 'enabled', false)))
 $$;
 revoke all on function calendly.connection_status(integer) from public, anon, authenticated, service_role;
-comment on function calendly.connection_status(integer) is 'What GET /calendly-connect answers.';
+comment on function calendly.connection_status(integer) is 'What GET /calendly-connect answers. by: organization where somebody else''s connection brings this user''s meetings.';
 
 create function public.calendly_connection_status(auth_user_id uuid) returns jsonb
 language sql stable security definer set search_path = ''

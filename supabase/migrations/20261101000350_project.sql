@@ -5,6 +5,7 @@
 create table calendly.project (
   only_row boolean primary key default true check (only_row),
   url text,
+  salt uuid not null default gen_random_uuid(),
   moved_to text,
   moved_at timestamptz,
   ticked_at timestamptz,
@@ -15,6 +16,7 @@ alter table calendly.project enable row level security;
 revoke all on calendly.project from public, anon, authenticated, service_role;
 comment on table calendly.project is 'One row: where the functions are, and signs of life of the schedule.';
 comment on column calendly.project.url is 'SUPABASE_URL, as the functions tell it; never from a request.';
+comment on column calendly.project.salt is 'Goes into the marks of forgotten people, so that they cannot be looked up elsewhere.';
 comment on column calendly.project.moved_to is 'Another SUPABASE_URL that functions run under: nothing runs until calendly_confirm_project is called.';
 comment on column calendly.project.moved_at is 'When that was first seen.';
 comment on column calendly.project.ticked_at is 'Last run of the minutely job.';

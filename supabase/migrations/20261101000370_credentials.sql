@@ -72,6 +72,7 @@ create table calendly.oauth_states (
   state_digest text not null unique,
   user_id integer not null references public.users (id) on delete cascade,
   verifier_jwe text not null,
+  scope text not null,
   replace boolean not null,
   created_at timestamptz not null
 );
@@ -90,12 +91,13 @@ declare
   person constant integer := calendly.user_of((request ->> 'auth_user_id')::uuid);
 begin
   delete from calendly.oauth_states o where o.created_at < at - interval '10 minutes' or o.user_id = person;
-  insert into calendly.oauth_states (id, state_digest, user_id, verifier_jwe, replace, created_at)
-    values ((request ->> 'id')::uuid, request ->> 'state_digest', person, request ->> 'verifier_jwe', (request ->> 'replace')::boolean, at);
+  insert into calendly.oauth_states (id, state_digest, user_id, verifier_jwe, scope, replace, created_at)
+    values ((request ->> 'id')::uuid, request ->> 'state_digest', person, request ->> 'verifier_jwe',
+      request ->> 'scope', (request ->> 'replace')::boolean, at);
 end
 $$;
 comment on function public.calendly_start_oauth(jsonb) is
-  'Remembers who sets out to Calendly: {auth_user_id, id, state_digest, verifier_jwe, replace}. An earlier attempt of the same person ends. Error: unknown_user.';
+  'Remembers who sets out to Calendly: {auth_user_id, id, state_digest, verifier_jwe, scope, replace}. An earlier attempt of the same person ends. Error: unknown_user.';
 
 create function public.calendly_take_oauth_state(auth_user_id uuid, state_digest text) returns jsonb
 language plpgsql security definer set search_path = ''
@@ -112,11 +114,11 @@ begin
     perform calendly.fail('oauth_state_invalid', 'This consent was not asked for by you, has been used, or is older than ten minutes.',
       'Begin again: POST /functions/v1/calendly-connect/oauth/start.');
   end if;
-  return jsonb_build_object('id', taken.id, 'verifier_jwe', taken.verifier_jwe, 'replace', taken.replace);
+  return jsonb_build_object('id', taken.id, 'verifier_jwe', taken.verifier_jwe, 'scope', taken.scope, 'replace', taken.replace);
 end
 $$;
 comment on function public.calendly_take_oauth_state(uuid, text) is
-  'Ends the waiting: {id, verifier_jwe, replace}, once, for the person who set out. Errors: unknown_user, oauth_state_invalid.';
+  'Ends the waiting: {id, verifier_jwe, scope, replace}, once, for the person who set out. Errors: unknown_user, oauth_state_invalid.';
 
 -- Ending at Calendly -------------------------------------------------------------------------------------
 

@@ -64,7 +64,7 @@ begin
     where w.id = calendly_keep_subscription.id;
   update public.calendly_connections c set webhook_state = 'active', webhooks_checked_at = at, updated_at = at where c.id = connection;
   update public.users u set calendly_webhook_enabled = true
-    from public.calendly_connections c where c.id = connection and u.id = c.user_id and not u.calendly_webhook_enabled;
+    from calendly.hosts h where h.connection_id = connection and u.id = h.user_id and not u.calendly_webhook_enabled;
   return jsonb_build_object('replaced', to_jsonb(replaced));
 end
 $$;
@@ -122,7 +122,8 @@ begin
       -- from now on only syncs bring news
       next_sync_at = case c.state when 'active' then least(c.next_sync_at, at + (select s.sync_interval from calendly.settings s)) end
     where c.id = connection.id;
-  update public.users u set calendly_webhook_enabled = false where u.id = person and u.calendly_webhook_enabled;
+  update public.users u set calendly_webhook_enabled = false
+    from calendly.hosts h where h.connection_id = connection.id and u.id = h.user_id and u.calendly_webhook_enabled;
   return jsonb_build_object('ended', to_jsonb(ended), 'credential', calendly.credential(connection.id), 'status', calendly.connection_status(person));
 end
 $$;
@@ -174,8 +175,8 @@ begin
     where c.id = calendly_review_subscriptions.connection_id and c.webhooks_wanted;
   if found and not alive then
     update public.users u set calendly_webhook_enabled = false
-      from public.calendly_connections c
-      where c.id = calendly_review_subscriptions.connection_id and u.id = c.user_id and u.calendly_webhook_enabled;
+      from calendly.hosts h
+      where h.connection_id = calendly_review_subscriptions.connection_id and u.id = h.user_id and u.calendly_webhook_enabled;
   end if;
   return jsonb_build_object('make', not alive, 'delete', to_jsonb(obsolete));
 end

@@ -68,6 +68,17 @@ alter table public.meetings enable row level security;
 revoke all on public.meetings from public, anon, authenticated, service_role;
 grant select on public.meetings to authenticated;
 grant select, insert, update, delete on public.meetings to service_role;
+do $$
+declare
+  sequence constant text := pg_get_serial_sequence('public.meetings', 'id');
+begin
+  if sequence is not null then
+    execute format('revoke all on sequence %s from public, anon, authenticated, service_role', sequence);
+    -- an identity needs no right to it, an earlier app's serial does
+    execute format('grant usage on sequence %s to service_role', sequence);
+  end if;
+end
+$$;
 drop policy if exists "Users read their own meetings" on public.meetings;
 create policy "Users read their own meetings" on public.meetings
   for select to authenticated
@@ -129,6 +140,7 @@ comment on column public.meeting_invitees.raw is 'The invitee as Calendly sent i
 
 alter table public.meeting_invitees enable row level security;
 revoke all on public.meeting_invitees from public, anon, authenticated, service_role;
+revoke all on sequence public.meeting_invitees_id_seq from public, anon, authenticated, service_role;
 grant select on public.meeting_invitees to authenticated, service_role;
 create policy "Users read their own invitees" on public.meeting_invitees
   for select to authenticated

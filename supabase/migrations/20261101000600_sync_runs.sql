@@ -104,6 +104,7 @@ create table calendly.run_pages (
   run_id uuid not null references calendly.open_runs (run_id) on delete cascade,
   step integer not null,
   event_uris text[] not null,
+  by_itself boolean not null,
   primary key (run_id, step)
 );
 alter table calendly.run_pages enable row level security;
@@ -121,17 +122,25 @@ alter table calendly.run_changes enable row level security;
 revoke all on calendly.run_changes from public, anon, authenticated, service_role;
 comment on table calendly.run_changes is 'What became of each meeting in the run, unless it is unchanged: one class per meeting, whatever happens to it in how many steps.';
 
-create function calendly.end_runs(connection_id uuid, error jsonb) returns void
+create function calendly.end_run(run_id uuid, error jsonb) returns void
 language plpgsql set search_path = ''
 as $$
 begin
   update public.calendly_sync_runs r
-    set status = 'failed', error = end_runs.error, resume_at = null, finished_at = calendly.now()
-    where r.connection_id = end_runs.connection_id and r.status in ('running', 'paused');
-  delete from calendly.open_runs o
-    using public.calendly_sync_runs r
-    where r.id = o.run_id and r.connection_id = end_runs.connection_id and r.status = 'failed';
+    set status = 'failed', error = end_run.error, resume_at = null, finished_at = calendly.now()
+    where r.id = end_run.run_id;
+  delete from calendly.open_runs o where o.run_id = end_run.run_id;
 end
 $$;
+revoke all on function calendly.end_run(uuid, jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.end_run(uuid, jsonb) is 'Fails an open run; an instance that works on it loses its lease.';
+
+create function calendly.end_runs(connection_id uuid, error jsonb) returns void
+language sql set search_path = ''
+as $$
+  select calendly.end_run(r.id, error)
+  from public.calendly_sync_runs r
+  where r.connection_id = end_runs.connection_id and r.status in ('running', 'paused')
+$$;
 revoke all on function calendly.end_runs(uuid, jsonb) from public, anon, authenticated, service_role;
-comment on function calendly.end_runs(uuid, jsonb) is 'Fails every open run of a connection; an instance that works on one loses its lease.';
+comment on function calendly.end_runs(uuid, jsonb) is 'Fails every open run of a connection.';

@@ -48,7 +48,8 @@ begin
     select distinct coalesce(membership ->> 'user', calendly.host_by_email(membership ->> 'user_email'))
     from jsonb_array_elements(case when jsonb_typeof(event -> 'event_memberships') = 'array' then event -> 'event_memberships' else '[]' end) membership
     where coalesce(membership ->> 'user', calendly.host_by_email(membership ->> 'user_email')) is not null);
-  copy.content := case when jsonb_typeof(event #> '{location,data}') = 'object' then event #- '{location,data,password}' else event end;
+  copy.content := calendly.without_forgotten_guests(
+    case when jsonb_typeof(event #> '{location,data}') = 'object' then event #- '{location,data,password}' else event end);
   copy.problem := case
     when copy.uri is null or copy.uri !~ '^[^\s"]+/scheduled_events/[^/\s"]+$' then 'no event uri'
     when copy.status is null or copy.status not in ('active', 'canceled') then 'status is neither active nor canceled'
@@ -99,7 +100,7 @@ begin
   copy.no_show_at := calendly.to_time(invitee #>> '{no_show,created_at}');
   copy.no_show_uri := invitee #>> '{no_show,uri}';
   copy.observed_at := read_invitee.observed_at;
-  copy.content := invitee - 'scheduled_event';
+  copy.content := calendly.without_forgotten_invitee(invitee - 'scheduled_event');
   copy.problem := case
     when copy.uri is null or copy.event_uri is null then 'no invitee uri'
     when copy.status is null or copy.status not in ('active', 'canceled') then 'status is neither active nor canceled'

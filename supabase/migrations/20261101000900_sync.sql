@@ -8,21 +8,30 @@
 
 -- Choosing ------------------------------------------------------------------------------------------
 
-create function calendly.choose_sync_type(person public.users, connection public.calendly_connections, trigger text, forced boolean)
+create function calendly.choose_sync_type(connection public.calendly_connections, user_ids integer[], trigger text, forced boolean)
 returns text
 language sql stable set search_path = ''
 as $$
   select case
-    when forced or not person.calendly_initial_sync_complete then 'FULL'
+    when forced or exists (select from public.users u where u.id = any (user_ids) and not u.calendly_initial_sync_complete) then 'FULL'
     -- the small window cannot see everything; a click stays cheap
     when trigger = 'scheduled'
       and coalesce(connection.last_full_sync_at, '-infinity') < calendly.now() - (select s.full_sync_interval from calendly.settings s) then 'FULL'
     else 'INCREMENTAL'
   end
 $$;
-revoke all on function calendly.choose_sync_type(public.users, public.calendly_connections, text, boolean) from public, anon, authenticated, service_role;
-comment on function calendly.choose_sync_type(public.users, public.calendly_connections, text, boolean) is
-  'FULL when forced, when none has finished yet and, by the schedule, once a week; else INCREMENTAL.';
+revoke all on function calendly.choose_sync_type(public.calendly_connections, integer[], text, boolean) from public, anon, authenticated, service_role;
+comment on function calendly.choose_sync_type(public.calendly_connections, integer[], text, boolean) is
+  'FULL when forced, when one of the users has had none yet and, by the schedule, once a week; else INCREMENTAL.';
+
+create function calendly.is_main(run public.calendly_sync_runs, connection public.calendly_connections) returns boolean
+language sql immutable set search_path = ''
+as $$
+  select run.subject = case connection.scope when 'organization' then connection.calendly_organization_uri else connection.calendly_user_uri end
+$$;
+revoke all on function calendly.is_main(public.calendly_sync_runs, public.calendly_connections) from public, anon, authenticated, service_role;
+comment on function calendly.is_main(public.calendly_sync_runs, public.calendly_connections) is
+  'Does this run list all that its connection is for? A member''s click on an organization''s connection does not.';
 
 create function calendly.sync_range(sync_type text, at timestamptz, out min_start_time timestamptz, out max_start_time timestamptz, out in_words text)
 language sql stable set search_path = ''
@@ -100,7 +109,7 @@ begin
   end if;
 
   update calendly.open_runs o
-    set doing = state.doing, lease_expires_at = at + settings.lease_duration,
+    set doing = state.doing, lease_expires_at = at + make_interval(secs => wait_seconds) + settings.lease_duration,
       invitees_to_read = case when state.doing = 'read_invitees' and o.invitees_to_read is null
         then o.invitees_read + (select count(distinct d.event_uri) from calendly.meetings_due(o.scope) d) else o.invitees_to_read end
     where o.run_id = run.id;
@@ -114,6 +123,21 @@ revoke all on function calendly.next_step(uuid) from public, anon, authenticated
 comment on function calendly.next_step(uuid) is
   'What the instance does next, within its time, its requests and Calendly''s rate limit: {step, do, wait_seconds, …}, or {do: stop} where the run is paused instead.';
 
+create function calendly.listed_subject(run public.calendly_sync_runs) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select case
+    when run.subject = c.calendly_organization_uri then jsonb_build_object('organization', run.subject)
+    when run.subject = c.calendly_user_uri then jsonb_build_object('user', run.subject)
+    else jsonb_build_object('user', run.subject, 'organization', c.calendly_organization_uri)
+  end
+  from public.calendly_connections c
+  where c.id = run.connection_id
+$$;
+revoke all on function calendly.listed_subject(public.calendly_sync_runs) from public, anon, authenticated, service_role;
+comment on function calendly.listed_subject(public.calendly_sync_runs) is
+  'Whose events are listed: {user} for the token''s own person, {organization} for all members, both for one of them.';
+
 create function calendly.next_work(
   run public.calendly_sync_runs, state calendly.open_runs, settings calendly.settings, requests_left integer
 ) returns jsonb
@@ -123,8 +147,7 @@ declare
   event_uris text[];
 begin
   if state.doing = 'list_events' then
-    return jsonb_build_object('do', 'list_events', 'query', jsonb_build_object(
-      'user', run.subject,
+    return jsonb_build_object('do', 'list_events', 'query', calendly.listed_subject(run) || jsonb_build_object(
       'min_start_time', calendly.to_calendly(state.list_after),
       'max_start_time', calendly.to_calendly(run.max_start_time),
       'sort', 'start_time:asc',
@@ -134,10 +157,13 @@ begin
 
   if state.doing = 'read_events' then
     event_uris := array(select w.event_uri from calendly.waiting_events(state.scope) w
-        where not exists (select from calendly.seen_events(run.id) seen where seen.event_uri = w.event_uri))
-      || array(select a.event_uri from calendly.absent_meetings(run) a
-        order by a.asked_at nulls first, a.start_time
-        limit greatest(settings.absence_checks - state.absence_checks, 0));
+      where not exists (select from calendly.seen_events(run.id) seen where seen.event_uri = w.event_uri));
+    event_uris := event_uris || array(
+      select a.event_uri from calendly.absent_meetings(run) a
+      where a.event_uri <> all (event_uris)
+      group by a.event_uri
+      order by min(coalesce(a.asked_at, '-infinity')), min(a.start_time), a.event_uri
+      limit greatest(settings.absence_checks - state.absence_checks, 0));
     if event_uris <> '{}' then
       return jsonb_build_object('do', 'read_events', 'event_uris', to_jsonb(event_uris[1:greatest(requests_left, 1)]));
     end if;
@@ -198,7 +224,7 @@ as $$
     and m.calendly_event_uri is not null and not m.is_deleted
     and m.start_time > run.min_start_time and m.start_time < run.max_start_time
     -- what a webhook has written meanwhile is not missing
-    and m.updated_at < run.started_at
+    and coalesce(m.updated_at, '-infinity') < run.started_at
     and not exists (select from calendly.seen_events(run.id) seen where seen.event_uri = m.calendly_event_uri)
 $$;
 revoke all on function calendly.absent_meetings(public.calendly_sync_runs) from public, anon, authenticated, service_role;
@@ -267,7 +293,8 @@ begin
     where r.id = pause.run_id;
   update public.calendly_connections c
     set next_sync_at = pause.resume_at, updated_at = calendly.now()
-    from public.calendly_sync_runs r where r.id = pause.run_id and c.id = r.connection_id;
+    from public.calendly_sync_runs r
+    where r.id = pause.run_id and c.id = r.connection_id and (calendly.is_main(r, c) or c.next_sync_at > pause.resume_at);
   return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run_id));
 end
 $$;
@@ -335,6 +362,36 @@ comment on function calendly.count_changes(uuid, calendly.meeting_change[]) is '
 
 -- Results ----------------------------------------------------------------------------------------------
 
+create function calendly.match_members(run public.calendly_sync_runs, copies calendly.event_copy[]) returns integer[]
+language plpgsql set search_path = ''
+as $$
+declare
+  joined integer[];
+begin
+  with matched as (
+    insert into calendly.hosts (calendly_user_uri, user_id, connection_id)
+      select distinct on (u.id) membership ->> 'user', u.id, c.id
+      from public.calendly_connections c
+      cross join unnest(copies) copy
+      cross join lateral jsonb_array_elements(copy.content -> 'event_memberships') membership
+      join auth.users a on a.email = lower(membership ->> 'user_email') and a.email_confirmed_at is not null
+      join public.users u on u.auth_user_id = a.id
+      where c.id = run.connection_id and run.subject = c.calendly_organization_uri and membership ->> 'user' is not null
+        -- who has or had an own connection decides alone; and nobody is matched twice
+        and not exists (select from public.calendly_connections k where k.user_id = u.id)
+        and not exists (select from calendly.hosts h where h.user_id = u.id)
+      order by u.id, copy.updated_at desc
+      on conflict do nothing
+      returning user_id
+  )
+  select coalesce(array_agg(m.user_id), '{}') into joined from matched m;
+  return joined;
+end
+$$;
+revoke all on function calendly.match_members(public.calendly_sync_runs, calendly.event_copy[]) from public, anon, authenticated, service_role;
+comment on function calendly.match_members(public.calendly_sync_runs, calendly.event_copy[]) is
+  'In an organization''s listing: recognizes members who are users by their confirmed e-mail, once, and returns them. From then on their Calendly URI counts.';
+
 create function calendly.apply_listed_page(run public.calendly_sync_runs, state calendly.open_runs, page jsonb) returns void
 language plpgsql set search_path = ''
 as $$
@@ -351,9 +408,9 @@ declare
   changes calendly.meeting_change[];
 begin
   changes := calendly.apply_api_events(state, accepted, fresh, false);
-  insert into calendly.run_pages (run_id, step, event_uris) values (run.id, state.step, fresh);
+  insert into calendly.run_pages (run_id, step, event_uris, by_itself) values (run.id, state.step, fresh, false);
   update calendly.open_runs o
-    set page_token = page ->> 'next_page_token',
+    set page_token = page ->> 'next_page_token', scope = state.scope,
         doing = case when last_page then 'read_events' else 'list_events' end,
         list_restarts = 0,
         processed = o.processed + (select count(*) from unnest(changes) c where c.event_uri = any (fresh))
@@ -366,7 +423,10 @@ begin
     select coalesce(jsonb_agg(jsonb_build_object('uri', c.uri, 'problem', coalesce(c.problem, 'the user is not among the hosts'))), '[]')
     from unnest(copies) c
     where (c.uri is null or c.uri = any (fresh))
-      and (c.problem is not null or c.uri <> all (array(select n.event_uri from unnest(changes) n)))));
+      and (c.problem is not null
+        -- most events of an organization may belong to people who are no users
+        or (run.subject <> all (array(select k.calendly_organization_uri from public.calendly_connections k where k.id = run.connection_id))
+          and c.uri <> all (array(select n.event_uri from unnest(changes) n))))));
   perform calendly.count_changes(run.id, changes);
   if last_page then
     update public.calendly_sync_runs r set absent = (select count(*) from calendly.absent_meetings(r)) where r.id = run.id;
@@ -418,7 +478,7 @@ begin
       set is_deleted = true, deleted_reason = 'gone', deleted_at = at, updated_at = at
       where m.calendly_event_uri = any (gone) and m.user_id = any (state.scope) and not m.is_deleted
         -- written after it was found absent: a webhook knows better
-        and (m.updated_at < run.started_at or m.calendly_event_uri = any (waiting))
+        and (coalesce(m.updated_at, '-infinity') < run.started_at or m.calendly_event_uri = any (waiting))
       returning m.user_id, m.calendly_event_uri
   )
   select changes || array(select row(r.user_id, r.calendly_event_uri, 'deleted', null, false, true, 'gone', true, false)::calendly.meeting_change from removed r)
@@ -429,7 +489,7 @@ begin
   update calendly.open_runs o
     set absence_checks = o.absence_checks + cardinality(asked) - cardinality(waiting), processed = o.processed + cardinality(changes)
     where o.run_id = run.id;
-  insert into calendly.run_pages (run_id, step, event_uris) values (run.id, state.step, asked);
+  insert into calendly.run_pages (run_id, step, event_uris, by_itself) values (run.id, state.step, asked, true);
   perform calendly.reject(run.id, (
     select coalesce(jsonb_agg(jsonb_build_object('uri', r ->> 'event_uri', 'problem', coalesce(r ->> 'problem', c.problem, 'is another event'))), '[]')
     from jsonb_array_elements(reads) r
@@ -481,6 +541,8 @@ begin
     select m.user_id, m.calendly_event_uri,
       case
         when o.unsure
+          -- a look for no-shows fell due while the answer was under way
+          or calendly.next_no_show_check(m.end_time, m.status, calendly.to_time(r ->> 'observed_at')) <= at
           -- a webhook moved the counter while the answer was under way
           or (m.updated_at >= at - make_interval(secs => (r ->> 'seconds')::double precision)
             and not calendly.has_all_invitees(m.user_id, m.calendly_event_uri, m.raw)) then at + interval '1 minute'
@@ -580,6 +642,9 @@ begin
     -- it counts as asked for in this run, and proves nothing
     insert into calendly.run_pages as p (run_id, step, event_uris) values (run.id, state.step, array[interruption ->> 'event_uri'])
       on conflict on constraint run_pages_pkey do update set event_uris = p.event_uris || excluded.event_uris;
+    update calendly.meeting_sync s
+      set asked_at = at, event_due_at = case when s.event_due_at is not null then at + (select g.sync_interval from calendly.settings g) end
+      where s.event_uri = interruption ->> 'event_uri' and s.user_id = any (state.scope);
     perform calendly.reject(run.id, jsonb_build_array(jsonb_build_object('uri', interruption ->> 'event_uri', 'problem', interruption ->> 'message')));
   elsif stubborn is not null then
     perform calendly.postpone_invitees(run.id, state.scope, stubborn);
@@ -638,9 +703,12 @@ declare
   connection public.calendly_connections;
   run public.calendly_sync_runs;
   settings calendly.settings;
+  listed text;
+  members integer[];
   wanted text;
   range_in_words text;
   new_lease constant uuid := gen_random_uuid();
+  deaths integer;
 begin
   perform calendly.check_project(request ->> 'project_url');
   select u.* into person from public.users u
@@ -651,46 +719,63 @@ begin
   if (request ->> 'user_id')::integer <> person.id then
     perform calendly.fail('another_user', 'You can sync your own meetings only.', 'Leave user_id out, or use a secret key on a server.');
   end if;
-  select c.* into connection from public.calendly_connections c where c.user_id = person.id for no key update;
+  -- the own connection, or the organization's that this person is a member of
+  select c.* into connection from public.calendly_connections c
+    where c.id = coalesce(
+      (select h.connection_id from calendly.hosts h where h.user_id = person.id),
+      (select k.id from public.calendly_connections k where k.user_id = person.id))
+    for no key update;
   if not found or connection.state = 'disconnected' then
     perform calendly.fail('not_connected', 'This user is not connected to Calendly.', 'Connect first: POST /functions/v1/calendly-connect {"token": "…"}.');
   end if;
   if connection.state = 'reconnect_required' then
-    perform calendly.fail('reconnect_required', 'Calendly no longer accepts this user''s token.', 'Connect again: POST /functions/v1/calendly-connect {"token": "…"}.');
+    perform calendly.fail('reconnect_required', 'Calendly no longer accepts the token of this connection.', 'Connect again: POST /functions/v1/calendly-connect {"token": "…"}.');
   end if;
 
   select s.* into settings from calendly.settings s;
-  -- read again under the lock: a FULL run may just have finished
-  select u.* into person from public.users u where u.id = person.id;
-  wanted := calendly.choose_sync_type(person, connection, request ->> 'trigger', forced);
+  if connection.scope = 'organization' and connection.user_id = person.id
+      and coalesce((request ->> 'whole')::boolean, request ->> 'trigger' in ('scheduled', 'connect')) then
+    listed := connection.calendly_organization_uri;
+    members := array(select h.user_id from calendly.hosts h where h.connection_id = connection.id order by 1);
+  else
+    listed := (select h.calendly_user_uri from calendly.hosts h where h.user_id = person.id);
+    members := array[person.id];
+  end if;
+  -- under the lock: a FULL run may just have finished
+  wanted := calendly.choose_sync_type(connection, members, request ->> 'trigger', forced);
 
   select r.* into run from public.calendly_sync_runs r
-    where r.connection_id = connection.id and r.subject = connection.calendly_user_uri and r.status in ('running', 'paused');
+    where r.connection_id = connection.id and r.subject = listed and r.status in ('running', 'paused');
   if found and run.status = 'running'
       and exists (select from calendly.open_runs o where o.run_id = run.id and o.lease_expires_at > at) then
     return jsonb_build_object('status', 'in_progress', 'run_id', run.id);
   end if;
-  if found and wanted = 'FULL' and run.sync_type = 'INCREMENTAL' and (forced or not person.calendly_initial_sync_complete) then
-    perform calendly.end_runs(connection.id, jsonb_build_object('code', 'replaced', 'message', 'A FULL sync took its place.'));
+  if found and wanted = 'FULL' and run.sync_type = 'INCREMENTAL'
+      and (forced or calendly.choose_sync_type(connection, members, 'manual', false) = 'FULL') then
+    perform calendly.end_run(run.id, jsonb_build_object('code', 'replaced', 'message', 'A FULL sync took its place.'));
     run := null;
   end if;
 
   if run.id is null then
     insert into public.calendly_sync_runs (connection_id, user_id, subject, trigger, sync_type, min_start_time, max_start_time, started_at, heartbeat_at)
-      select connection.id, person.id, connection.calendly_user_uri, request ->> 'trigger', wanted, w.min_start_time, w.max_start_time, at, at
+      select connection.id, person.id, listed, request ->> 'trigger', wanted, w.min_start_time, w.max_start_time, at, at
       from calendly.sync_range(wanted, at) w
       returning * into run;
-    insert into calendly.open_runs (run_id, scope, reread, list_after) values (run.id, array[person.id], forced, run.min_start_time);
+    insert into calendly.open_runs (run_id, scope, reread, list_after) values (run.id, members, forced, run.min_start_time);
   else
     update public.calendly_sync_runs r set trigger = request ->> 'trigger' where r.id = run.id returning r.* into run;
   end if;
   update calendly.open_runs o
     set lease = new_lease, lease_expires_at = at + settings.lease_duration,
+      -- an instance that still held the lease died of something
+      interruptions = o.interruptions + case when o.lease is null then 0 else 1 end,
       instance_ends_at = at + settings.instance_time - make_interval(secs => coalesce((request ->> 'spent_seconds')::double precision, 0)),
       instance_requests = settings.instance_requests - coalesce((request ->> 'spent_requests')::integer, 0)
-    where o.run_id = run.id;
-  -- should the instance die, the schedule takes the run up when the lease has ended
-  update public.calendly_connections c set next_sync_at = at + settings.lease_duration where c.id = connection.id;
+    where o.run_id = run.id
+    returning o.interruptions into deaths;
+  -- should the instance die, the schedule takes the run up when the lease has ended, or later where that happens again and again
+  update public.calendly_connections c
+    set next_sync_at = greatest(at + settings.lease_duration, calendly.back_off(deaths, at)) where c.id = connection.id;
 
   select w.in_words into range_in_words from calendly.sync_range(run.sync_type, at) w;
   return jsonb_build_object(
@@ -701,7 +786,7 @@ begin
 end
 $$;
 comment on function public.calendly_begin_sync(jsonb) is
-  'Starts a sync, or takes up one that was paused or died, under a lease. Takes {auth_user_id | user_id, trigger, full?, project_url?, spent_seconds?, spent_requests?}; the last two are what the instance has used up already. Returns {status: started, run_id, lease, user_id, sync_type, range_in_words, credential, review_webhooks, next}, or {status: in_progress, run_id} while another instance works on it. Errors: unknown_user, another_user, not_connected, reconnect_required, project_moved.';
+  'Starts a sync, or takes up one that was paused or died, under a lease. Takes {auth_user_id | user_id, trigger, full?, whole?, project_url?, spent_seconds?, spent_requests?}: whole lists all members of an organization (by default when scheduled, never on a click), the last two are what the instance has used up already. Returns {status: started, run_id, lease, user_id, sync_type, range_in_words, credential, review_webhooks, next}, or {status: in_progress, run_id} while another instance works on it. Errors: unknown_user, another_user, not_connected, reconnect_required, project_moved.';
 
 create function public.calendly_apply_step(run_id uuid, lease uuid, step integer, result jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set lock_timeout = '5s'
@@ -745,6 +830,7 @@ declare
   at constant timestamptz := calendly.now();
   state calendly.open_runs := calendly.hold_lease(calendly_finish_sync.run_id, calendly_finish_sync.lease);
   run public.calendly_sync_runs;
+  connection public.calendly_connections;
   first boolean;
 begin
   if state.doing <> 'finish' then
@@ -755,16 +841,19 @@ begin
     where r.id = state.run_id
     returning r.* into run;
   delete from calendly.open_runs o where o.run_id = run.id;
-  update public.calendly_connections c
-    set last_error = null, failures = 0, refusals = 0, current_as_of = run.started_at, updated_at = at,
-      last_full_sync_at = case run.sync_type when 'FULL' then at else c.last_full_sync_at end
-    where c.id = run.connection_id;
-  select run.sync_type = 'FULL' and not u.calendly_initial_sync_complete into first
-    from public.users u where u.id = run.user_id;
+  select c.* into connection from public.calendly_connections c where c.id = run.connection_id;
+  first := run.sync_type = 'FULL' and calendly.choose_sync_type(connection, state.scope, 'manual', false) = 'FULL';
+  perform from public.users u where u.id = any (state.scope) order by u.id for no key update;
   update public.users u
-    set last_calendly_sync = at, calendly_initial_sync_complete = u.calendly_initial_sync_complete or first
-    where u.id = run.user_id;
-  update public.calendly_connections c set next_sync_at = calendly.next_sync_at(c, at) where c.id = run.connection_id;
+    set last_calendly_sync = at, calendly_initial_sync_complete = u.calendly_initial_sync_complete or run.sync_type = 'FULL'
+    where u.id = any (state.scope);
+  if calendly.is_main(run, connection) then
+    update public.calendly_connections c
+      set last_error = null, failures = 0, refusals = 0, current_as_of = run.started_at, updated_at = at,
+        last_full_sync_at = case run.sync_type when 'FULL' then at else c.last_full_sync_at end,
+        next_sync_at = calendly.next_sync_at(c, at)
+      where c.id = run.connection_id;
+  end if;
   return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run.id), 'initial_sync_complete', first);
 end
 $$;
@@ -785,6 +874,13 @@ begin
     where r.id = state.run_id
     returning r.* into run;
   delete from calendly.open_runs o where o.run_id = run.id;
+  if calendly_fail_sync.error ->> 'code' = 'calendly_refused'
+      and not calendly.is_main(run, (select c from public.calendly_connections c where c.id = run.connection_id)) then
+    -- the organization no longer knows this member; that is no fault of the token
+    delete from calendly.hosts h where h.user_id = run.user_id
+      and not exists (select from public.calendly_connections c where c.id = h.connection_id and c.user_id = h.user_id);
+    return calendly.run_result(run.id);
+  end if;
   update public.calendly_connections c
     set last_error = calendly_fail_sync.error || jsonb_build_object('at', calendly.to_calendly(at)),
       refusals = refused.times,

@@ -227,8 +227,8 @@ begin
 
   insert into public.calendly_webhook_events (event_id, event_type, payload, user_id, created_at, status)
     values (name, coalesce(body ->> 'event', 'unknown'),
-      case when jsonb_typeof(body #> '{payload,scheduled_event,location,data}') = 'object'
-        then body #- '{payload,scheduled_event,location,data,password}' else body end,
+      calendly.without_forgotten(case when jsonb_typeof(body #> '{payload,scheduled_event,location,data}') = 'object'
+        then body #- '{payload,scheduled_event,location,data,password}' else body end),
       owner_id, at, 'deferred')
     on conflict (event_id) do nothing
     returning id into stored_id;

@@ -47,7 +47,7 @@ declare
   at constant timestamptz := calendly.now();
   settings calendly.settings;
   project calendly.project;
-  claimed integer;
+  claimed jsonb;
 begin
   -- one claim at a time, or the cap on instances would be counted past; a claim takes milliseconds
   perform pg_advisory_xact_lock(hashtextextended('calendly.claim', 0));
@@ -64,10 +64,15 @@ begin
     return '{"status": "idle"}'::jsonb;
   end if;
 
-  select c.user_id into claimed
+  select jsonb_build_object('user_id', coalesce(r.user_id, c.user_id), 'whole', r.id is null or calendly.is_main(r, c)) into claimed
     from public.calendly_connections c
-    left join public.calendly_sync_runs r on r.connection_id = c.id and r.status in ('running', 'paused')
-    left join public.users u on u.id = c.user_id
+    join public.users u on u.id = c.user_id
+    -- of what was put down, a member's click before the organization
+    left join lateral (
+      select r.* from public.calendly_sync_runs r
+      where r.connection_id = c.id and (r.status = 'running' or (r.status = 'paused' and r.resume_at <= at))
+      order by calendly.is_main(r, c), r.started_at limit 1
+    ) r on true
     where c.state = 'active' and c.next_sync_at <= at
       and not exists (select from calendly.open_runs o where o.run_id = r.id and o.lease_expires_at > at)
     -- What a person waits for goes first and a backfill last, as if they were due earlier or later: nobody
@@ -83,7 +88,7 @@ begin
   if claimed is null then
     return '{"status": "idle"}'::jsonb;
   end if;
-  return public.calendly_begin_sync(request || jsonb_build_object('user_id', claimed, 'trigger', 'scheduled'));
+  return public.calendly_begin_sync(request || claimed || '{"trigger": "scheduled"}');
 end
 $$;
 revoke all on function public.calendly_claim_sync(jsonb) from public, anon, authenticated, service_role;

@@ -97,7 +97,9 @@ export class Calendly {
       throw new ApiError(
         "calendly_refused",
         `Calendly refuses to list these events: ${error.message}`,
-        "Connect again with a token that may read scheduled events.",
+        query.organization
+          ? "Only owners and admins of an organization may list its events: connect with scope user."
+          : "Connect again with a token that may read scheduled events.",
       );
     }
   }

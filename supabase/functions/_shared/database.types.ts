@@ -572,6 +572,7 @@ export type Database = {
         Returns: Json;
       };
       "calendly_finish_sync": { Args: { "lease": string; "run_id": string }; Returns: Json };
+      "calendly_forget_invitee": { Args: { "email": string }; Returns: Json };
       "calendly_health": { Args: Record<PropertyKey, never>; Returns: Json };
       "calendly_keep_subscription": { Args: { "id": string; "uri": string }; Returns: Json };
       "calendly_list_credentials": { Args: { "after"?: string }; Returns: Json };

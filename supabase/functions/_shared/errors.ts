@@ -48,6 +48,7 @@ const STATUS: Record<string, number> = {
   project_moved: 409,
   body_too_large: 413,
   oauth_state_invalid: 409,
+  no_organization: 422,
   token_invalid: 422,
   oauth_code_invalid: 422,
   scopes_missing: 422,

@@ -24,9 +24,10 @@ import { sync } from "../_shared/sync.ts";
 import { encryptToken, type Token } from "../_shared/tokens.ts";
 import { finishConsent, returnToApp, startConsent } from "./oauth.ts";
 
+const Scope = z.enum(["user", "organization"]).default("user");
 const Connect = z.strictObject({
   token: z.string().trim().min(1).max(8192).regex(/^[\x21-\x7e]+$/, "is no Calendly token"),
-  scope: z.literal("user").default("user"),
+  scope: Scope,
   sync: z.boolean().default(true),
   replace: z.boolean().default(false),
 });
@@ -35,7 +36,7 @@ const Finish = z.strictObject({
   state: z.string().min(1).max(256),
   sync: z.boolean().default(true),
 });
-const Start = z.strictObject({ replace: z.boolean().default(false) });
+const Start = z.strictObject({ scope: Scope, replace: z.boolean().default(false) });
 const Disconnect = z.strictObject({ erase: z.boolean().default(false) });
 
 async function connect(request: Request): Promise<Response> {
@@ -51,19 +52,18 @@ async function connect(request: Request): Promise<Response> {
 
 async function startOAuth(request: Request): Promise<Response> {
   const authUserId = await authenticateUser(request);
-  const { replace } = await readBody(request, Start);
-  return json({ url: await startConsent(new Database(), authUserId, replace) });
+  const choice = await readBody(request, Start);
+  return json({ url: await startConsent(new Database(), authUserId, choice) });
 }
 
 async function finishOAuth(request: Request): Promise<Response> {
   const authUserId = await authenticateUser(request);
   const { code, state, sync } = await readBody(request, Finish);
-  const { grant, replace } = await finishConsent(new Database(), authUserId, code, state);
+  const { grant, ...choice } = await finishConsent(new Database(), authUserId, code, state);
   return await keep(authUserId, grant, {
+    ...choice,
     kind: "oauth",
-    scope: "user",
     sync,
-    replace,
     expires_in: Math.floor(grant.expires_in),
   });
 }
@@ -74,7 +74,7 @@ async function keep(
   token: Token,
   { sync: syncNow, ...connection }: {
     kind: Credential["kind"];
-    scope: "user";
+    scope: "user" | "organization";
     sync: boolean;
     replace: boolean;
     expires_in?: number;

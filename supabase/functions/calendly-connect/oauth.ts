@@ -18,11 +18,17 @@ import {
 } from "../_shared/oauth.ts";
 import { seal, unseal } from "../_shared/tokens.ts";
 
+/** What the person chose before setting out: see calendly_connect. */
+interface Choice {
+  scope: "user" | "organization";
+  replace: boolean;
+}
+
 /** The address of the consent page. Errors: unknown_user, not_configured. */
 export async function startConsent(
   database: Database,
   authUserId: string,
-  replace: boolean,
+  choice: Choice,
 ): Promise<string> {
   returnUrl();
   const id = crypto.randomUUID();
@@ -35,7 +41,7 @@ export async function startConsent(
       id,
       state_digest: toHex(await sha256(state)),
       verifier_jwe: await seal(verifier, id),
-      replace,
+      ...choice,
     },
   });
   return url;
@@ -50,11 +56,11 @@ export async function finishConsent(
   authUserId: string,
   code: string,
   state: string,
-): Promise<{ grant: Grant; replace: boolean }> {
+): Promise<Choice & { grant: Grant }> {
   const taken = await database.call("calendly_take_oauth_state", {
     auth_user_id: authUserId,
     state_digest: toHex(await sha256(state)),
-  }) as { id: string; verifier_jwe: string; replace: boolean };
+  }) as Choice & { id: string; verifier_jwe: string };
   const grant = await exchange(code, await unseal(taken.verifier_jwe, taken.id));
   const missing = missingScopes(grant);
   if (missing.length > 0) {
@@ -66,7 +72,7 @@ export async function finishConsent(
       { missing },
     );
   }
-  return { grant, replace: taken.replace };
+  return { grant, scope: taken.scope, replace: taken.replace };
 }
 
 async function exchange(code: string, verifier: string): Promise<Grant> {

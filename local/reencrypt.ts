@@ -1,0 +1,55 @@
+/**
+ * `deno task reencrypt`: finishes a rotation of CALENDLY_TOKEN_KEY. Every stored token that was made with
+ * an older key of the list is encrypted with the first one; then the older keys can be taken out of the
+ * list. Needs SUPABASE_URL, SUPABASE_SECRET_KEYS (or SUPABASE_SERVICE_ROLE_KEY) and CALENDLY_TOKEN_KEY of
+ * the project in the environment. Safe to repeat.
+ */
+import type { Credential } from "../supabase/functions/_shared/credential.ts";
+import { Database } from "../supabase/functions/_shared/database.ts";
+import { decryptToken, encryptToken, isCurrent } from "../supabase/functions/_shared/tokens.ts";
+
+/** Encrypts what is not current. Counts connections; `unreadable` ones were made with no known key. */
+export async function reencrypt(
+  database: Database,
+): Promise<{ current: number; reencrypted: number; unreadable: string[] }> {
+  const result = { current: 0, reencrypted: 0, unreadable: [] as string[] };
+  let after = "00000000-0000-0000-0000-000000000000";
+  while (true) {
+    const page = await database.call("calendly_list_credentials", { after }) as Credential[];
+    if (page.length === 0) return result;
+    for (const { connection_id, version, token_jwe } of page) {
+      after = connection_id;
+      if (await isCurrent(token_jwe)) {
+        result.current++;
+        continue;
+      }
+      try {
+        const token = await decryptToken(token_jwe, connection_id);
+        const replaced = await database.call("calendly_reencrypt", {
+          connection_id,
+          version,
+          token_jwe: await encryptToken(token, connection_id),
+        });
+        // a refresh that came in between has used the current key
+        replaced ? result.reencrypted++ : result.current++;
+      } catch {
+        result.unreadable.push(connection_id);
+      }
+    }
+  }
+}
+
+if (import.meta.main) {
+  const { current, reencrypted, unreadable } = await reencrypt(new Database());
+  console.log(`${reencrypted} encrypted anew, ${current} were current.`);
+  if (unreadable.length > 0) {
+    console.error(
+      `${unreadable.length} cannot be read with any of the keys:`,
+      unreadable.join(", "),
+    );
+    console.error(
+      "Put the key they were made with back into the list, or let these people reconnect.",
+    );
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,161 @@
+-- Erasing a person by e-mail. What is stored is made anonymous at once, and a one-way mark keeps the next
+-- sync, a late delivery and a replay from bringing the person back. The rows stay: seats still count.
+
+create table calendly.forgotten (
+  email_digest bytea primary key,
+  forgotten_at timestamptz not null
+);
+alter table calendly.forgotten enable row level security;
+revoke all on calendly.forgotten from public, anon, authenticated, service_role;
+comment on table calendly.forgotten is 'Marks of people who were erased: no way leads from a mark back to the e-mail.';
+
+create function calendly.email_digest(email text) returns bytea
+language sql stable set search_path = ''
+as $$
+  select sha256(convert_to(p.salt || ' ' || lower(trim(email)), 'UTF8')) from calendly.project p
+$$;
+revoke all on function calendly.email_digest(text) from public, anon, authenticated, service_role;
+comment on function calendly.email_digest(text) is 'The mark for an e-mail, whatever its case.';
+
+create function calendly.is_forgotten(email text) returns boolean
+language sql stable set search_path = ''
+as $$
+  select exists (select from calendly.forgotten f where f.email_digest = calendly.email_digest(email))
+$$;
+revoke all on function calendly.is_forgotten(text) from public, anon, authenticated, service_role;
+comment on function calendly.is_forgotten(text) is 'Was the person with this e-mail erased?';
+
+create function calendly.anonymous_invitee(invitee jsonb) returns jsonb
+language sql immutable set search_path = ''
+as $$
+  -- what names, times and counts the seat, and nothing else
+  select coalesce(jsonb_object_agg(kept.key, kept.value), '{}') || '{"email": null, "name": null}'
+  from jsonb_each(invitee) kept
+  where kept.key in ('uri', 'event', 'status', 'created_at', 'updated_at', 'no_show', 'rescheduled', 'old_invitee', 'new_invitee', 'scheduling_method')
+$$;
+revoke all on function calendly.anonymous_invitee(jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.anonymous_invitee(jsonb) is 'An invitee without everything that tells who it is.';
+
+create function calendly.without_forgotten_invitee(invitee jsonb) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select case when not exists (select from calendly.forgotten) or not calendly.is_forgotten(invitee ->> 'email') then invitee
+    else calendly.anonymous_invitee(invitee) end
+$$;
+revoke all on function calendly.without_forgotten_invitee(jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.without_forgotten_invitee(jsonb) is 'An invitee as it may be stored.';
+
+create function calendly.without_forgotten_guests(event jsonb) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select case
+    when jsonb_typeof(event -> 'event_guests') is distinct from 'array' or event -> 'event_guests' = '[]'
+      or not exists (select from calendly.forgotten) then event
+    else jsonb_set(event, '{event_guests}', (
+      select coalesce(jsonb_agg(guest order by place), '[]')
+      from jsonb_array_elements(event -> 'event_guests') with ordinality guests (guest, place)
+      where not calendly.is_forgotten(guest ->> 'email')))
+  end
+$$;
+revoke all on function calendly.without_forgotten_guests(jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.without_forgotten_guests(jsonb) is 'An event as it may be stored: without guests who were erased.';
+
+create function calendly.without_forgotten(delivery jsonb) returns jsonb
+language plpgsql stable set search_path = ''
+as $$
+begin
+  if jsonb_typeof(delivery -> 'payload') is distinct from 'object' or not exists (select from calendly.forgotten) then
+    return delivery;
+  end if;
+  return jsonb_set(delivery, '{payload}', calendly.without_forgotten_invitee((delivery -> 'payload') - 'scheduled_event')
+    || case when delivery -> 'payload' ? 'scheduled_event' then jsonb_build_object('scheduled_event',
+        -- the name of whoever canceled may be the person's
+        calendly.without_forgotten_guests(delivery #> '{payload,scheduled_event}')
+          #- case when calendly.is_forgotten(delivery #>> '{payload,email}') then '{cancellation,canceled_by}' else '{}' end::text[])
+      else '{}' end);
+end
+$$;
+revoke all on function calendly.without_forgotten(jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.without_forgotten(jsonb) is 'A delivery as it may be stored.';
+
+create function calendly.guest_emails(event jsonb) returns text[]
+language sql immutable set search_path = ''
+as $$
+  select coalesce(array_agg(lower(guest ->> 'email')), '{}')
+  from jsonb_array_elements(case when jsonb_typeof(event -> 'event_guests') = 'array' then event -> 'event_guests' else '[]' end) guest
+$$;
+revoke all on function calendly.guest_emails(jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.guest_emails(jsonb) is 'The guests of an event, for the index that finds them.';
+
+-- who is to be forgotten is found wherever that person may be
+create index meeting_invitees_email_idx on public.meeting_invitees (lower(email));
+create index if not exists meetings_guests_idx on public.meetings using gin (calendly.guest_emails(raw)) where raw -> 'event_guests' <> '[]';
+create index calendly_webhook_events_email_idx on public.calendly_webhook_events (lower(payload #>> '{payload,email}'));
+create index calendly_webhook_events_guests_idx on public.calendly_webhook_events
+  using gin (calendly.guest_emails(payload #> '{payload,scheduled_event}')) where payload #> '{payload,scheduled_event,event_guests}' <> '[]';
+
+create function public.calendly_forget_invitee(email text) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  at constant timestamptz := calendly.now();
+  person constant text := lower(trim(calendly_forget_invitee.email));
+  uris text[];
+  counts jsonb;
+begin
+  if person !~ '^[^@\s]+@[^@\s]+$' then
+    perform calendly.fail('invalid_email', 'That is no e-mail.', 'select calendly_forget_invitee(''jane@example.com'');');
+  end if;
+  insert into calendly.forgotten (email_digest, forgotten_at) values (calendly.email_digest(person), at) on conflict do nothing;
+
+  -- in the order of every other transaction: deliveries, then the events, then meetings and invitees
+  perform from public.calendly_webhook_events e
+    where lower(e.payload #>> '{payload,email}') = person
+      or (e.payload #> '{payload,scheduled_event,event_guests}' <> '[]' and calendly.guest_emails(e.payload #> '{payload,scheduled_event}') @> array[person])
+    order by e.id for update;
+  uris := array(
+    select m.calendly_event_uri from public.meetings m
+      where m.raw -> 'event_guests' <> '[]' and calendly.guest_emails(m.raw) @> array[person] and m.calendly_event_uri is not null
+    union
+    select m.calendly_event_uri from public.meeting_invitees v join public.meetings m on m.id = v.meeting_id where lower(v.email) = person);
+  perform calendly.lock_events(uris);
+
+  with deliveries as (
+    update public.calendly_webhook_events e set payload = calendly.without_forgotten(e.payload)
+      where lower(e.payload #>> '{payload,email}') = person
+        or (e.payload #> '{payload,scheduled_event,event_guests}' <> '[]' and calendly.guest_emails(e.payload #> '{payload,scheduled_event}') @> array[person])
+      returning e.id
+  ),
+  canceled as (
+    -- an invitee who canceled is named by the event as well
+    select distinct v.meeting_id from public.meeting_invitees v where lower(v.email) = person
+  ),
+  events as (
+    update public.meetings m
+      set raw = case when canceled.meeting_id is not null and m.raw #>> '{cancellation,canceler_type}' = 'invitee'
+            then calendly.without_forgotten_guests(m.raw) #- '{cancellation,canceled_by}' #- '{cancellation,reason}' else calendly.without_forgotten_guests(m.raw) end,
+          cancellation = case when canceled.meeting_id is not null and m.cancellation ->> 'canceler_type' = 'invitee'
+            then m.cancellation - 'canceled_by' - 'reason' else m.cancellation end,
+          updated_at = at
+      from (select m.id, c.meeting_id from public.meetings m left join canceled c on c.meeting_id = m.id where m.calendly_event_uri = any (uris)) canceled
+      where m.id = canceled.id
+        and (calendly.guest_emails(m.raw) @> array[person] or (canceled.meeting_id is not null and m.cancellation ->> 'canceler_type' = 'invitee'))
+      returning m.id
+  ),
+  invitees as (
+    update public.meeting_invitees v
+      set email = null, name = null, timezone = null, questions_and_answers = null, tracking = null, payment = null,
+        raw = calendly.anonymous_invitee(v.raw), updated_at = at
+      where lower(v.email) = person
+      returning v.id
+  )
+  select jsonb_build_object(
+    'invitees', (select count(*) from invitees), 'meetings', (select count(*) from events), 'webhook_events', (select count(*) from deliveries))
+    into counts;
+  return counts;
+end
+$$;
+revoke all on function public.calendly_forget_invitee(text) from public, anon, authenticated, service_role;
+grant execute on function public.calendly_forget_invitee(text) to service_role;
+comment on function public.calendly_forget_invitee(text) is
+  'Erases a person from invitees, guests, events and deliveries, for good, and returns the counts {invitees, meetings, webhook_events}. Error: invalid_email.';
