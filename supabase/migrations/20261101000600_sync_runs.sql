@@ -138,7 +138,7 @@ comment on function calendly.end_run(uuid, jsonb) is 'Fails an open run; an inst
 create function calendly.end_runs(connection_id uuid, error jsonb) returns void
 language sql set search_path = ''
 as $$
-  select calendly.end_run(r.id, error)
+  select calendly.end_run(r.id, end_runs.error)
   from public.calendly_sync_runs r
   where r.connection_id = end_runs.connection_id and r.status in ('running', 'paused')
 $$;

@@ -254,25 +254,27 @@ as $$
     select m.calendly_event_uri, h.user_id, h.calendly_user_uri
     from public.meetings m
     join calendly.hosts h on h.user_id = m.user_id
-    where m.calendly_event_uri = any (select i.uri from unnest(copies) i) and (scope is null or m.user_id = any (scope))
+    where m.calendly_event_uri = any (array(select i.uri from unnest(copies) i)) and (scope is null or m.user_id = any (scope))
   ),
-  merged as (
-    select c.user_id, c.calendly_user_uri, i as incoming, own, newest.updated_at as known_at, newest.by_webhook as known_by_webhook,
+  -- materialized: a copy is merged and read once, not at each mention
+  merged as materialized (
+    select c.user_id, c.calendly_user_uri, i as incoming, own, newest.updated_at as known_at,
+      coalesce(c.uri = any (s.webhook_copies), false) as known_by_webhook,
       calendly.read_event(calendly.merge_copy(
-        newest.raw, newest.updated_at, newest.by_webhook, i.content, i.updated_at, meeting_changes.by_webhook)) as copy
+        newest.raw, newest.updated_at, coalesce(c.uri = any (s.webhook_copies), false),
+        i.content, i.updated_at, meeting_changes.by_webhook)) as copy
     from candidate c
     join unnest(copies) i on i.uri = c.uri
     left join public.meetings own on own.user_id = c.user_id and own.calendly_event_uri = c.uri
     -- The clock is the event's: a former host's row and another host's row know it as well as one's own.
     left join lateral (
-      select m.raw, coalesce(m.calendly_updated_at, '-infinity') as updated_at,
-        coalesce(m.calendly_event_uri = any (s.webhook_copies), false) as by_webhook
+      select m.user_id, m.raw, coalesce(m.calendly_updated_at, '-infinity') as updated_at
       from public.meetings m
-      left join calendly.meeting_sync s on s.user_id = m.user_id and s.event_uri = m.calendly_event_uri
       where m.calendly_event_uri = c.uri and m.raw is not null
       order by m.calendly_updated_at desc nulls last, (m.user_id = c.user_id) desc, m.user_id
       limit 1
     ) newest on true
+    left join calendly.meeting_sync s on s.user_id = newest.user_id and s.event_uri = c.uri
   ),
   judged as (
     select m.*,
@@ -312,7 +314,7 @@ as $$
     d.content_differs or (d.own).is_deleted is distinct from d.is_deleted or (d.own).deleted_reason is distinct from d.deleted_reason,
     -- the API adds keys to a webhook's copy: that is no news of the invitees
     (d.own).raw is null or (d.own).calendly_updated_at is distinct from nullif((d.copy).updated_at, '-infinity')
-      or (d.content_differs and not coalesce(d.known_by_webhook, false))
+      or (d.content_differs and not d.known_by_webhook)
   from decided d
 $$;
 revoke all on function calendly.meeting_changes(calendly.event_copy[], boolean, integer[], boolean) from public, anon, authenticated, service_role;

@@ -28,7 +28,8 @@ as $$
     left join calendly.meeting_sync s on s.user_id = m.user_id and s.event_uri = m.calendly_event_uri
     left join public.meeting_invitees v on v.meeting_id = m.id and v.uri = i.uri
   ),
-  merged as (
+  -- materialized: a copy is merged once, not at each mention
+  merged as materialized (
     select k.*,
       calendly.merge_copy((k.own).raw, coalesce((k.own).calendly_updated_at, '-infinity'), k.own_by_webhook,
         (k.incoming).content, (k.incoming).updated_at, invitee_changes.by_webhook) as content,
@@ -44,7 +45,7 @@ as $$
       end as no_show_at
     from known k
   ),
-  decided as (
+  decided as materialized (
     select m.*,
       case
         when m.tells or m.content ? 'no_show' or (m.own).raw ? 'no_show' then (m.content - 'no_show') || jsonb_build_object('no_show', case

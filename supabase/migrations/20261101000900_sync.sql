@@ -640,7 +640,7 @@ begin
     from failed f where f.read_failures % 3 = 0;
   if state.doing = 'read_events' and attempt % 3 = 0 then
     -- it counts as asked for in this run, and proves nothing
-    insert into calendly.run_pages as p (run_id, step, event_uris) values (run.id, state.step, array[interruption ->> 'event_uri'])
+    insert into calendly.run_pages as p (run_id, step, event_uris, by_itself) values (run.id, state.step, array[interruption ->> 'event_uri'], true)
       on conflict on constraint run_pages_pkey do update set event_uris = p.event_uris || excluded.event_uris;
     update calendly.meeting_sync s
       set asked_at = at, event_due_at = case when s.event_due_at is not null then at + (select g.sync_interval from calendly.settings g) end
@@ -694,7 +694,7 @@ comment on function calendly.spend(public.calendly_sync_runs, integer, jsonb) is
   'Notes the requests that a step cost and Calendly''s rate limit as of its last answer, {limit, remaining, reset (seconds)}.';
 
 create function public.calendly_begin_sync(request jsonb) returns jsonb
-language plpgsql security definer set search_path = ''
+language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
 as $$
 declare
   at constant timestamptz := calendly.now();
@@ -789,7 +789,7 @@ comment on function public.calendly_begin_sync(jsonb) is
   'Starts a sync, or takes up one that was paused or died, under a lease. Takes {auth_user_id | user_id, trigger, full?, whole?, project_url?, spent_seconds?, spent_requests?}: whole lists all members of an organization (by default when scheduled, never on a click), the last two are what the instance has used up already. Returns {status: started, run_id, lease, user_id, sync_type, range_in_words, credential, review_webhooks, next}, or {status: in_progress, run_id} while another instance works on it. Errors: unknown_user, another_user, not_connected, reconnect_required, project_moved.';
 
 create function public.calendly_apply_step(run_id uuid, lease uuid, step integer, result jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set lock_timeout = '5s'
+language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
 as $$
 declare
   state calendly.open_runs := calendly.hold_lease(calendly_apply_step.run_id, calendly_apply_step.lease);
@@ -824,7 +824,7 @@ comment on function public.calendly_apply_step(uuid, uuid, integer, jsonb) is
   'Applies what a step brought, all or nothing, and says what comes next. result: {requests, rate?, page | events | invitees, interruption?}, see calendly.apply_listed_page, apply_read_events, apply_read_invitees, interrupt. Brought twice it counts once. Errors: lease_lost, unexpected_step.';
 
 create function public.calendly_finish_sync(run_id uuid, lease uuid) returns jsonb
-language plpgsql security definer set search_path = '' set lock_timeout = '5s'
+language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
 as $$
 declare
   at constant timestamptz := calendly.now();
@@ -861,7 +861,7 @@ comment on function public.calendly_finish_sync(uuid, uuid) is
   'Completes a run of which nothing is left to do: {do: stop, result, initial_sync_complete: true when this was the first FULL one}; else what is left. Error: lease_lost.';
 
 create function public.calendly_fail_sync(run_id uuid, lease uuid, error jsonb, requests integer default 0) returns jsonb
-language plpgsql security definer set search_path = '' set lock_timeout = '5s'
+language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
 as $$
 declare
   at constant timestamptz := calendly.now();

@@ -201,7 +201,7 @@ comment on function calendly.settle_deferred(integer[], text[]) is
 -- RPCs ---------------------------------------------------------------------------------------------
 
 create function public.calendly_receive_webhook(delivery jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set lock_timeout = '5s'
+language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
 as $$
 declare
   at constant timestamptz := calendly.now();
@@ -242,7 +242,7 @@ comment on function public.calendly_receive_webhook(jsonb) is
   'Stores an authentic delivery and applies it, all or nothing. Takes {body, digest (SHA-256 of the raw body), signed_at (seconds since 1970), subscription_id?}. Returns {status: processed | duplicate | ignored | deferred, event_id, created?, error?}. Error: not_authentic.';
 
 create function public.calendly_replay_webhook_event(id uuid) returns jsonb
-language plpgsql security definer set search_path = '' set lock_timeout = '5s'
+language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
 as $$
 begin
   update public.calendly_webhook_events e set attempts = 0 where e.id = calendly_replay_webhook_event.id;

@@ -103,7 +103,9 @@ as $$
   from connections c, clock
   where c.state = 'active' and coalesce(c.current_as_of, c.connected_at) < clock.at - 2 * c.due_every - interval '5 minutes'
   union all
-  select 'failing', 'critical', c.user_id, calendly.to_time(c.last_error ->> 'at'),
+  select 'failing', 'critical', c.user_id, (
+      select min(r.finished_at) from public.calendly_sync_runs r
+      where r.user_id = c.user_id and r.status = 'failed' and r.finished_at >= coalesce(c.current_as_of, c.connected_at)),
     format('The last %s syncs of user %s failed: %s', c.failures, c.user_id, c.last_error ->> 'message'),
     coalesce(c.last_error ->> 'hint', 'See calendly_sync_runs.error.')
   from connections c where c.state = 'active' and c.failures >= 3

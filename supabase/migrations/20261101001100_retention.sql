@@ -5,20 +5,25 @@ language plpgsql security definer set search_path = ''
 as $$
 declare
   at constant timestamptz := calendly.now();
+  settings calendly.settings;
   cleaned integer;
 begin
+  select s.* into settings from calendly.settings s;
   delete from public.calendly_webhook_events e
-    where e.id in (
+    where e.id = any (array(
       select old.id
-      from public.calendly_webhook_events old, calendly.settings s
-      where old.created_at < at - s.webhook_event_retention
-        and (old.status in ('processed', 'ignored')
-          or (old.status = 'dead' and old.created_at < at - s.dead_webhook_event_retention))
+      from public.calendly_webhook_events old
+      -- so much for the index, which ends the search among the young
+      where old.created_at < at - least(settings.webhook_event_retention, settings.dead_webhook_event_retention)
+        and old.created_at < at - case
+          when old.status in ('processed', 'ignored') then settings.webhook_event_retention
+          when old.status = 'dead' then settings.dead_webhook_event_retention
+        end
       order by old.created_at
       limit 5000
       -- whoever else cleans, or works on one of them, is not waited for
       for update of old skip locked
-    );
+    ));
   get diagnostics cleaned = row_count;
   return cleaned;
 end
@@ -32,18 +37,18 @@ create function calendly.clean_old_runs() returns integer
 language plpgsql set search_path = ''
 as $$
 declare
-  at constant timestamptz := calendly.now();
+  horizon constant timestamptz := calendly.now() - (select s.run_retention from calendly.settings s);
   cleaned integer;
 begin
   delete from public.calendly_sync_runs r
-    where r.id in (
+    where r.id = any (array(
       select old.id
-      from public.calendly_sync_runs old, calendly.settings s
-      where old.finished_at < at - s.run_retention
+      from public.calendly_sync_runs old
+      where old.finished_at < horizon
       order by old.finished_at
       limit 5000
       for update of old skip locked
-    );
+    ));
   get diagnostics cleaned = row_count;
   return cleaned;
 end
@@ -59,7 +64,8 @@ declare
 begin
   delete from cron.job_run_details d
     using calendly.settings s
-    where d.end_time < now() - s.job_log_retention
+    -- a run that a restart of Postgres cut off has no end
+    where d.status in ('succeeded', 'failed') and coalesce(d.end_time, d.start_time, '-infinity') < now() - s.job_log_retention
       and d.jobid in (select j.jobid from cron.job j where j.jobname like 'calendly-%');
   get diagnostics cleaned = row_count;
   return cleaned;

@@ -67,36 +67,33 @@ export async function sync(database: Database, request: SyncRequest): Promise<Sy
       { run_id: begun.run_id },
     );
   }
-  return (await carryOut(database, begun)).result;
+  return await carryOut(database, begun);
 }
 
 /** Syncs whoever is due, one after the other, until nobody is or this instance is spent. */
 export async function syncDue(database: Database): Promise<void> {
   const began = performance.now();
-  let requests = 0;
-  await bidFarewells(database);
+  const spent = { requests: 0 };
   while (true) {
     const claimed = await database.call("calendly_claim_sync", {
       request: {
         project_url: supabaseUrl(),
         spent_seconds: (performance.now() - began) / 1000,
-        spent_requests: requests,
+        spent_requests: spent.requests,
       },
     }) as Begun | { status: "idle" };
-    if (claimed.status !== "started") return;
-    try {
-      requests += (await carryOut(database, claimed)).requests;
-    } catch (error) {
-      // It is on the run and in the log; whoever is due next must not suffer for it.
-      if (!(error instanceof ApiError)) throw error;
-    }
+    if (claimed.status !== "started") break;
+    // What goes wrong is on the run and in the log; whoever is due next must not suffer for it.
+    await carryOut(database, claimed, spent).catch(() => {});
   }
+  await bidFarewells(database);
 }
 
 async function carryOut(
   database: Database,
   begun: Begun & { status: "started" },
-): Promise<{ result: SyncResult; requests: number }> {
+  spent = { requests: 0 },
+): Promise<SyncResult> {
   const run = { run_id: begun.run_id, lease: begun.lease };
   const fields = { run_id: begun.run_id, user_id: begun.user_id };
   log(
@@ -107,7 +104,6 @@ async function carryOut(
   );
 
   const calendly = new Calendly(new ConnectionToken(database, begun.credential));
-  let requests = 0;
   let next = begun.next;
   try {
     // before anything is listed: what happens from here on, a new subscription delivers
@@ -119,7 +115,7 @@ async function carryOut(
       }
       await wait(next.wait_seconds);
       const result = await perform(calendly, next);
-      requests += result.requests;
+      spent.requests += result.requests;
       next = await database.callUntilAnswered("calendly_apply_step", {
         ...run,
         step: next.step,
@@ -127,25 +123,30 @@ async function carryOut(
       }) as Next;
     }
   } catch (error) {
-    if (error instanceof ApiError && FINAL.includes(error.code)) {
-      await database.call("calendly_fail_sync", {
-        ...run,
-        error: error.toJSON(),
-        requests: calendly.takeCosts().requests,
-      });
-    }
+    const known = error instanceof ApiError ? error : new ApiError(
+      "internal",
+      "Something went wrong here.",
+      "The function's log has the details.",
+    );
+    const { requests } = calendly.takeCosts();
+    spent.requests += requests;
     logError("Calendly sync failed", {
       ...fields,
-      code: error instanceof ApiError ? error.code : "internal",
+      code: known.code,
+      ...(known === error ? {} : { reason: String(error) }),
     });
+    if (FINAL.includes(known.code)) {
+      await database.call("calendly_fail_sync", { ...run, error: known.toJSON(), requests });
+    }
     throw error;
   }
   report(next, fields);
-  return { result: next.result, requests };
+  return next.result;
 }
 
 /** What only a person can mend: the run fails. Anything else leaves it to be taken up where it stands. */
 const FINAL = [
+  "internal",
   "token_refused",
   "scope_missing",
   "calendly_refused",
