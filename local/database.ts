@@ -1,0 +1,169 @@
+/**
+ * The stack's database: the embedded Postgres, on disk or in memory, or a real one by its URL; either one
+ * prepared like a Supabase project's, migrated and seeded. The rest of the stack cannot tell them apart.
+ */
+import { createPgliteConnection, type PgliteConnection } from "@supabase/lite/pglite";
+import { createPostgresConnection, type PostgresConnection } from "@supabase/lite/postgres";
+import { pgtap } from "@electric-sql/pglite/pgtap";
+import { CompiledQuery } from "kysely";
+import "postgres"; // The driver of @supabase/lite/postgres, which leaves its choice to us.
+import { Session, shareSession, tame } from "./embedded.ts";
+import { AS_OWNER, migrate, type Migration, PLATFORM, readMigrations, SEED } from "./migrations.ts";
+import { servePostgresWire } from "./wire.ts";
+
+/** An open database. Times come back as text in UTC, jsonb parsed. */
+export interface Database {
+  kind: "embedded" | "postgres";
+  /** Where psql and the Supabase CLI reach it. */
+  url: string;
+  /** What the Data API and Auth use. */
+  connection: PgliteConnection | PostgresConnection;
+  /** One statement, with `$1` for parameters. */
+  query<T = Record<string, unknown>>(sql: string, parameters?: unknown[]): Promise<T[]>;
+  /** Several statements, and perhaps one with parameters after them, in one transaction. */
+  script(sql: string, last?: { sql: string; parameters: unknown[] }): Promise<void>;
+  /** One command by itself as a role, not in a transaction: it may commit. */
+  command(role: string, sql: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What a database is prepared with. */
+export interface Preparation {
+  /** What a project's default privileges grant on new objects in public: old projects all, new ones none. */
+  defaultPrivileges?: "all" | "none";
+  /** Folder of the migrations, or null for none at all. */
+  migrations?: URL | null;
+  seed?: boolean;
+  onApply?: (migration: Migration) => void;
+}
+
+/** Makes an open database like a Supabase project's, migrates and seeds it. Returns what was applied. */
+export async function prepare(database: Database, options: Preparation = {}): Promise<string[]> {
+  const { defaultPrivileges = "none", migrations, seed = true, onApply } = options;
+  await database.script(await platformSql(defaultPrivileges));
+  if (migrations === null) return [];
+  const applied = await migrate(database, await readMigrations(migrations), onApply);
+  if (seed) await database.script(AS_OWNER + await Deno.readTextFile(SEED));
+  return applied;
+}
+
+/**
+ * Opens the embedded Postgres: in `folder`, or in memory, there from an `image` if there is one.
+ * `port` is for the wire: taken or 0, a free one is used; undefined keeps it off the wire.
+ */
+export async function openEmbedded(
+  options: { folder?: string; image?: Blob; port?: number } = {},
+): Promise<Database & { image: () => Promise<Blob> }> {
+  const connection = await createPgliteConnection({
+    url: options.folder,
+    pgliteOptions: { loadDataDir: options.image, extensions: { pgtap } },
+  });
+  const pglite = await tame(connection.driver);
+  const session = new Session(pglite);
+  shareSession(connection, session);
+  const wire = options.port === undefined
+    ? undefined
+    : servePostgresWireNear(session, options.port);
+
+  return {
+    kind: "embedded",
+    url: wire ? `postgresql://postgres@127.0.0.1:${wire.port}/postgres` : "",
+    connection,
+    query: (sql, parameters) => run(connection, sql, parameters),
+    script: (sql, last) =>
+      session.use((pglite) =>
+        pglite.transaction(async (transaction) => {
+          await transaction.exec(sql);
+          if (last) await transaction.query(last.sql, last.parameters);
+        })
+      ),
+    command: (role, sql) =>
+      session.use(async (pglite) => {
+        await pglite.exec(`set role "${role}"`);
+        try {
+          await pglite.exec(sql);
+        } finally {
+          await pglite.exec("rollback");
+          await pglite.exec("reset role");
+        }
+      }),
+    image: () =>
+      session.use(async (pglite) => {
+        await pglite.exec("checkpoint"); // What is not on disk would be recovered at every start.
+        return await pglite.dumpDataDir("none");
+      }),
+    async close() {
+      await wire?.stop();
+      await connection.close();
+    },
+  };
+}
+
+function servePostgresWireNear(session: Session, port: number) {
+  try {
+    return servePostgresWire(session, port);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    return servePostgresWire(session, 0);
+  }
+}
+
+/** Opens a real Postgres. Its user must be a superuser: it prepares roles and schemas. */
+export async function openPostgres(url: string): Promise<Database> {
+  // Data API and driver would both encode a jsonb argument; text is taken as it is.
+  const encode = (value: unknown) => typeof value === "string" ? value : JSON.stringify(value);
+  const connection = createPostgresConnection({
+    url,
+    postgresOptions: {
+      onnotice: () => {},
+      types: {
+        json: { to: 114, from: [114], serialize: encode, parse: JSON.parse },
+        jsonb: { to: 3802, from: [3802], serialize: encode, parse: JSON.parse },
+      },
+    },
+  });
+  try {
+    await run(connection, "select 1");
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+  return {
+    kind: "postgres",
+    url,
+    connection,
+    query: (sql, parameters) => run(connection, sql, parameters),
+    script: async (sql, last) => {
+      await connection.driver.begin(async (transaction) => {
+        await transaction.unsafe(sql).simple();
+        if (last) await transaction.unsafe(last.sql, last.parameters as never[]);
+      });
+    },
+    command: async (role, sql) => {
+      const session = await connection.driver.reserve();
+      try {
+        await session.unsafe(`set role "${role}"`);
+        await session.unsafe(sql).simple();
+      } finally {
+        await session.unsafe("rollback");
+        await session.unsafe("reset role");
+        session.release();
+      }
+    },
+    close: () => connection.driver.end({ timeout: 5 }),
+  };
+}
+
+async function run<T>(
+  connection: PgliteConnection | PostgresConnection,
+  sql: string,
+  parameters: unknown[] = [],
+): Promise<T[]> {
+  const { rows } = await connection.kysely.executeQuery<T>(CompiledQuery.raw(sql, parameters));
+  return rows;
+}
+
+async function platformSql(defaultPrivileges: "all" | "none"): Promise<string> {
+  return `set local platform.default_privileges = '${defaultPrivileges}';\n` +
+    await Deno.readTextFile(PLATFORM);
+}

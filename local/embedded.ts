@@ -1,0 +1,126 @@
+/**
+ * The embedded Postgres (PGlite): one session that the Data API, Auth, cron and every client on the wire
+ * must share. Each of them holds the session for as long as its transaction lasts, so that nobody's
+ * statements land in somebody else's transaction or role.
+ */
+import { Mutex, type PGlite } from "@electric-sql/pglite";
+import { type PgliteConnection } from "@supabase/lite/pglite";
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+} from "kysely";
+
+/** The right to use the one session. */
+export class Session {
+  readonly #mutex = new Mutex();
+
+  constructor(readonly pglite: PGlite) {}
+
+  /** Waits for the session; the caller gives it back with the function it gets. */
+  async acquire(): Promise<() => void> {
+    const release = await this.#mutex.acquire();
+    const { exitCode } = Deno;
+    return () => {
+      Deno.exitCode = exitCode; // Postgres, a program once, sets one of its own at every error.
+      release();
+    };
+  }
+
+  /** Runs `work` while nobody else uses the session. */
+  async use<T>(work: (pglite: PGlite) => Promise<T>): Promise<T> {
+    const release = await this.acquire();
+    try {
+      return await work(this.pglite);
+    } finally {
+      release();
+    }
+  }
+}
+
+/** Makes a Data API connection take turns: its own driver would interleave concurrent requests. */
+export function shareSession(connection: PgliteConnection, session: Session): void {
+  connection.kysely = new Kysely({ dialect: new SessionDialect(session) });
+}
+
+/**
+ * Compiled from a program, Postgres sets an exit code when it starts, at every error and when it ends.
+ * Returns the PGlite when it is ready; the process keeps an exit code of its own.
+ */
+export async function tame(pglite: PGlite): Promise<PGlite> {
+  const execute = pglite.execProtocolRawSync.bind(pglite);
+  pglite.execProtocolRawSync = (message) => {
+    const { exitCode } = Deno;
+    try {
+      return execute(message);
+    } finally {
+      Deno.exitCode = exitCode;
+    }
+  };
+  const close = pglite.close.bind(pglite);
+  pglite.close = () => keepExitCode(close());
+  await keepExitCode(pglite.waitReady);
+  return pglite;
+}
+
+async function keepExitCode(work: Promise<void>): Promise<void> {
+  const { exitCode } = Deno;
+  try {
+    await work;
+  } finally {
+    Deno.exitCode = exitCode;
+  }
+}
+
+class SessionDialect implements Dialect {
+  constructor(readonly session: Session) {}
+  createAdapter = () => new PostgresAdapter();
+  createDriver = () => new SessionDriver(this.session);
+  createIntrospector = (db: Kysely<unknown>) => new PostgresIntrospector(db);
+  createQueryCompiler = () => new PostgresQueryCompiler();
+}
+
+class SessionDriver implements Driver {
+  readonly #session: Session;
+  constructor(session: Session) {
+    this.#session = session;
+  }
+  async init() {}
+  async destroy() {}
+  async acquireConnection() {
+    return new SessionConnection(this.#session.pglite, await this.#session.acquire());
+  }
+  releaseConnection(connection: DatabaseConnection) {
+    (connection as SessionConnection).release();
+    return Promise.resolve();
+  }
+  async beginTransaction(connection: DatabaseConnection) {
+    await (connection as SessionConnection).pglite.exec("begin");
+  }
+  async commitTransaction(connection: DatabaseConnection) {
+    await (connection as SessionConnection).pglite.exec("commit");
+  }
+  async rollbackTransaction(connection: DatabaseConnection) {
+    await (connection as SessionConnection).pglite.exec("rollback");
+  }
+}
+
+class SessionConnection implements DatabaseConnection {
+  constructor(readonly pglite: PGlite, readonly release: () => void) {}
+  async executeQuery<R>(query: CompiledQuery) {
+    const { rows, affectedRows } = await this.pglite.query<R>(query.sql, [...query.parameters]);
+    return {
+      rows,
+      numAffectedRows: affectedRows === undefined ? undefined : BigInt(affectedRows),
+    };
+  }
+  // deno-lint-ignore require-yield
+  async *streamQuery(): AsyncIterableIterator<never> {
+    throw new Error("The embedded Postgres does not stream.");
+  }
+}

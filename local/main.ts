@@ -1,0 +1,144 @@
+/**
+ * `deno task start`: boots the local stack and, on the sandbox, syncs the demo account before your eyes.
+ * Nothing is imported here that has to be fetched, so that a missing network can be named as such.
+ */
+import { parseArgs, parseEnv } from "node:util";
+import { Problem } from "./problem.ts";
+import type { StackOptions } from "./stack.ts";
+import { Terminal } from "./terminal.ts";
+
+const HELP = `Usage: deno task start [options]
+
+  --port <n>             where the project answers (54321; with --once --ephemeral a free port)
+  --ephemeral            keep the database in memory, leave nothing behind
+  --database-url <url>   a real Postgres (superuser) in place of the embedded one
+  --calendly-url <url>   a Calendly in place of the sandbox; nothing is synced at the start
+  --no-open              open no browser window
+  --once                 tell the main job as a story, then stop; exit code 0 only if it worked
+  --help
+
+Settings for the functions (see .env.example) are taken from the environment and from the file .env.`;
+
+export interface Options {
+  stack: StackOptions;
+  once: boolean;
+}
+
+/** The command line and the environment as options; throws a `Problem` for what makes no sense. */
+export function parseOptions(
+  args: string[],
+  environment: Record<string, string | undefined>,
+): Options | "help" {
+  let values;
+  try {
+    ({ values } = parseArgs({
+      args,
+      options: {
+        port: { type: "string" },
+        ephemeral: { type: "boolean", default: false },
+        "database-url": { type: "string" },
+        "calendly-url": { type: "string" },
+        "no-open": { type: "boolean" },
+        once: { type: "boolean", default: false },
+        help: { type: "boolean" },
+      },
+    }));
+  } catch (cause) {
+    const message = (cause as Error).message.split(/[.'] To specify/)[0];
+    throw new Problem("unknown_option", message, "deno task start --help lists the options.", {
+      cause,
+    });
+  }
+  if (values.help) return "help";
+
+  const port = Number(values.port ?? (values.once && values.ephemeral ? 0 : 54321));
+  if (!Number.isInteger(port) || port < 0 || port > 65535 || values.port === "") {
+    throw new Problem("bad_option", `--port ${values.port} is no port.`, "Such as --port 54321.");
+  }
+  const env = Object.fromEntries(
+    Object.entries(environment).filter(([name, value]) => name.startsWith("CALENDLY_") && value),
+  ) as Record<string, string>;
+  const calendlyUrl = url("--calendly-url", values["calendly-url"], /^https?:$/) ??
+    url("CALENDLY_API_URL", env.CALENDLY_API_URL, /^https?:$/);
+  delete env.CALENDLY_API_URL;
+  return {
+    once: values.once,
+    stack: {
+      port,
+      databasePort: values.once ? 0 : 54322,
+      ephemeral: values.ephemeral,
+      databaseUrl: url("--database-url", values["database-url"], /^postgres(ql)?:$/),
+      calendlyUrl,
+      env,
+    },
+  };
+}
+
+function url(option: string, value: string | undefined, protocol: RegExp): string | undefined {
+  if (value === undefined) return undefined;
+  if (!URL.canParse(value) || !protocol.test(new URL(value).protocol)) {
+    const example = protocol.test("http:")
+      ? "https://api.calendly.com"
+      : "postgresql://postgres:secret@127.0.0.1:5432/postgres";
+    throw new Problem("bad_option", `${option} ${value} is no such URL.`, `Such as ${example}`);
+  }
+  return value.replace(/\/$/, "");
+}
+
+/** Settings in the file .env; what is set in the environment itself counts more. */
+async function readEnvironment(): Promise<Record<string, string | undefined>> {
+  const file = await Deno.readTextFile(new URL("../.env", import.meta.url)).catch(() => "");
+  return { ...parseEnv(file), ...Deno.env.toObject() };
+}
+
+/** Resolves when the person (Ctrl-C) or the system asks the process to end. */
+function untilAsked(): Promise<void> {
+  return new Promise((resolve) => {
+    const signals: Deno.Signal[] = Deno.build.os === "windows"
+      ? ["SIGINT", "SIGBREAK"]
+      : ["SIGINT", "SIGTERM", "SIGHUP"];
+    for (const signal of signals) Deno.addSignalListener(signal, () => resolve());
+  });
+}
+
+/**
+ * Does what the arguments say until it is done or somebody ends it, and returns the exit code. `folder` is
+ * where the database, the keys and stack.json are kept.
+ */
+export async function main(args: string[], terminal: Terminal, folder?: string): Promise<number> {
+  const asked = untilAsked();
+  try {
+    const options = parseOptions(args, await readEnvironment());
+    if (options === "help") {
+      terminal.line(HELP);
+      return 0;
+    }
+    const { start, tellOnce } = await loadStory();
+    const begin = options.once ? tellOnce : start;
+    return await begin(terminal, { ...options.stack, folder }, asked);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    terminal.line();
+    terminal.line(`  ${terminal.red(error.code)}  ${error.message}`);
+    terminal.line(`  ${error.hint}`);
+    return 1;
+  }
+}
+
+async function loadStory(): Promise<typeof import("./story.ts")> {
+  // Not a literal: Deno would fetch what it imports before a line of this file runs.
+  const story = new URL("./story.ts", import.meta.url).href;
+  try {
+    return await import(story);
+  } catch (cause) {
+    const [reason] = (cause as Error).message.split("\n");
+    throw new Problem(
+      "no_network",
+      `A library is missing and could not be fetched (${reason}).`,
+      "The first start needs the npm registry: check the network, the proxy (HTTPS_PROXY) or NPM_CONFIG_REGISTRY.",
+      { cause },
+    );
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args, new Terminal()));

@@ -1,0 +1,124 @@
+/**
+ * The project's SQL files: reads them, applies what a database lacks, and records it the way the Supabase
+ * CLI does, so that `supabase migration up --remote=…` and this stack agree about what has been applied.
+ */
+
+/** One file of supabase/migrations, named `<version>_<name>.sql`. */
+export interface Migration {
+  version: string;
+  name: string;
+  sql: string;
+}
+
+/** What is needed of a database to migrate it. */
+export interface Migratable {
+  query<T>(sql: string, parameters?: unknown[]): Promise<T[]>;
+  /** Runs several statements in one transaction. */
+  script(sql: string, parameters?: { sql: string; parameters: unknown[] }): Promise<void>;
+}
+
+export const MIGRATIONS = new URL("../supabase/migrations/", import.meta.url);
+export const SEED = new URL("../supabase/seed.sql", import.meta.url);
+export const PLATFORM = new URL("./platform.sql", import.meta.url);
+
+/** The statements with which the Supabase CLI makes its record of applied migrations. */
+export const HISTORY_TABLE = `create schema if not exists supabase_migrations;
+create table if not exists supabase_migrations.schema_migrations (
+  version text not null primary key,
+  statements text[],
+  name text
+);`;
+
+/** As on the platform, what a project's SQL makes belongs to `postgres`, which is no superuser. */
+export const AS_OWNER = "set local role postgres;\n";
+
+/** The migrations of a folder in the order in which they apply. */
+export async function readMigrations(folder: URL = MIGRATIONS): Promise<Migration[]> {
+  const migrations: Migration[] = [];
+  for await (const entry of Deno.readDir(folder)) {
+    const named = entry.name.match(/^(\d+)_(.*)\.sql$/);
+    if (!entry.isFile || !named) continue;
+    const sql = await Deno.readTextFile(new URL(entry.name, folder));
+    migrations.push({ version: named[1], name: named[2], sql });
+  }
+  return migrations.sort((a, b) => a.version < b.version ? -1 : 1);
+}
+
+/**
+ * Applies the migrations that the database does not have, each in a transaction of its own.
+ * Throws `MigrationChanged` when an applied one reads differently now, `MigrationFailed` when one fails.
+ * Returns the versions that were applied.
+ */
+export async function migrate(
+  database: Migratable,
+  migrations: Migration[],
+  onApply: (migration: Migration) => void = () => {},
+): Promise<string[]> {
+  await database.script(AS_OWNER + HISTORY_TABLE);
+  const rows = await database.query<{ version: string; statements: string[] | null }>(
+    "select version, statements from supabase_migrations.schema_migrations",
+  );
+  const applied = new Map(rows.map((row) => [row.version, row.statements]));
+  const versions: string[] = [];
+  for (const migration of migrations) {
+    const before = applied.get(migration.version);
+    if (before !== undefined) {
+      if (!isSame(before ?? [], migration.sql)) throw new MigrationChanged(migration);
+      continue;
+    }
+    onApply(migration);
+    try {
+      await database.script(AS_OWNER + migration.sql, {
+        sql: `insert into supabase_migrations.schema_migrations (version, statements, name)
+          values ($1, (select array_agg(value order by ordinality)
+            from jsonb_array_elements_text($2::jsonb) with ordinality), $3)`,
+        parameters: [
+          migration.version,
+          JSON.stringify(splitStatements(migration.sql)),
+          migration.name,
+        ],
+      });
+    } catch (error) {
+      throw new MigrationFailed(migration, error);
+    }
+    versions.push(migration.version);
+  }
+  return versions;
+}
+
+// A comment, a string, a quoted name, a dollar-quoted body, the end of a statement, or anything else.
+const TOKEN =
+  /--[^\n]*|\/\*[\s\S]*?\*\/|[eE]'(?:[^'\\]|\\.|'')*'|'[^']*'|"[^"]*"|(\$(?:[A-Za-z_]\w*)?\$)[\s\S]*?\1|[\s\S]/g;
+
+/** The statements of a file, comments and all, without their semicolons: what the CLI records. */
+export function splitStatements(sql: string): string[] {
+  const statements = [""];
+  for (const [token] of sql.matchAll(TOKEN)) {
+    if (token === ";") statements.push("");
+    else statements[statements.length - 1] += token;
+  }
+  return statements.map((statement) => statement.trim()).filter((statement) => statement !== "");
+}
+
+/** Whether what is on record, by whomever it was split, is this file. */
+function isSame(statements: string[], sql: string): boolean {
+  const bare = (text: string) => text.replace(/[\s;]/g, "");
+  return bare(statements.join("")) === bare(sql);
+}
+
+/** An applied migration was edited, which happens until the first release is tagged. */
+export class MigrationChanged extends Error {
+  override name = "MigrationChanged";
+  constructor(migration: Migration) {
+    super(`${migration.version}_${migration.name}.sql is not what this database was made from.`);
+  }
+}
+
+/** A migration could not be applied; nothing of it was. `cause` is the error of Postgres. */
+export class MigrationFailed extends Error {
+  override name = "MigrationFailed";
+  constructor(migration: Migration, override readonly cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    super(`${migration.version}_${migration.name}.sql failed: ${reason}`);
+  }
+}

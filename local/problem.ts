@@ -1,0 +1,22 @@
+/** What goes wrong on the way to a running stack and a person can mend: `code`, what happened, what helps. */
+export class Problem extends Error {
+  override name = "Problem";
+  constructor(
+    readonly code:
+      | "unknown_option"
+      | "bad_option"
+      | "port_taken"
+      | "folder_in_use"
+      | "database_broken"
+      | "database_unreachable"
+      | "migration_changed"
+      | "migration_failed"
+      | "no_network"
+      | "sync_failed",
+    message: string,
+    readonly hint: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}

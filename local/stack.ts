@@ -1,0 +1,296 @@
+/**
+ * A whole Supabase project in one process, without Docker: database, Data API, Auth, Edge Functions, cron,
+ * and a sandbox Calendly. `deno task start` runs one for a person, the tests run one each.
+ */
+import { createClient } from "@supabase/supabase-js";
+import { createSandbox, type Sandbox, type SandboxOptions, serveSandbox } from "../sandbox/mod.ts";
+
+import { startTicker, type Ticker } from "./cron.ts";
+import { createDataApi } from "./data_api.ts";
+import {
+  type Database,
+  openEmbedded,
+  openPostgres,
+  type Preparation,
+  prepare,
+} from "./database.ts";
+import { Functions } from "./functions.ts";
+import { serveGateway } from "./gateway.ts";
+import { preparedImage } from "./image.ts";
+import { keepKeys, type Keys, makeKeys, signUserJwt } from "./keys.ts";
+import { type Migration, MigrationChanged, MigrationFailed } from "./migrations.ts";
+import { Problem } from "./problem.ts";
+import { type Terminal } from "./terminal.ts";
+
+export interface StackOptions extends Preparation {
+  /** Where the project answers; 0 (the default) picks a free port. */
+  port?: number;
+  /** Where the embedded Postgres answers; taken or 0 (the default), a free port is used. */
+  databasePort?: number;
+  /** Keeps everything in memory and leaves nothing behind but a cache. */
+  ephemeral?: boolean;
+  /** A real Postgres (superuser) in place of the embedded one. */
+  databaseUrl?: string;
+  /** A Calendly to use in place of the sandbox. */
+  calendlyUrl?: string;
+  /** How the sandbox begins. */
+  sandboxOptions?: SandboxOptions;
+  /** More for the functions' environment, or other values. */
+  env?: Record<string, string>;
+  /** Path of the Deno that runs the functions, such as one as old as the platform's. */
+  functionsDeno?: string;
+  /** Folder of the functions. */
+  functions?: URL;
+  /** Whether the schedule runs by itself (the default) or only by `tick`. */
+  cron?: boolean;
+  /** Folder of the embedded Postgres and the project's keys. */
+  folder?: string;
+  /** Gets what the functions and the schedule print. */
+  log?: (source: string, line: string) => void;
+  /** Shows the parts of the start as they happen. */
+  step?: Terminal["step"];
+}
+
+export interface User {
+  auth_user_id: string;
+  user_id: number;
+  access_token: string;
+}
+
+export interface Stack {
+  url: string;
+  publishableKey: string;
+  secretKey: string;
+  databaseUrl: string;
+  calendlyUrl: string;
+  /** The sandbox that answers at `calendlyUrl`, unless another Calendly was named. */
+  sandbox?: Sandbox;
+  /** The account that supabase/seed.sql makes. */
+  demoUser: { email: string; password: string };
+  /** Runs one statement as the database's superuser. */
+  // deno-lint-ignore no-explicit-any -- rows of any query
+  sql<T = any>(query: string, parameters?: unknown[]): Promise<T[]>;
+  /** Signs a new account up. */
+  createUser(account: { email: string }): Promise<User>;
+  /** A JWT as Auth would sign it: for somebody else, or one that has expired. */
+  signJwt(claims: Parameters<typeof signUserJwt>[1]): Promise<string>;
+  functions: Pick<Functions, "warm" | "kill" | "logs" | "memory" | "pid">;
+  /** Runs what the schedule has between two points in time. */
+  tick: Ticker["tick"];
+  stop(): Promise<void>;
+}
+
+export const DEMO_USER = { email: "demo@example.com", password: "calendly-sync-demo" };
+
+/** Where a stack that is not ephemeral keeps its database and keys. */
+export const LOCAL_FOLDER = new URL("../.local", import.meta.url).pathname;
+
+/** Starts a stack. Throws a `Problem` when something is in the way. */
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const { log = () => {}, step = (_title, work) => work(() => {}) } = options;
+  const folder = options.folder ?? LOCAL_FOLDER;
+  const undo: (() => unknown)[] = [];
+  const stop = async () => {
+    for (const undoing of undo.splice(0).reverse()) await undoing();
+  };
+  try {
+    if (!options.ephemeral) undo.push(await claimFolder(folder));
+    const keys = options.ephemeral ? await makeKeys() : await keepKeys(`${folder}/keys.json`);
+
+    const functions = new Functions({
+      folder: options.functions,
+      deno: options.functionsDeno,
+      log,
+      environment: () => ({
+        ...platformEnvironment(gateway.url, keys),
+        ...calendlyEnvironment(calendlyUrl, keys, sandbox),
+        ...options.env,
+      }),
+    });
+    const gateway = openGateway(options.port ?? 0, {
+      dataApi: (request) => dataApi(request),
+      functions,
+    });
+    undo.push(() => gateway.stop());
+
+    const database = await step(
+      options.databaseUrl === undefined ? "Embedded Postgres" : "Postgres",
+      (note) => openDatabase(options, folder, note),
+      (database) => database.url,
+    );
+    undo.push(() => database.close());
+    const dataApi = await step(
+      "Data API and Auth",
+      () => createDataApi(database, keys, gateway.url),
+      () => gateway.url,
+    );
+    await followAddress(database, gateway.url);
+    const ticker = await startTicker(database, {
+      automatic: options.cron,
+      log: (line) => log("cron", line),
+    });
+    undo.push(() => ticker.stop());
+
+    const sandbox = options.calendlyUrl ? undefined : createSandbox(options.sandboxOptions);
+    const served = sandbox &&
+      await step("Sandbox Calendly", () => serveSandbox(sandbox), ({ url }) => url);
+    if (served) undo.push(() => served.stop());
+    const calendlyUrl = options.calendlyUrl ?? served!.url;
+    undo.push(() => functions.stop()); // First of all: they use all the rest.
+
+    return {
+      url: gateway.url,
+      publishableKey: keys.publishableKey,
+      secretKey: keys.secretKey,
+      databaseUrl: database.url,
+      calendlyUrl,
+      sandbox,
+      demoUser: DEMO_USER,
+      sql: (query, parameters) => database.query(query, parameters),
+      createUser: ({ email }) => signUp(gateway.url, keys, database, email),
+      signJwt: (claims) => signUserJwt(keys, claims),
+      functions,
+      tick: ticker.tick,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** One stack at a time may use a folder: two would destroy the database in it. */
+async function claimFolder(folder: string): Promise<() => void> {
+  await Deno.mkdir(folder, { recursive: true });
+  const lock = await Deno.open(`${folder}/lock`, { create: true, write: true });
+  if (!await lock.tryLock(true)) {
+    lock.close();
+    throw new Problem(
+      "folder_in_use",
+      `Another stack uses ${folder}.`,
+      "Stop it first, or start this one with --ephemeral.",
+    );
+  }
+  return () => lock.close();
+}
+
+function openGateway(...[port, routes]: Parameters<typeof serveGateway>) {
+  try {
+    return serveGateway(port, routes);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    throw new Problem(
+      "port_taken",
+      `Port ${port} is taken.`,
+      "Stop what uses it, or choose another one with --port.",
+      { cause: error },
+    );
+  }
+}
+
+async function openDatabase(
+  options: StackOptions,
+  folder: string,
+  note: (text: string) => void,
+): Promise<Database> {
+  const port = options.databasePort ?? 0;
+  if (options.databaseUrl === undefined && options.ephemeral) {
+    const image = await preparedImage(options).catch(explainMigration);
+    return await openEmbedded({ image, port });
+  }
+  const database = options.databaseUrl === undefined
+    ? await openEmbedded({ folder: `${folder}/database`, port }).catch((cause) => {
+      throw new Problem(
+        "database_broken",
+        `The database in ${folder}/database cannot be opened (${reason(cause)}).`,
+        "Move that folder away or delete it; the next start makes a new one and syncs again.",
+        { cause },
+      );
+    })
+    : await openPostgres(options.databaseUrl).catch((cause) => {
+      throw new Problem(
+        "database_unreachable",
+        `The database cannot be used (${reason(cause)}).`,
+        "--database-url takes postgresql://user:password@host:port/database; the user must be a superuser.",
+        { cause },
+      );
+    });
+  const onApply = ({ version, name }: Migration) => note(`applying ${version}_${name}`);
+  try {
+    await prepare(database, { onApply, ...options }).catch(explainMigration);
+    return database;
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+/** On another port than last time it is still the same project; only a copy of another one is not. */
+async function followAddress(database: Database, url: string): Promise<void> {
+  const [{ known }] = await database.query(
+    "select to_regprocedure('public.calendly_confirm_project(text)') is not null as known",
+  );
+  if (!known) return;
+  await database.query(
+    `select public.calendly_confirm_project($1) from calendly.project
+     where url like 'http://127.0.0.1:%' and url <> $1`,
+    [url],
+  );
+}
+
+function explainMigration(cause: unknown): never {
+  if (cause instanceof MigrationChanged) {
+    throw new Problem(
+      "migration_changed",
+      cause.message,
+      "Until a release is tagged, migrations are edited in place: delete the folder .local and start again.",
+      { cause },
+    );
+  }
+  if (cause instanceof MigrationFailed) {
+    throw new Problem("migration_failed", cause.message, "Nothing of it was applied.", { cause });
+  }
+  throw cause;
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error);
+}
+
+/** What the platform provides to every function. */
+function platformEnvironment(url: string, keys: Keys): Record<string, string> {
+  return {
+    SUPABASE_URL: url,
+    SUPABASE_ANON_KEY: keys.publishableKey,
+    SUPABASE_SERVICE_ROLE_KEY: keys.secretKey,
+    SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: keys.publishableKey }),
+    SUPABASE_SECRET_KEYS: JSON.stringify({ default: keys.secretKey }),
+  };
+}
+
+/** Stands in for the settings of .env.example that are not set. */
+function calendlyEnvironment(url: string, keys: Keys, sandbox?: Sandbox): Record<string, string> {
+  return {
+    CALENDLY_API_URL: url,
+    CALENDLY_TOKEN_KEY: keys.calendlyTokenKey,
+    CALENDLY_WEBHOOK_SIGNING_KEY: [keys.calendlyWebhookSigningKey, sandbox?.demo.app.signing_key]
+      .filter((key) => key).join(","),
+    CALENDLY_RETURN_URL: "http://127.0.0.1:3000", // Where Supabase, too, expects an app in development.
+    ...sandbox && {
+      CALENDLY_AUTH_URL: url,
+      CALENDLY_CLIENT_ID: sandbox.demo.app.client_id,
+      CALENDLY_CLIENT_SECRET: sandbox.demo.app.client_secret,
+    },
+  };
+}
+
+async function signUp(url: string, keys: Keys, database: Database, email: string): Promise<User> {
+  const auth = createClient(url, keys.publishableKey, { auth: { persistSession: false } }).auth;
+  const { data, error } = await auth.signUp({ email, password: crypto.randomUUID() });
+  if (error) throw error;
+  const [{ id }] = await database.query<{ id: number }>(
+    "select id from public.users where auth_user_id = $1",
+    [data.user!.id],
+  );
+  return { auth_user_id: data.user!.id, user_id: id, access_token: data.session!.access_token };
+}

@@ -1,0 +1,272 @@
+/** What `deno task start` does and shows: for a person who stays, and as a story that ends. */
+import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import { Problem } from "./problem.ts";
+import { LOCAL_FOLDER, type Stack, type StackOptions, startStack } from "./stack.ts";
+import { type Terminal } from "./terminal.ts";
+
+/** What the sandbox holds of the demo user's meetings: a first sync stays under the rate limit. */
+const DEMO_EVENTS = 250;
+
+/** The answer of `POST /functions/v1/calendly-sync`. */
+interface SyncResult {
+  run_id: string;
+  sync_type: "FULL" | "INCREMENTAL";
+  range: { min_start_time: string; max_start_time: string };
+  fetched: { active: number; canceled: number };
+  created: number;
+  updated: number;
+  unchanged: number;
+  deleted: number;
+  restored: number;
+  requests: number;
+  status: "complete" | "paused";
+  duration_ms: number;
+}
+
+/** Boots, syncs the demo account on the sandbox, prints what there is, and stays until asked to end. */
+export async function start(
+  terminal: Terminal,
+  options: StackOptions,
+  asked: Promise<void>,
+): Promise<number> {
+  terminal.heading("Calendly Sync for Supabase");
+  const stack = await boot(terminal, options);
+  const file = `${options.folder ?? LOCAL_FOLDER}/stack.json`;
+  try {
+    if (stack.sandbox) {
+      const demo = await connectDemo(terminal, stack);
+      showResults(terminal, [await sync(terminal, stack, demo)]);
+    }
+    showProject(terminal, stack);
+    await Deno.writeTextFile(file, JSON.stringify(description(stack), null, 2) + "\n", {
+      mode: 0o600,
+    });
+    await asked;
+    terminal.line();
+    return 0;
+  } finally {
+    await forget(file, stack);
+    await stack.stop();
+  }
+}
+
+/** The main job as a story; 0 if all of it is true, 1 if not, 130 if interrupted. */
+export async function tellOnce(
+  terminal: Terminal,
+  options: StackOptions,
+  asked: Promise<void>,
+): Promise<number> {
+  terminal.heading("Calendly Sync for Supabase, once through");
+  const stack = await boot(terminal, options);
+  try {
+    return await Promise.race([tell(terminal, stack), asked.then(() => 130)]);
+  } finally {
+    await stack.stop();
+  }
+}
+
+async function boot(terminal: Terminal, options: StackOptions): Promise<Stack> {
+  const stack = await startStack({
+    ...options,
+    sandboxOptions: { events: DEMO_EVENTS },
+    step: (title, work, outcome) => terminal.step(title, work, outcome),
+    log: (source, line) => terminal.log(source, line),
+  });
+  try {
+    await terminal.step(
+      "Edge Functions",
+      () => stack.functions.warm(),
+      (names) => names.join(", "),
+    );
+    return stack;
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+}
+
+async function tell(terminal: Terminal, stack: Stack): Promise<number> {
+  const { sandbox } = stack;
+  if (!sandbox) {
+    throw new Problem("bad_option", "--once needs the sandbox.", "Leave --calendly-url out.");
+  }
+  const grace = sandbox.control.book({
+    invitee: { name: "Grace Hopper", email: "grace@example.com" },
+  });
+  const linus = sandbox.control.book({
+    invitee: { name: "Linus Pauling", email: "linus@example.com" },
+  });
+  const demo = await connectDemo(terminal, stack);
+
+  terminal.heading("A first sync is FULL: two years back, one year ahead");
+  const full = await sync(terminal, stack, demo, { full: true });
+
+  terminal.heading("Meanwhile, in Calendly");
+  sandbox.control.book({ invitee: { name: "Ada Lovelace", email: "ada@example.com" } });
+  terminal.line("    Ada Lovelace books a meeting");
+  sandbox.control.cancel({ invitee: grace.invitee.uri, by: "invitee", reason: "A bug to catch" });
+  terminal.line("    Grace Hopper cancels hers: A bug to catch");
+  sandbox.control.reschedule({ invitee: linus.invitee.uri, by: "invitee" });
+  terminal.line("    Linus Pauling moves his to another day");
+
+  terminal.heading("From now on a sync is INCREMENTAL: what is near, three months back, six ahead");
+  const incremental = await sync(terminal, stack, demo);
+  showResults(terminal, [full, incremental]);
+
+  terminal.heading("select * from calendly_sync_health");
+  const [health] = await stack.sql("select * from public.calendly_sync_health where user_id = 1");
+  terminal.pairs(Object.entries(health).map(([column, value]) => [column, String(value ?? "")]));
+
+  const active =
+    sandbox.truth().scheduled_events.filter(({ event }) =>
+      event.status === "active" && isWithin(full.range, event.start_time) &&
+      event.event_memberships.some(({ user }) => user === sandbox.demo.user.uri)
+    ).length;
+  const checks: [claim: string, holds: boolean][] = [
+    ["the FULL sync is complete", full.sync_type === "FULL" && full.status === "complete"],
+    ["so is the INCREMENTAL one", incremental.sync_type === "INCREMENTAL"],
+    ["two meetings are new: Ada's, and Linus's at its new time", incremental.created === 2],
+    ["two are deleted: Grace's, and Linus's at its old time", incremental.deleted === 2],
+    ["the active meetings here are Calendly's", Number(health.active_calendly_meetings) === active],
+    ["the initial sync is marked complete", health.calendly_initial_sync_complete === true],
+  ];
+  terminal.line();
+  for (const [claim, holds] of checks) terminal.check(claim, holds);
+  terminal.line();
+  return checks.every(([, holds]) => holds) ? 0 : 1;
+}
+
+function isWithin(range: SyncResult["range"], time: string): boolean {
+  return range.min_start_time < time && time < range.max_start_time;
+}
+
+/** Signs the demo user in and connects the sandbox's account, as an app would do it. */
+async function connectDemo(terminal: Terminal, stack: Stack): Promise<SupabaseClient> {
+  return await terminal.step("Demo account signed in and connected to the sandbox", async () => {
+    const demo = createClient(stack.url, stack.publishableKey, {
+      auth: { persistSession: false, autoRefreshToken: false },
+    });
+    const { error } = await demo.auth.signInWithPassword(stack.demoUser);
+    if (error) throw syncFailed("The demo account cannot sign in", error);
+    await invoke(demo, "calendly-connect", { token: stack.sandbox!.demo.token, sync: false });
+    return demo;
+  });
+}
+
+/** Syncs, with a bar that shows the run's own counts; goes on by itself where a run pauses. */
+async function sync(
+  terminal: Terminal,
+  stack: Stack,
+  demo: SupabaseClient,
+  body: { full?: true } = {},
+): Promise<SyncResult> {
+  const bar = terminal.bar("Syncing");
+  const watching = setInterval(() => showProgress(stack, bar), 200);
+  try {
+    let result = await invoke<SyncResult>(demo, "calendly-sync", body);
+    while (result.status === "paused") result = await invoke(demo, "calendly-sync", {});
+    return result;
+  } finally {
+    clearInterval(watching);
+    bar.finish();
+  }
+}
+
+async function showProgress(stack: Stack, bar: ReturnType<Terminal["bar"]>): Promise<void> {
+  const [run] = await stack.sql(
+    `select sync_type, progress from public.calendly_sync_runs
+     where user_id = 1 and status = 'running' order by started_at desc limit 1`,
+  ).catch(() => []);
+  if (!run) return;
+  const { events = 0, invitees_read = 0, invitees_to_read } = run.progress;
+  bar.update(
+    invitees_read,
+    invitees_to_read ?? 0,
+    invitees_to_read ? `invitees of ${events} events` : `${events} events listed`,
+  );
+}
+
+/** Calls a function and returns its answer; its error becomes a `Problem`. */
+async function invoke<T>(client: SupabaseClient, name: string, body: unknown): Promise<T> {
+  const { data, error } = await client.functions.invoke(name, { body: body as object });
+  if (!error) return data;
+  const answer = error.context instanceof Response ? await error.context.text() : "";
+  throw syncFailed(`${name} failed`, error, answer);
+}
+
+function syncFailed(what: string, error: Error, answer = ""): Problem {
+  let told: { code?: string; message?: string; hint?: string } = {};
+  try {
+    const parsed = JSON.parse(answer);
+    told = parsed.error ?? parsed;
+  } catch {
+    // Not JSON: the error's own words have to do.
+  }
+  const message = [told.code, told.message ?? error.message].filter(Boolean).join(": ");
+  return new Problem(
+    "sync_failed",
+    `${what}: ${message}`,
+    told.hint ?? "The lines above, from the function itself, say more.",
+    { cause: error },
+  );
+}
+
+function showResults(terminal: Terminal, results: SyncResult[]): void {
+  const row = (label: string, value: (result: SyncResult) => string | number) => [
+    label,
+    ...results.map((result) => String(value(result))),
+  ];
+  terminal.line();
+  terminal.table([
+    row("", (result) => result.sync_type),
+    row("new", (result) => result.created),
+    row("updated", (result) => result.updated),
+    row("unchanged", (result) => result.unchanged),
+    row("deleted", (result) => result.deleted),
+    row("requests spent", (result) => result.requests),
+    row("time", (result) => `${(result.duration_ms / 1000).toFixed(1)} s`),
+  ]);
+}
+
+function showProject(terminal: Terminal, stack: Stack): void {
+  terminal.heading("Your project");
+  terminal.pairs([
+    ["Supabase URL", stack.url],
+    ["publishable key", stack.publishableKey],
+    ["secret key", stack.secretKey],
+    ["Postgres", stack.databaseUrl],
+    [stack.sandbox ? "sandbox Calendly" : "Calendly", stack.calendlyUrl],
+    ["demo sign-in", `${stack.demoUser.email} / ${stack.demoUser.password}`],
+  ]);
+  terminal.heading("Try next");
+  terminal.line(terminal.dim("    sync"));
+  terminal.line(`    curl -X POST ${stack.url}/functions/v1/calendly-sync \\`);
+  terminal.line(`      -H 'apikey: ${stack.secretKey}' -d '{"user_id": 1}'`);
+  terminal.line(terminal.dim("    health"));
+  terminal.line(`    psql '${stack.databaseUrl}' -xc 'select * from calendly_sync_health'`);
+  if (stack.sandbox) {
+    terminal.line(terminal.dim("    somebody books a meeting"));
+    terminal.line("    npx -y deno@2.9.6 task sandbox book");
+  }
+  terminal.line();
+  terminal.line(terminal.dim("    Ctrl-C ends it."));
+  terminal.line();
+}
+
+/** Removes the description, unless another stack has put its own there since. */
+async function forget(file: string, stack: Stack): Promise<void> {
+  const present = await Deno.readTextFile(file).catch(() => "{}");
+  if (JSON.parse(present).url === stack.url) await Deno.remove(file);
+}
+
+/** What other programs find in .local/stack.json while the stack runs. */
+function description(stack: Stack) {
+  return {
+    url: stack.url,
+    publishable_key: stack.publishableKey,
+    secret_key: stack.secretKey,
+    database_url: stack.databaseUrl,
+    demo_user: stack.demoUser,
+    calendly_url: stack.calendlyUrl,
+  };
+}

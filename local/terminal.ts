@@ -1,0 +1,128 @@
+/**
+ * What a person sees: steps with a tick and a time, a progress bar, tables. Where the output is no
+ * terminal the same comes as plain lines; NO_COLOR is respected.
+ */
+
+export interface Bar {
+  /** `done` of `total`, both as of now; `total` 0: not known yet. */
+  update(done: number, total: number, note?: string): void;
+  finish(): void;
+}
+
+export class Terminal {
+  readonly #output: Pick<typeof Deno.stdout, "writeSync" | "isTerminal">;
+  readonly #interactive: boolean;
+  readonly #colors: boolean;
+  readonly #encoder = new TextEncoder();
+
+  constructor(output: Pick<typeof Deno.stdout, "writeSync" | "isTerminal"> = Deno.stdout) {
+    this.#output = output;
+    this.#interactive = output.isTerminal();
+    this.#colors = this.#interactive && !Deno.noColor;
+  }
+
+  bold = (text: string) => this.#paint("1", text);
+  dim = (text: string) => this.#paint("2", text);
+  green = (text: string) => this.#paint("32", text);
+  red = (text: string) => this.#paint("31", text);
+  cyan = (text: string) => this.#paint("36", text);
+
+  line(text = ""): void {
+    this.#write(text + "\n");
+  }
+
+  heading(text: string): void {
+    this.line();
+    this.line(this.bold(text));
+    this.line();
+  }
+
+  /** Shows `title` while `work` runs, then a tick, what came of it, and how long it took. */
+  async step<T>(
+    title: string,
+    work: (note: (text: string) => void) => Promise<T>,
+    outcome: (result: T) => string = () => "",
+  ): Promise<T> {
+    const started = performance.now();
+    const note = (text: string) => this.#rewrite(`  ${this.dim("·")} ${title} ${this.dim(text)}`);
+    note("…");
+    try {
+      const result = await work(note);
+      const seconds = `${((performance.now() - started) / 1000).toFixed(1)} s`;
+      const detail = outcome(result);
+      this.#clear();
+      this.line(`  ${this.green("✓")} ${title}${detail && `  ${detail}`}  ${this.dim(seconds)}`);
+      return result;
+    } catch (error) {
+      this.#clear();
+      this.line(`  ${this.red("✗")} ${title}`);
+      throw error;
+    }
+  }
+
+  /** A claim, and whether it holds. */
+  check(claim: string, holds: boolean): void {
+    this.line(`  ${holds ? this.green("✓") : this.red("✗")} ${claim}`);
+  }
+
+  /** A line that a part of the stack printed: its words, then its fields. */
+  log(source: string, line: string): void {
+    const [, words, fields] = line.match(/^(.*?)( \{".*\})?$/s)!;
+    this.#clear();
+    this.line(`${this.dim(`  ${source} │`)} ${words}${this.dim(fields ?? "")}`);
+  }
+
+  /** A progress bar; without a terminal, a line for each quarter of the way. */
+  bar(title: string): Bar {
+    let quarter = 0;
+    return {
+      update: (done, total, note = "") => {
+        const share = total > 0 ? Math.min(done / total, 1) : 0;
+        if (this.#interactive) {
+          const filled = Math.round(share * 24);
+          const bar = this.cyan("█".repeat(filled)) + this.dim("░".repeat(24 - filled));
+          const counts = total > 0 ? `${done}/${total}` : "";
+          this.#rewrite(`  ${title} ${bar} ${[counts, this.dim(note)].filter(Boolean).join("  ")}`);
+        } else if (Math.floor(share * 4) > quarter) {
+          quarter = Math.floor(share * 4);
+          this.line(`  ${title} ${done}/${total}${note && `  ${note}`}`);
+        }
+      },
+      finish: () => this.#clear(),
+    };
+  }
+
+  /** Rows of cells; the first column is a label, the others are set to the right. */
+  table(rows: string[][]): void {
+    const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+    for (const row of rows) {
+      const cells = row.map((cell, column) =>
+        column === 0 ? this.dim(cell.padEnd(widths[0])) : cell.padStart(widths[column])
+      );
+      this.line(`    ${cells.join("   ")}`.trimEnd());
+    }
+  }
+
+  /** Pairs of a label and what it stands for, set to the left. */
+  pairs(rows: [label: string, value: string][]): void {
+    const width = Math.max(...rows.map(([label]) => label.length));
+    for (const [label, value] of rows) this.line(`    ${this.dim(label.padEnd(width))}   ${value}`);
+  }
+
+  #paint(code: string, text: string): string {
+    return this.#colors && text ? `\x1b[${code}m${text}\x1b[0m` : text;
+  }
+
+  #rewrite(text: string): void {
+    if (this.#interactive) this.#write(`\r\x1b[2K${text}`);
+  }
+
+  #clear(): void {
+    if (this.#interactive) this.#write("\r\x1b[2K");
+  }
+
+  #write(text: string): void {
+    const bytes = this.#encoder.encode(text);
+    for (let at = 0; at < bytes.length;) at += this.#output.writeSync(bytes.subarray(at));
+  }
+}
