@@ -59,7 +59,12 @@ begin
     from pg_catalog.pg_class c
     where c.relnamespace = 'public'::regnamespace
       and c.relname in ('meeting_invitees', 'calendly_connections', 'calendly_webhook_events', 'calendly_sync_runs',
-                        'calendly_sync_health')
+                        'calendly_sync_health', 'calendly_freshness', 'calendly_alerts')
+    union all
+    select format('function public.%s already exists and is not ours', f.proname)
+    from pg_catalog.pg_proc f
+    where f.pronamespace = 'public'::regnamespace
+      and (f.proname like 'calendly\_%' or f.proname = 'clean_old_webhook_events')
     union all
     select 'schema calendly already exists and is not ours'
     from pg_catalog.pg_namespace n where n.nspname = 'calendly'
@@ -96,6 +101,17 @@ begin
     join ours o on o.relation = a.relation and o.attribute = t.attname
     where a.relation = 'meetings'
     union all
+    -- such as one on the event alone, which two hosts of ours may share
+    select format('meetings has a unique index (%s) that may refuse what Calendly sends', x.indexrelid::regclass)
+    from adopted a
+    join pg_catalog.pg_index x on x.indrelid = a.oid and x.indisunique
+    cross join lateral (
+      select array_agg(t.attname::text order by t.attname) as columns
+      from pg_catalog.pg_attribute t join ours o on o.relation = 'meetings' and o.attribute = t.attname
+      where t.attrelid = a.oid and t.attnum = any (x.indkey)
+    ) of_ours
+    where a.relation = 'meetings' and not 'id' = any (of_ours.columns) and of_ours.columns <> '{calendly_event_uri,user_id}'
+    union all
     -- Permissive policies add up, so one that is too wide cannot be narrowed by ours.
     select format('policy "%s" on %s lets %s %s: drop it, or narrow it to the own row (auth.uid())', p.polname, a.relation,
       case when p.polroles = '{0}' then 'everyone' else array_to_string(array(select r.rolname from pg_catalog.pg_roles r where r.oid = any (p.polroles)), ', ') end,
@@ -104,7 +120,10 @@ begin
     join pg_catalog.pg_policy p on p.polrelid = a.oid and p.polpermissive
     where (p.polroles = '{0}' or exists (
         select from pg_catalog.pg_roles r where r.oid = any (p.polroles) and r.rolname in ('anon', 'authenticated')))
-      and (p.polcmd <> 'r' or coalesce(pg_catalog.pg_get_expr(p.polqual, p.polrelid), '') not like '%uid()%')
+      and (p.polcmd <> 'r' or not (
+        -- compared with the account, as auth.uid() or (select auth.uid()), and nothing beside it
+        coalesce(pg_catalog.pg_get_expr(p.polqual, p.polrelid), '') ~ '= [( ]*(SELECT )?\(?auth\.uid\(\)|auth\.uid\(\)\)?(::text)?( AS uid\))? ='
+        and pg_catalog.pg_get_expr(p.polqual, p.polrelid) !~ '\mOR\M'))
   ) as found;
 
   if problems is not null then

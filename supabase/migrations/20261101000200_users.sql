@@ -17,6 +17,9 @@ update public.users
       auth_user_linked_at = case when auth_user_id is not null then coalesce(auth_user_linked_at, now()) end
   where calendly_initial_sync_complete is null or calendly_webhook_enabled is null or auth_user_id is not null;
 alter table public.users
+  -- not every account has an e-mail, nor has everybody been synced
+  alter column email drop not null,
+  alter column last_calendly_sync drop not null,
   alter column calendly_initial_sync_complete set default false,
   alter column calendly_initial_sync_complete set not null,
   alter column calendly_webhook_enabled set default false,

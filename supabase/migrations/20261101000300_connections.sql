@@ -72,7 +72,7 @@ comment on table calendly.credentials is 'Tokens as JWE, made by the functions w
 comment on column calendly.credentials.token_jwe is 'Compact JWE of {access_token, refresh_token?}; its protected header names the key and the connection.';
 comment on column calendly.credentials.version is 'Counts the tokens of this connection, so that of many instances one refreshes and the others notice.';
 comment on column calendly.credentials.expires_at is 'When the access token expires; null: never.';
-comment on column calendly.credentials.refresh_began_at is 'Last time that somebody set out to refresh it.';
+comment on column calendly.credentials.refresh_began_at is 'Last time that Calendly was asked for a token: by a refresh, or for a consent.';
 comment on column calendly.credentials.refresh_ends_at is 'Until then that one has it to itself; null: nobody has.';
 
 create function calendly.credential(connection_id uuid) returns jsonb
@@ -98,6 +98,26 @@ revoke all on calendly.hosts from public, anon, authenticated, service_role;
 comment on table calendly.hosts is 'Which Calendly user is which of ours, while connected: the hosts who get a row for an event.';
 comment on column calendly.hosts.connection_id is 'The connection that syncs this host: the own one, or the organization''s.';
 
+create function calendly.on_host_change() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  if tg_op = 'DELETE' or new.connection_id <> old.connection_id then
+    -- a member's click that was put down on a connection which no longer brings this member's meetings
+    perform calendly.end_run(r.id, jsonb_build_object('code', 'disconnected', 'message', 'The connection no longer brings this user''s meetings.'))
+      from public.calendly_sync_runs r
+      where r.connection_id = old.connection_id and r.user_id = old.user_id and r.status in ('running', 'paused');
+  end if;
+  return null;
+end
+$$;
+revoke all on function calendly.on_host_change() from public, anon, authenticated, service_role;
+comment on function calendly.on_host_change() is 'Ends what is open on the connection that a host leaves.';
+
+create trigger calendly_host_change
+  after delete or update of connection_id on calendly.hosts
+  for each row execute function calendly.on_host_change();
+
 -- The account behind a connection is gone: nothing may run on its behalf any more.
 create function calendly.on_user_change() returns trigger
 -- whoever changes the row may not change the connection
@@ -106,6 +126,8 @@ as $$
 begin
   if old.auth_user_id is not null and new.auth_user_id is null then
     perform calendly.disconnect(new.id);
+    -- nor may an organization's connection bring this person's meetings
+    delete from calendly.hosts h where h.user_id = new.id;
   elsif old.calendly_initial_sync_complete and not new.calendly_initial_sync_complete then
     -- due at once, and the next sync is FULL
     update public.calendly_connections c set next_sync_at = calendly.now(), updated_at = calendly.now()
@@ -121,6 +143,39 @@ create trigger calendly_user_change
   after update of auth_user_id, calendly_initial_sync_complete on public.users
   for each row execute function calendly.on_user_change();
 
+create function calendly.say_farewell(connection_id uuid) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  perform calendly.end_subscriptions(say_farewell.connection_id);
+  insert into calendly.farewells (connection_id, credential, subscription_uris, created_at)
+    select k.connection_id, calendly.credential(k.connection_id),
+      -- those that were ended before, too: their deletion may have failed
+      array(select w.uri from calendly.webhook_subscriptions w where w.connection_id = k.connection_id and w.uri is not null),
+      calendly.now()
+    from calendly.credentials k where k.connection_id = say_farewell.connection_id;
+  delete from calendly.credentials k where k.connection_id = say_farewell.connection_id;
+end
+$$;
+revoke all on function calendly.say_farewell(uuid) from public, anon, authenticated, service_role;
+comment on function calendly.say_farewell(uuid) is
+  'Forgets a connection''s token; what has to be ended with it at Calendly is done afterwards, by a function: see calendly.farewells.';
+
+create function calendly.on_connection_delete() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  perform calendly.say_farewell(old.id);
+  return old;
+end
+$$;
+revoke all on function calendly.on_connection_delete() from public, anon, authenticated, service_role;
+comment on function calendly.on_connection_delete() is 'A user whose row is deleted is disconnected at Calendly as well.';
+
+create trigger calendly_connection_delete
+  before delete on public.calendly_connections
+  for each row execute function calendly.on_connection_delete();
+
 create function calendly.disconnect(user_id integer) returns boolean
 language plpgsql set search_path = ''
 as $$
@@ -135,14 +190,10 @@ begin
   if not found then
     return false;
   end if;
-  -- what has to be ended at Calendly is done afterwards, by a function: see calendly.farewells
-  insert into calendly.farewells (connection_id, credential, subscription_uris, created_at)
-    select connection.id, calendly.credential(connection.id), calendly.end_subscriptions(connection.id), at
-    where exists (select from calendly.credentials k where k.connection_id = connection.id);
-  delete from calendly.credentials k where k.connection_id = connection.id;
+  perform calendly.say_farewell(connection.id);
+  perform calendly.end_runs(connection.id, jsonb_build_object('code', 'disconnected', 'message', 'The connection was ended.'));
   with ended as (delete from calendly.hosts h where h.connection_id = connection.id returning h.user_id)
   select array_agg(e.user_id) into ended_hosts from ended e;
-  perform calendly.end_runs(connection.id, jsonb_build_object('code', 'disconnected', 'message', 'The connection was ended.'));
   update public.calendly_connections c
     set state = 'disconnected', next_sync_at = null, last_error = null, failures = 0, refusals = 0,
       webhook_state = 'none', webhooks_wanted = false, webhooks_checked_at = null, updated_at = at
@@ -243,6 +294,12 @@ begin
     -- nothing of this Calendly user's has been synced
     update public.users u set calendly_initial_sync_complete = false, last_calendly_sync = null where u.id = person;
   end if;
+  if existing.scope = 'organization'
+      and (connection ->> 'scope', connection ->> 'calendly_organization_uri') is distinct from (existing.scope, existing.calendly_organization_uri) then
+    -- its members came with the organization, and go with it
+    delete from calendly.hosts h where h.connection_id = existing.id and h.user_id <> person;
+    perform calendly.end_runs(existing.id, jsonb_build_object('code', 'replaced', 'message', 'The person connected anew.'));
+  end if;
 
   insert into public.calendly_connections as c (id, user_id, calendly_user_uri, calendly_organization_uri, calendly_user_name,
       calendly_user_email, scope, next_sync_at, connected_at, created_at, updated_at)
@@ -264,10 +321,11 @@ begin
   delete from calendly.hosts h where h.calendly_user_uri = uri and h.user_id <> person;
   insert into calendly.hosts as h (calendly_user_uri, user_id, connection_id) values (uri, person, existing.id)
     on conflict (user_id) do update set calendly_user_uri = excluded.calendly_user_uri, connection_id = excluded.connection_id;
-  insert into calendly.credentials as k (connection_id, kind, token_jwe, expires_at, updated_at)
-    values (existing.id, connection ->> 'kind', connection ->> 'token_jwe', at + make_interval(secs => (connection ->> 'expires_in')::integer), at)
+  insert into calendly.credentials as k (connection_id, kind, token_jwe, expires_at, refresh_began_at, updated_at)
+    values (existing.id, connection ->> 'kind', connection ->> 'token_jwe', at + make_interval(secs => (connection ->> 'expires_in')::integer),
+      case connection ->> 'kind' when 'oauth' then at end, at)
     on conflict (connection_id) do update set kind = excluded.kind, token_jwe = excluded.token_jwe, version = k.version + 1,
-      expires_at = excluded.expires_at, refresh_began_at = null, refresh_ends_at = null, updated_at = excluded.updated_at;
+      expires_at = excluded.expires_at, refresh_began_at = excluded.refresh_began_at, refresh_ends_at = null, updated_at = excluded.updated_at;
   return calendly.connection_status(person);
 end
 $$;

@@ -47,6 +47,8 @@ begin
   if calendly_confirm_project.url !~ '^https?://[^/ ]+$' then
     perform calendly.fail('invalid_url', format('%s is not a project''s URL.', calendly_confirm_project.url), 'It looks like https://abcdefghijkl.supabase.co.');
   end if;
+  -- what ended in a copy has not ended at the original
+  delete from calendly.farewells f using calendly.project p where p.url <> calendly_confirm_project.url;
   update calendly.project p set url = calendly_confirm_project.url, moved_to = null, moved_at = null where p.only_row;
   return calendly_confirm_project.url;
 end

@@ -12,6 +12,8 @@ begin
   select k.* into credential from calendly.credentials k where k.connection_id = calendly_begin_refresh.connection_id for update;
   if not found then
     perform calendly.fail('not_connected', 'This connection was ended.');
+  elsif exists (select from public.calendly_connections c where c.id = credential.connection_id and c.state = 'reconnect_required') then
+    perform calendly.fail('reconnect_required', 'Calendly no longer accepts the token of this connection.', 'The person connects again: POST /functions/v1/calendly-connect/oauth/start.');
   elsif credential.version <> calendly_begin_refresh.version then
     return jsonb_build_object('status', 'renewed', 'credential', calendly.credential(credential.connection_id));
   -- Calendly answers eight token requests a minute
@@ -24,7 +26,7 @@ begin
 end
 $$;
 comment on function public.calendly_begin_refresh(uuid, integer) is
-  'Asks to refresh the token of this version: {status: refresh} for one instance, {status: wait} for the others meanwhile, {status: renewed, credential} when it is done. Error: not_connected.';
+  'Asks to refresh the token of this version: {status: refresh} for one instance, {status: wait} for the others meanwhile, {status: renewed, credential} when it is done. Errors: not_connected, reconnect_required.';
 
 create function public.calendly_finish_refresh(connection_id uuid, version integer, token_jwe text, expires_in integer) returns jsonb
 language plpgsql security definer set search_path = ''
@@ -36,13 +38,25 @@ begin
       expires_at = calendly.now() + make_interval(secs => calendly_finish_refresh.expires_in)
     where k.connection_id = calendly_finish_refresh.connection_id and k.version = calendly_finish_refresh.version;
   if not found then
+    -- the connection ended meanwhile, or is being ended: its farewell needs the token that works
+    update calendly.farewells f
+      set credential = f.credential || jsonb_build_object('token_jwe', calendly_finish_refresh.token_jwe, 'version', calendly_finish_refresh.version + 1)
+      where f.connection_id = calendly_finish_refresh.connection_id and (f.credential ->> 'version')::integer = calendly_finish_refresh.version;
+  end if;
+  if not found and not exists (
+      -- kept before, and the answer was lost
+      select from calendly.credentials k
+      where k.connection_id = calendly_finish_refresh.connection_id and k.token_jwe = calendly_finish_refresh.token_jwe
+      union all
+      select from calendly.farewells f
+      where f.connection_id = calendly_finish_refresh.connection_id and f.credential ->> 'token_jwe' = calendly_finish_refresh.token_jwe) then
     perform calendly.fail('lease_lost', 'This token was replaced meanwhile.');
   end if;
   return calendly.credential(calendly_finish_refresh.connection_id);
 end
 $$;
 comment on function public.calendly_finish_refresh(uuid, integer, text, integer) is
-  'Keeps the refreshed pair, before anyone uses it, and returns the credential. expires_in in seconds. Error: lease_lost.';
+  'Keeps the refreshed pair, before anyone uses it, and returns the credential; null where the connection has ended. expires_in in seconds. Brought twice it counts once. Error: lease_lost.';
 
 create function public.calendly_fail_refresh(connection_id uuid, version integer, error jsonb) returns void
 language plpgsql security definer set search_path = ''
@@ -136,15 +150,19 @@ revoke all on calendly.farewells from public, anon, authenticated, service_role;
 comment on table calendly.farewells is 'Connections that have ended here, by their person or with the account, and still have a subscription or a token to be ended at Calendly.';
 comment on column calendly.farewells.credential is 'The last credential, see calendly.credential: gone with the row.';
 
-create function public.calendly_claim_farewell() returns jsonb
+create function public.calendly_claim_farewell(project_url text) returns jsonb
 language plpgsql security definer set search_path = ''
 as $$
 declare
   at constant timestamptz := calendly.now();
   farewell calendly.farewells;
 begin
+  -- a copy of the database must not end what goes on at the original
+  if exists (select from calendly.project p where p.url <> calendly_claim_farewell.project_url) then
+    return '{"status": "idle"}'::jsonb;
+  end if;
   -- after a day of tries Calendly's side is left to itself: the token's person is gone
-  delete from calendly.farewells f where f.attempts >= 10;
+  delete from calendly.farewells f where f.attempts >= 30;
   update calendly.farewells f
     set attempts = f.attempts + 1, next_try_at = calendly.back_off(f.attempts + 1, at)
     from (
@@ -157,8 +175,8 @@ begin
       'subscription_uris', to_jsonb(farewell.subscription_uris)) end;
 end
 $$;
-comment on function public.calendly_claim_farewell() is
-  'One ended connection to be ended at Calendly as well: {status: claimed, id, credential, subscription_uris}, or {status: idle}.';
+comment on function public.calendly_claim_farewell(text) is
+  'One ended connection to be ended at Calendly as well: {status: claimed, id, credential, subscription_uris}, or {status: idle}, always so where the project has moved.';
 
 create function public.calendly_end_farewell(id uuid) returns void
 language sql security definer set search_path = ''
@@ -170,16 +188,21 @@ comment on function public.calendly_end_farewell(uuid) is 'Forgets an ended conn
 -- Rotating the key ---------------------------------------------------------------------------------------
 
 create function public.calendly_list_credentials(after uuid default '00000000-0000-0000-0000-000000000000') returns jsonb
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-  select coalesce(jsonb_agg(calendly.credential(k.connection_id) order by k.connection_id), '[]')
-  from (
-    select c.connection_id from calendly.credentials c
-    where c.connection_id > calendly_list_credentials.after
-    order by c.connection_id limit 500
-  ) k
+begin
+  return (
+    select coalesce(jsonb_agg(calendly.credential(k.connection_id) || jsonb_build_object('webhook_key_id', (
+        select w.key_id from calendly.webhook_subscriptions w where w.connection_id = k.connection_id and w.state = 'active'))
+      order by k.connection_id), '[]')
+    from (
+      select c.connection_id from calendly.credentials c
+      where c.connection_id > calendly_list_credentials.after
+      order by c.connection_id limit 500
+    ) k);
+end
 $$;
-comment on function public.calendly_list_credentials(uuid) is 'Up to 500 credentials, see calendly.credential, of the connections after this id: for encrypting them anew.';
+comment on function public.calendly_list_credentials(uuid) is 'Up to 500 credentials, see calendly.credential, of the connections after this id, for encrypting them anew; webhook_key_id: from which key that of their webhooks is derived.';
 
 create function public.calendly_reencrypt(connection_id uuid, version integer, token_jwe text) returns boolean
 language plpgsql security definer set search_path = ''
@@ -196,11 +219,11 @@ comment on function public.calendly_reencrypt(uuid, integer, text) is 'Replaces 
 
 revoke all on function public.calendly_begin_refresh(uuid, integer), public.calendly_finish_refresh(uuid, integer, text, integer),
   public.calendly_fail_refresh(uuid, integer, jsonb), public.calendly_start_oauth(jsonb), public.calendly_take_oauth_state(uuid, text),
-  public.calendly_claim_farewell(), public.calendly_end_farewell(uuid), public.calendly_list_credentials(uuid),
+  public.calendly_claim_farewell(text), public.calendly_end_farewell(uuid), public.calendly_list_credentials(uuid),
   public.calendly_reencrypt(uuid, integer, text)
   from public, anon, authenticated, service_role;
 grant execute on function public.calendly_begin_refresh(uuid, integer), public.calendly_finish_refresh(uuid, integer, text, integer),
   public.calendly_fail_refresh(uuid, integer, jsonb), public.calendly_start_oauth(jsonb), public.calendly_take_oauth_state(uuid, text),
-  public.calendly_claim_farewell(), public.calendly_end_farewell(uuid), public.calendly_list_credentials(uuid),
+  public.calendly_claim_farewell(text), public.calendly_end_farewell(uuid), public.calendly_list_credentials(uuid),
   public.calendly_reencrypt(uuid, integer, text)
   to service_role;

@@ -29,6 +29,18 @@ update public.meetings
   set is_deleted = coalesce(is_deleted, false), synced_via_webhook = coalesce(synced_via_webhook, false)
   where is_deleted is null or synced_via_webhook is null;
 alter table public.meetings
+  -- what Calendly may leave out, an earlier app may have required
+  alter column name drop not null,
+  alter column event_type_uri drop not null,
+  alter column location_type drop not null,
+  alter column join_url drop not null,
+  alter column cancellation drop not null,
+  alter column rescheduled_from drop not null,
+  alter column rescheduled_to drop not null,
+  alter column deleted_at drop not null,
+  alter column deleted_reason drop not null,
+  alter column calendly_created_at drop not null,
+  alter column calendly_updated_at drop not null,
   alter column is_deleted set default false,
   alter column is_deleted set not null,
   alter column synced_via_webhook set default false,

@@ -9,6 +9,15 @@ alter table calendly.forgotten enable row level security;
 revoke all on calendly.forgotten from public, anon, authenticated, service_role;
 comment on table calendly.forgotten is 'Marks of people who were erased: no way leads from a mark back to the e-mail.';
 
+create function calendly.hold_off_forgetting() returns void
+language sql set search_path = ''
+as $$
+  select pg_advisory_xact_lock_shared(hashtextextended('calendly.forget', 0))
+$$;
+revoke all on function calendly.hold_off_forgetting() from public, anon, authenticated, service_role;
+comment on function calendly.hold_off_forgetting() is
+  'Taken before anything of Calendly''s is read for writing: nobody is erased between the reading and the writing.';
+
 create function calendly.email_digest(email text) returns bytea
 language sql stable set search_path = ''
 as $$
@@ -45,6 +54,16 @@ $$;
 revoke all on function calendly.without_forgotten_invitee(jsonb) from public, anon, authenticated, service_role;
 comment on function calendly.without_forgotten_invitee(jsonb) is 'An invitee as it may be stored.';
 
+create function calendly.without_invitee(event jsonb) returns jsonb
+language sql immutable set search_path = ''
+as $$
+  -- who canceled, and why; where the invitee is to be called or met
+  select case when event #>> '{cancellation,canceler_type}' = 'invitee' then event #- '{cancellation,canceled_by}' #- '{cancellation,reason}' else event end
+    #- case when event #>> '{location,type}' in ('outbound_call', 'ask_invitee') then '{location,location}' else '{}' end::text[]
+$$;
+revoke all on function calendly.without_invitee(jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.without_invitee(jsonb) is 'An event without what it tells of its invitee.';
+
 create function calendly.without_forgotten_guests(event jsonb) returns jsonb
 language sql stable set search_path = ''
 as $$
@@ -68,15 +87,53 @@ begin
     return delivery;
   end if;
   return jsonb_set(delivery, '{payload}', calendly.without_forgotten_invitee((delivery -> 'payload') - 'scheduled_event')
-    || case when delivery -> 'payload' ? 'scheduled_event' then jsonb_build_object('scheduled_event',
-        -- the name of whoever canceled may be the person's
-        calendly.without_forgotten_guests(delivery #> '{payload,scheduled_event}')
-          #- case when calendly.is_forgotten(delivery #>> '{payload,email}') then '{cancellation,canceled_by}' else '{}' end::text[])
+    || case when delivery -> 'payload' ? 'scheduled_event' then jsonb_build_object('scheduled_event', calendly.without_forgotten_guests(
+        case when calendly.is_forgotten(delivery #>> '{payload,email}') then calendly.without_invitee(delivery #> '{payload,scheduled_event}')
+          else delivery #> '{payload,scheduled_event}' end))
       else '{}' end);
 end
 $$;
 revoke all on function calendly.without_forgotten(jsonb) from public, anon, authenticated, service_role;
 comment on function calendly.without_forgotten(jsonb) is 'A delivery as it may be stored.';
+
+create function calendly.without_forgotten_person(event jsonb) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select case
+    when not exists (select from calendly.forgotten) then event
+    -- an event does not tell who its invitees are: those that are stored do
+    when exists (
+      select from public.meetings m join public.meeting_invitees v on v.meeting_id = m.id
+      where m.calendly_event_uri = event ->> 'uri' and v.raw -> 'email' = 'null') then calendly.without_forgotten_guests(calendly.without_invitee(event))
+    else calendly.without_forgotten_guests(event)
+  end
+$$;
+revoke all on function calendly.without_forgotten_person(jsonb) from public, anon, authenticated, service_role;
+comment on function calendly.without_forgotten_person(jsonb) is 'An event as it may be stored: without guests and invitees who were erased.';
+
+create function calendly.erase_from_events(event_uris text[]) returns text[]
+language plpgsql set search_path = ''
+as $$
+declare
+  erased text[];
+begin
+  with changed as (
+    update public.meetings m
+      set raw = clean.event, updated_at = calendly.now(),
+        cancellation = case when m.cancellation is not null then clean.event -> 'cancellation' end
+      from (
+        select k.id, calendly.without_forgotten_person(k.raw) as event
+        from public.meetings k where k.calendly_event_uri = any (event_uris)
+      ) clean
+      where m.id = clean.id and m.raw is distinct from clean.event
+      returning m.id::text
+  )
+  select coalesce(array_agg(c.id), '{}') into erased from changed c;
+  return erased;
+end
+$$;
+revoke all on function calendly.erase_from_events(text[]) from public, anon, authenticated, service_role;
+comment on function calendly.erase_from_events(text[]) is 'Removes people who were erased from these events'' meetings, and returns the meetings that told of them.';
 
 create function calendly.guest_emails(event jsonb) returns text[]
 language sql immutable set search_path = ''
@@ -101,58 +158,34 @@ declare
   at constant timestamptz := calendly.now();
   person constant text := lower(trim(calendly_forget_invitee.email));
   uris text[];
-  counts jsonb;
+  invitees integer;
+  deliveries integer;
 begin
   if person !~ '^[^@\s]+@[^@\s]+$' then
     perform calendly.fail('invalid_email', 'That is no e-mail.', 'select calendly_forget_invitee(''jane@example.com'');');
   end if;
+  -- whoever is applying anything ends first, and whoever comes later sees the mark
+  perform pg_advisory_xact_lock(hashtextextended('calendly.forget', 0));
   insert into calendly.forgotten (email_digest, forgotten_at) values (calendly.email_digest(person), at) on conflict do nothing;
 
-  -- in the order of every other transaction: deliveries, then the events, then meetings and invitees
-  perform from public.calendly_webhook_events e
+  update public.calendly_webhook_events e set payload = calendly.without_forgotten(e.payload)
     where lower(e.payload #>> '{payload,email}') = person
-      or (e.payload #> '{payload,scheduled_event,event_guests}' <> '[]' and calendly.guest_emails(e.payload #> '{payload,scheduled_event}') @> array[person])
-    order by e.id for update;
-  uris := array(
-    select m.calendly_event_uri from public.meetings m
-      where m.raw -> 'event_guests' <> '[]' and calendly.guest_emails(m.raw) @> array[person] and m.calendly_event_uri is not null
-    union
-    select m.calendly_event_uri from public.meeting_invitees v join public.meetings m on m.id = v.meeting_id where lower(v.email) = person);
-  perform calendly.lock_events(uris);
+      or (e.payload #> '{payload,scheduled_event,event_guests}' <> '[]' and calendly.guest_emails(e.payload #> '{payload,scheduled_event}') @> array[person]);
+  get diagnostics deliveries = row_count;
 
-  with deliveries as (
-    update public.calendly_webhook_events e set payload = calendly.without_forgotten(e.payload)
-      where lower(e.payload #>> '{payload,email}') = person
-        or (e.payload #> '{payload,scheduled_event,event_guests}' <> '[]' and calendly.guest_emails(e.payload #> '{payload,scheduled_event}') @> array[person])
-      returning e.id
-  ),
-  canceled as (
-    -- an invitee who canceled is named by the event as well
-    select distinct v.meeting_id from public.meeting_invitees v where lower(v.email) = person
-  ),
-  events as (
-    update public.meetings m
-      set raw = case when canceled.meeting_id is not null and m.raw #>> '{cancellation,canceler_type}' = 'invitee'
-            then calendly.without_forgotten_guests(m.raw) #- '{cancellation,canceled_by}' #- '{cancellation,reason}' else calendly.without_forgotten_guests(m.raw) end,
-          cancellation = case when canceled.meeting_id is not null and m.cancellation ->> 'canceler_type' = 'invitee'
-            then m.cancellation - 'canceled_by' - 'reason' else m.cancellation end,
-          updated_at = at
-      from (select m.id, c.meeting_id from public.meetings m left join canceled c on c.meeting_id = m.id where m.calendly_event_uri = any (uris)) canceled
-      where m.id = canceled.id
-        and (calendly.guest_emails(m.raw) @> array[person] or (canceled.meeting_id is not null and m.cancellation ->> 'canceler_type' = 'invitee'))
-      returning m.id
-  ),
-  invitees as (
+  with erased as (
     update public.meeting_invitees v
       set email = null, name = null, timezone = null, questions_and_answers = null, tracking = null, payment = null,
         raw = calendly.anonymous_invitee(v.raw), updated_at = at
       where lower(v.email) = person
-      returning v.id
+      returning v.meeting_id
   )
-  select jsonb_build_object(
-    'invitees', (select count(*) from invitees), 'meetings', (select count(*) from events), 'webhook_events', (select count(*) from deliveries))
-    into counts;
-  return counts;
+  select count(*), coalesce(array_agg(m.calendly_event_uri), '{}') into invitees, uris
+    from erased e join public.meetings m on m.id = e.meeting_id;
+  uris := uris || array(
+    select m.calendly_event_uri from public.meetings m
+    where m.raw -> 'event_guests' <> '[]' and calendly.guest_emails(m.raw) @> array[person] and m.calendly_event_uri is not null);
+  return jsonb_build_object('invitees', invitees, 'meetings', cardinality(calendly.erase_from_events(uris)), 'webhook_events', deliveries);
 end
 $$;
 revoke all on function public.calendly_forget_invitee(text) from public, anon, authenticated, service_role;

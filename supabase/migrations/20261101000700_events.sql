@@ -48,10 +48,11 @@ begin
     select distinct coalesce(membership ->> 'user', calendly.host_by_email(membership ->> 'user_email'))
     from jsonb_array_elements(case when jsonb_typeof(event -> 'event_memberships') = 'array' then event -> 'event_memberships' else '[]' end) membership
     where coalesce(membership ->> 'user', calendly.host_by_email(membership ->> 'user_email')) is not null);
-  copy.content := calendly.without_forgotten_guests(
+  copy.content := calendly.without_forgotten_person(
     case when jsonb_typeof(event #> '{location,data}') = 'object' then event #- '{location,data,password}' else event end);
   copy.problem := case
     when copy.uri is null or copy.uri !~ '^[^\s"]+/scheduled_events/[^/\s"]+$' then 'no event uri'
+    when length(copy.uri) > 500 then 'the uri is too long'  -- for an index
     when copy.status is null or copy.status not in ('active', 'canceled') then 'status is neither active nor canceled'
     when copy.start_time is null then 'start_time is no time'
     when copy.end_time is null then 'end_time is no time'
@@ -103,6 +104,7 @@ begin
   copy.content := calendly.without_forgotten_invitee(invitee - 'scheduled_event');
   copy.problem := case
     when copy.uri is null or copy.event_uri is null then 'no invitee uri'
+    when length(copy.uri) > 700 then 'the uri is too long'
     when copy.status is null or copy.status not in ('active', 'canceled') then 'status is neither active nor canceled'
     when copy.created_at is null and invitee ? 'created_at' then 'created_at is no time'
     when copy.updated_at is null and invitee ? 'updated_at' then 'updated_at is no time'
@@ -258,7 +260,7 @@ as $$
   ),
   -- materialized: a copy is merged and read once, not at each mention
   merged as materialized (
-    select c.user_id, c.calendly_user_uri, i as incoming, own, newest.updated_at as known_at,
+    select c.user_id, c.calendly_user_uri, i as incoming, own, newest.raw as known, newest.updated_at as known_at,
       coalesce(c.uri = any (s.webhook_copies), false) as known_by_webhook,
       calendly.read_event(calendly.merge_copy(
         newest.raw, newest.updated_at, coalesce(c.uri = any (s.webhook_copies), false),
@@ -308,7 +310,8 @@ as $$
     case
       when d.known_at is null or (d.incoming).updated_at > d.known_at then meeting_changes.by_webhook
       when (d.incoming).updated_at < d.known_at then d.known_by_webhook
-      else d.known_by_webhook and meeting_changes.by_webhook
+      -- the API's with a webhook's news in it: an API copy from before must not take them out again
+      else meeting_changes.by_webhook and (d.known_by_webhook or d.known <> (d.copy).content)
     end,
     d.is_deleted, d.deleted_reason,
     d.content_differs or (d.own).is_deleted is distinct from d.is_deleted or (d.own).deleted_reason is distinct from d.deleted_reason,

@@ -56,9 +56,10 @@ as $$
         else m.content
       end as final_content,
       -- the API's clock is kept once for all invitees (meeting_sync.invitees_read_at), so that a read that
-      -- finds nothing new writes no row
+      -- finds nothing new writes no row; nor does an old webhook
       case
         when m.tells and (invitee_changes.by_webhook or m.no_show_at is distinct from (m.own).no_show_at)
+            and coalesce((m.incoming).no_show_at, (m.incoming).observed_at) > m.known_at is not false
           then greatest((m.own).no_show_known_at, coalesce((m.incoming).no_show_at, (m.incoming).observed_at))
         else (m.own).no_show_known_at
       end as no_show_known_at,
@@ -135,6 +136,8 @@ begin
     ) as confirmed
     where s.user_id = confirmed.user_id and s.event_uri = confirmed.event_uri
       and (s.webhook_copies && confirmed.by_api or not s.webhook_copies @> coalesce(confirmed.by_webhook, '{}'));
+  perform calendly.erase_from_events(array(
+    select distinct c.event_uri from unnest(changes) c where c.written and (c.copy).content -> 'email' = 'null'));
 
   return query
     select c.user_id, c.event_uri, bool_or(c.written), bool_or(c.unsure)

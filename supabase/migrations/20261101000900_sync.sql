@@ -249,20 +249,23 @@ language sql volatile set search_path = ''
 as $$
   select least(
     at + calendly.jittered(case when u.calendly_webhook_enabled then g.webhook_sync_interval else g.sync_interval end),
-    -- the flag was cleared while this run was under way
-    case when not u.calendly_initial_sync_complete then at end,
+    -- the flag was cleared while this run was under way, or a member has joined
+    case when exists (select from public.users m where m.id = any (members.ids) and not m.calendly_initial_sync_complete) then at end,
     -- sooner where something is unsettled: an invitee or event to read, a delivery that waits, …
     case when unsettled.due_at <= at then at else unsettled.due_at end,
-    (select at + interval '1 minute' from public.calendly_webhook_events e where e.user_id = connection.user_id and e.status = 'deferred' limit 1),
+    (select at + interval '1 minute' from public.calendly_webhook_events e where e.user_id = any (members.ids) and e.status = 'deferred' limit 1),
     -- … or a conference in the making, at first every minute, then half as often as it is old
     (select min(at + greatest(interval '1 minute', (at - m.created_at) / 2)) from public.meetings m
-      where m.user_id = connection.user_id and not m.is_deleted and m.end_time > at and m.raw #>> '{location,status}' in ('initiated', 'processing')))
+      where m.user_id = any (members.ids) and not m.is_deleted and m.end_time > at and m.raw #>> '{location,status}' in ('initiated', 'processing')))
   from public.users u
   cross join calendly.settings g
   cross join lateral (
+    select array(select h.user_id from calendly.hosts h where h.connection_id = connection.id) as ids
+  ) members
+  cross join lateral (
     select least(
-      (select min(d.due_at) from calendly.meetings_due(array[u.id], 'infinity') d),
-      (select min(s.event_due_at) from calendly.meeting_sync s where s.user_id = u.id)) as due_at
+      (select min(d.due_at) from calendly.meetings_due(members.ids, 'infinity') d),
+      (select min(s.event_due_at) from calendly.meeting_sync s where s.user_id = any (members.ids))) as due_at
   ) unsettled
   where u.id = connection.user_id
 $$;
@@ -301,17 +304,28 @@ $$;
 revoke all on function calendly.pause(uuid, timestamptz, jsonb) from public, anon, authenticated, service_role;
 comment on function calendly.pause(uuid, timestamptz, jsonb) is 'Puts a run down where it stands, lets the lease go and makes the connection due at resume_at.';
 
+create function calendly.lock_run(run_id uuid) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  perform calendly.hold_off_forgetting();
+  -- The connection's row is what begin, apply, pause, fail and finish wait for each other at.
+  perform from public.calendly_connections c
+    join public.calendly_sync_runs r on r.connection_id = c.id
+    where r.id = lock_run.run_id
+    for no key update of c;
+end
+$$;
+revoke all on function calendly.lock_run(uuid) from public, anon, authenticated, service_role;
+comment on function calendly.lock_run(uuid) is 'Holds a run''s connection until the end of the transaction.';
+
 create function calendly.hold_lease(run_id uuid, lease uuid) returns calendly.open_runs
 language plpgsql set search_path = ''
 as $$
 declare
   state calendly.open_runs;
 begin
-  -- The connection's row is what begin, apply, pause, fail and finish wait for each other at.
-  perform from public.calendly_connections c
-    join public.calendly_sync_runs r on r.connection_id = c.id
-    where r.id = hold_lease.run_id
-    for no key update of c;
+  perform calendly.lock_run(hold_lease.run_id);
   select o.* into state from calendly.open_runs o where o.run_id = hold_lease.run_id and o.lease = hold_lease.lease;
   if not found then
     perform calendly.fail('lease_lost', 'This run is no longer held by this instance.', 'It was taken over, ended or disconnected meanwhile.');
@@ -407,6 +421,7 @@ declare
   last_page constant boolean := page ->> 'next_page_token' is null;
   changes calendly.meeting_change[];
 begin
+  state.scope := state.scope || calendly.match_members(run, accepted);
   changes := calendly.apply_api_events(state, accepted, fresh, false);
   insert into calendly.run_pages (run_id, step, event_uris, by_itself) values (run.id, state.step, fresh, false);
   update calendly.open_runs o
@@ -775,13 +790,15 @@ begin
     returning o.interruptions into deaths;
   -- should the instance die, the schedule takes the run up when the lease has ended, or later where that happens again and again
   update public.calendly_connections c
-    set next_sync_at = greatest(at + settings.lease_duration, calendly.back_off(deaths, at)) where c.id = connection.id;
+    set next_sync_at = greatest(at + settings.lease_duration, calendly.back_off(deaths, at))
+    -- a member's click does not put off the organization
+    where c.id = connection.id and calendly.is_main(run, c);
 
   select w.in_words into range_in_words from calendly.sync_range(run.sync_type, at) w;
   return jsonb_build_object(
     'status', 'started', 'run_id', run.id, 'lease', new_lease, 'user_id', person.id, 'sync_type', run.sync_type, 'range_in_words', range_in_words,
     'credential', calendly.credential(connection.id),
-    'review_webhooks', connection.webhooks_wanted and coalesce(connection.webhooks_checked_at < at - interval '1 day', true),
+    'review_webhooks', calendly.needs_review(connection, at),
     'next', calendly.next_step(run.id));
 end
 $$;
@@ -792,10 +809,18 @@ create function public.calendly_apply_step(run_id uuid, lease uuid, step integer
 language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
 as $$
 declare
-  state calendly.open_runs := calendly.hold_lease(calendly_apply_step.run_id, calendly_apply_step.lease);
+  state calendly.open_runs;
   run public.calendly_sync_runs;
   stopped jsonb;
 begin
+  perform calendly.lock_run(calendly_apply_step.run_id);
+  if exists (select from calendly.open_runs o
+      join public.calendly_sync_runs r on r.id = o.run_id
+      where r.id = calendly_apply_step.run_id and r.status = 'paused' and o.step = calendly_apply_step.step + 1) then
+    -- paused by this very step; the answer was lost
+    return jsonb_build_object('do', 'stop', 'result', calendly.run_result(calendly_apply_step.run_id));
+  end if;
+  state := calendly.hold_lease(calendly_apply_step.run_id, calendly_apply_step.lease);
   if step = state.step - 1 then
     return calendly.next_step(state.run_id);  -- applied before; the answer was lost
   elsif step <> state.step then
@@ -828,11 +853,17 @@ language plpgsql security definer set search_path = '' set lock_timeout = '5s' s
 as $$
 declare
   at constant timestamptz := calendly.now();
-  state calendly.open_runs := calendly.hold_lease(calendly_finish_sync.run_id, calendly_finish_sync.lease);
+  state calendly.open_runs;
   run public.calendly_sync_runs;
   connection public.calendly_connections;
   first boolean;
 begin
+  perform calendly.lock_run(calendly_finish_sync.run_id);
+  if exists (select from public.calendly_sync_runs r where r.id = calendly_finish_sync.run_id and r.status = 'complete') then
+    -- finished before; the answer was lost
+    return jsonb_build_object('do', 'stop', 'result', calendly.run_result(calendly_finish_sync.run_id), 'initial_sync_complete', false);
+  end if;
+  state := calendly.hold_lease(calendly_finish_sync.run_id, calendly_finish_sync.lease);
   if state.doing <> 'finish' then
     return calendly.next_step(state.run_id);
   end if;
@@ -851,7 +882,8 @@ begin
     update public.calendly_connections c
       set last_error = null, failures = 0, refusals = 0, current_as_of = run.started_at, updated_at = at,
         last_full_sync_at = case run.sync_type when 'FULL' then at else c.last_full_sync_at end,
-        next_sync_at = calendly.next_sync_at(c, at)
+        -- a FULL sync that is missing fills the gap that a lost subscription left
+        next_sync_at = case when run.sync_type = 'INCREMENTAL' and c.last_full_sync_at is null then at else calendly.next_sync_at(c, at) end
       where c.id = run.connection_id;
   end if;
   return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run.id), 'initial_sync_complete', first);

@@ -37,7 +37,7 @@ as $$
     from (
       select k.id
       from public.calendly_connections k
-      where k.user_id = any (user_ids) and k.state = 'active' and (k.next_sync_at > make_due.at or k.next_sync_at is null)
+      where k.id in (select h.connection_id from calendly.hosts h where h.user_id = any (user_ids)) and k.state = 'active' and (k.next_sync_at > make_due.at or k.next_sync_at is null)
       -- A run holds this row before it waits for an event that we hold: never wait for it the other way
       -- round. That run looks for what is due before it finishes.
       for no key update skip locked
@@ -112,7 +112,7 @@ revoke all on function calendly.apply_delivery(jsonb) from public, anon, authent
 comment on function calendly.apply_delivery(jsonb) is
   'Applies a delivery to the meeting of every host who is a user: {status: processed, user_ids, created}; ignored where no host is a user or the type is not ours; deferred, with an error, where it is not understood.';
 
-create function calendly.process_webhook_event(id uuid) returns jsonb
+create function calendly.process_webhook_event(id uuid, proves_webhooks boolean) returns jsonb
 language plpgsql set search_path = ''
 as $$
 declare
@@ -147,17 +147,18 @@ begin
       where u.id in (select jsonb_array_elements_text(outcome -> 'user_ids')::integer)
       order by u.id for no key update;
     update public.users u
-      set last_calendly_sync = at, calendly_webhook_enabled = true
+      set last_calendly_sync = at, calendly_webhook_enabled = u.calendly_webhook_enabled or proves_webhooks
       where u.id in (select jsonb_array_elements_text(outcome -> 'user_ids')::integer)
-        and (u.last_calendly_sync is null or u.last_calendly_sync < at - interval '1 second' or not u.calendly_webhook_enabled);
+        and (u.last_calendly_sync is null or u.last_calendly_sync < at - interval '1 second' or (proves_webhooks and not u.calendly_webhook_enabled));
   elsif event.status = 'deferred' then
     perform calendly.make_due(array[event.user_id], at);
   end if;
   return outcome - 'user_ids';
 end
 $$;
-revoke all on function calendly.process_webhook_event(uuid) from public, anon, authenticated, service_role;
-comment on function calendly.process_webhook_event(uuid) is 'Applies a stored delivery and notes what became of it. Raises only where the database is busy or going down.';
+revoke all on function calendly.process_webhook_event(uuid, boolean) from public, anon, authenticated, service_role;
+comment on function calendly.process_webhook_event(uuid, boolean) is
+  'Applies a stored delivery and notes what became of it. proves_webhooks: it came just now, and by a subscription that goes on. Raises only where the database is busy or going down.';
 
 create function calendly.waiting_events(scope integer[]) returns table (event_uri text)
 language sql stable set search_path = ''
@@ -209,6 +210,7 @@ declare
   body constant jsonb := delivery -> 'body';
   name constant text := calendly.delivery_id(body, delivery ->> 'digest');
   owner_id integer;
+  goes_on boolean := true;
   stored_id uuid;
 begin
   -- Calendly tries for a day, perhaps with the first signature; applying twice does nothing.
@@ -216,7 +218,7 @@ begin
     perform calendly.fail('not_authentic', 'The signature is too old or from the future.', 'Check the clock of whoever signs.');
   end if;
   if delivery ->> 'subscription_id' is not null then
-    select c.user_id into owner_id
+    select c.user_id, w.state <> 'ended' into owner_id, goes_on
       from calendly.webhook_subscriptions w
       join public.calendly_connections c on c.id = w.connection_id
       where w.id = (delivery ->> 'subscription_id')::uuid;
@@ -225,6 +227,7 @@ begin
     end if;
   end if;
 
+  perform calendly.hold_off_forgetting();
   insert into public.calendly_webhook_events (event_id, event_type, payload, user_id, created_at, status)
     values (name, coalesce(body ->> 'event', 'unknown'),
       calendly.without_forgotten(case when jsonb_typeof(body #> '{payload,scheduled_event,location,data}') = 'object'
@@ -235,7 +238,7 @@ begin
   if stored_id is null then
     return jsonb_build_object('status', 'duplicate', 'event_id', name);
   end if;
-  return calendly.process_webhook_event(stored_id) || jsonb_build_object('event_id', name);
+  return calendly.process_webhook_event(stored_id, goes_on) || jsonb_build_object('event_id', name);
 end
 $$;
 comment on function public.calendly_receive_webhook(jsonb) is
@@ -245,11 +248,12 @@ create function public.calendly_replay_webhook_event(id uuid) returns jsonb
 language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
 as $$
 begin
+  perform calendly.hold_off_forgetting();
   update public.calendly_webhook_events e set attempts = 0 where e.id = calendly_replay_webhook_event.id;
   if not found then
     perform calendly.fail('not_found', 'There is no such webhook event.', 'select id from calendly_webhook_events where status = ''dead'';');
   end if;
-  return calendly.process_webhook_event(calendly_replay_webhook_event.id);
+  return calendly.process_webhook_event(calendly_replay_webhook_event.id, false);
 end
 $$;
 comment on function public.calendly_replay_webhook_event(uuid) is

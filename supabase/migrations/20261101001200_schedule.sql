@@ -27,6 +27,9 @@ begin
     where c.state = 'active' and c.next_sync_at <= at
       and not exists (select from calendly.open_runs o where o.run_id = r.id and o.lease_expires_at > at)
     limit greatest(room, 0)) as due_now);
+  if due = 0 and exists (select from calendly.farewells f where f.next_try_at <= at) then
+    due := 1;
+  end if;
   if project.url is null or due = 0 then
     return 0;
   end if;
@@ -38,7 +41,7 @@ begin
 end
 $$;
 revoke all on function calendly.nudge() from public, anon, authenticated, service_role;
-comment on function calendly.nudge() is 'Asks as many function instances to work as there are due connections and free places, and returns how many.';
+comment on function calendly.nudge() is 'Asks as many function instances to work as there are due connections and free places, one at least where a connection has to be ended at Calendly, and returns how many.';
 
 create function public.calendly_claim_sync(request jsonb) returns jsonb
 language plpgsql security definer set search_path = ''

@@ -8,18 +8,14 @@ import formats from "ajv-formats";
 import { type Answer, Client, colleague, pathOf, pinned, stranger } from "./support.ts";
 import { ROUTES } from "../../sandbox/api/routes.ts";
 import type { Sandbox } from "../../sandbox/mod.ts";
+import { needing } from "../harness/requirements.ts";
 
 const directory = Deno.env.get("CALENDLY_REFERENCE_DIR");
-const required = Deno.env.get("REQUIRE_ALL") === "1";
 
 function referenceTest(name: string, run: (reference: Reference) => Promise<void>): void {
   Deno.test({
-    name: directory ? name : `${name} (skipped: CALENDLY_REFERENCE_DIR is not set)`,
-    ignore: !directory && !required,
-    fn: async () => {
-      assert.ok(directory, "REQUIRE_ALL=1 needs CALENDLY_REFERENCE_DIR");
-      await run(await Reference.load(`${directory}/openapi.json`));
-    },
+    ...needing(name, "calendlyReference"),
+    fn: async () => await run(await Reference.load(`${directory}/openapi.json`)),
   });
 }
 

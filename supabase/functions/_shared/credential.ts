@@ -5,8 +5,8 @@
 import { Interruption, type TokenSource } from "./calendly.ts";
 import type { Database } from "./database.ts";
 import { ApiError } from "./errors.ts";
-import { InvalidGrant, refreshGrant } from "./oauth.ts";
-import { decryptToken, encryptToken } from "./tokens.ts";
+import { type Grant, InvalidGrant, refreshGrant } from "./oauth.ts";
+import { decryptToken, encryptToken, type Token } from "./tokens.ts";
 
 /** See calendly.credential. */
 export interface Credential {
@@ -74,13 +74,9 @@ async function refresh(
   let error: Error;
   try {
     const { refresh_token } = await decryptToken(jwe, connection_id);
-    const grant = await refreshGrant(refresh_token!);
-    return await database.callUntilAnswered("calendly_finish_refresh", {
-      connection_id,
-      version,
-      token_jwe: await encryptToken(grant, connection_id),
-      expires_in: Math.floor(grant.expires_in),
-    }) as Credential;
+    const kept = await keepGrant(database, connection_id, version, await refreshGrant(refresh_token!));
+    if (!kept) throw new ApiError("not_connected", "This connection was ended.");
+    return kept;
   } catch (caught) {
     error = caught instanceof InvalidGrant
       ? new ApiError(
@@ -98,4 +94,57 @@ async function refresh(
       : { code: "calendly_unavailable", message: error.message },
   });
   throw error;
+}
+
+/** Stores what a refresh has brought; null where the connection has ended. Error: lease_lost. */
+async function keepGrant(
+  database: Database,
+  connection_id: string,
+  version: number,
+  grant: Grant,
+): Promise<Credential | null> {
+  return await database.callUntilAnswered("calendly_finish_refresh", {
+    connection_id,
+    version,
+    token_jwe: await encryptToken(grant, connection_id),
+    expires_in: Math.floor(grant.expires_in),
+  }) as Credential | null;
+}
+
+/** The token of a connection that has ended here, for what is left to be done at Calendly. */
+export class LastToken implements TokenSource {
+  #token: Token | undefined;
+
+  constructor(readonly database: Database, readonly credential: Credential) {}
+
+  /** The token to revoke: a refresh token takes its access token along. Error: token_unreadable. */
+  async revocable(): Promise<string> {
+    const { access_token, refresh_token } = await this.#read();
+    return refresh_token ?? access_token;
+  }
+
+  /** Error: token_unreadable. */
+  async current(): Promise<string> {
+    return (await this.#read()).access_token;
+  }
+
+  async renewed(): Promise<string | undefined> {
+    const { refresh_token } = await this.#read();
+    if (!refresh_token) return undefined;
+    const { connection_id } = this.credential;
+    try {
+      const grant = await refreshGrant(refresh_token);
+      await keepGrant(this.database, connection_id, this.credential.version++, grant);
+      this.#token = grant;
+      return grant.access_token;
+    } catch (error) {
+      if (error instanceof InvalidGrant) return undefined;
+      throw error;
+    }
+  }
+
+  async #read(): Promise<Token> {
+    const { token_jwe, connection_id } = this.credential;
+    return this.#token ??= await decryptToken(token_jwe, connection_id);
+  }
 }

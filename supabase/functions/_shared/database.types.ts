@@ -545,13 +545,16 @@ export type Database = {
       };
       "calendly_begin_subscription": { Args: { "request": Json }; Returns: Json };
       "calendly_begin_sync": { Args: { "request": Json }; Returns: Json };
-      "calendly_claim_farewell": { Args: Record<PropertyKey, never>; Returns: Json };
+      "calendly_claim_farewell": { Args: { "project_url": string }; Returns: Json };
       "calendly_claim_sync": { Args: { "request": Json }; Returns: Json };
       "calendly_configure": { Args: { "changes"?: Json }; Returns: Json };
       "calendly_confirm_project": { Args: { "url": string }; Returns: string };
       "calendly_connect": { Args: { "connection": Json }; Returns: Json };
       "calendly_connection_status": { Args: { "auth_user_id": string }; Returns: Json };
-      "calendly_disable_webhooks": { Args: { "auth_user_id": string }; Returns: Json };
+      "calendly_disable_webhooks": {
+        Args: { "auth_user_id": string; "project_url": string };
+        Returns: Json;
+      };
       "calendly_disconnect": { Args: { "auth_user_id": string; "erase"?: boolean }; Returns: Json };
       "calendly_end_farewell": { Args: { "id": string }; Returns: undefined };
       "calendly_fail_refresh": {
@@ -574,7 +577,10 @@ export type Database = {
       "calendly_finish_sync": { Args: { "lease": string; "run_id": string }; Returns: Json };
       "calendly_forget_invitee": { Args: { "email": string }; Returns: Json };
       "calendly_health": { Args: Record<PropertyKey, never>; Returns: Json };
-      "calendly_keep_subscription": { Args: { "id": string; "uri": string }; Returns: Json };
+      "calendly_keep_subscription": {
+        Args: { "id": string; "key_id": string; "uri": string };
+        Returns: Json;
+      };
       "calendly_list_credentials": { Args: { "after"?: string }; Returns: Json };
       "calendly_prepare_connection": { Args: { "auth_user_id": string }; Returns: Json };
       "calendly_receive_webhook": { Args: { "delivery": Json }; Returns: Json };
@@ -584,7 +590,7 @@ export type Database = {
       };
       "calendly_replay_webhook_event": { Args: { "id": string }; Returns: Json };
       "calendly_review_subscriptions": {
-        Args: { "connection_id": string; "listed": Json };
+        Args: { "connection_id": string; "key_id": string; "listed": Json };
         Returns: Json;
       };
       "calendly_start_oauth": { Args: { "request": Json }; Returns: undefined };

@@ -16,6 +16,11 @@ export function tokenSecrets(): string[] {
   return secrets;
 }
 
+/** Names a secret and tells nothing of it: what is made with it says so, and can be made anew when it is rotated. */
+export async function keyId(secret: string): Promise<string> {
+  return toHex((await deriveKey(secret, "calendly token key id")).slice(0, 4));
+}
+
 /** 256 bits for one purpose. */
 export async function deriveKey(
   secret: string,

@@ -63,8 +63,10 @@ export async function revokeToken(token: string): Promise<void> {
 
 /** Those of `SCOPES` that the grant lacks. */
 export function missingScopes(grant: Grant): string[] {
-  const granted = (grant.scope ?? "").split(/[\s,]+/);
-  if (granted.includes("default") || !grant.scope) return [];
+  // by the standard, a grant that names none has those that were asked for
+  if (grant.scope === undefined || grant.scope === null) return [];
+  const granted = grant.scope.split(/[\s,]+/);
+  if (granted.includes("default")) return [];
   return SCOPES.filter((scope) =>
     !granted.includes(scope) && !granted.includes(scope.replace(":read", ":write"))
   );

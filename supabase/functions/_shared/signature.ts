@@ -3,7 +3,7 @@
  * HMAC-SHA256 over `t`, a dot and the raw body. Without a key nothing is authentic.
  */
 import { ApiError } from "./errors.ts";
-import { deriveKey, toHex, tokenSecrets } from "./keys.ts";
+import { deriveKey, keyId, toHex, tokenSecrets } from "./keys.ts";
 
 /** The keys that are set: of a subscription made by hand, or of the OAuth app. */
 export function configuredKeys(): string[] {
@@ -16,6 +16,11 @@ export function subscriptionKeys(id: string): Promise<string[]> {
   return Promise.all(
     tokenSecrets().map(async (secret) => toHex(await deriveKey(secret, `calendly webhook ${id}`))),
   );
+}
+
+/** Names the secret that the first of them is derived from. */
+export function subscriptionKeyId(): Promise<string> {
+  return keyId(tokenSecrets()[0]);
 }
 
 /**

@@ -2,15 +2,14 @@
  * Webhook subscriptions at Calendly: made, looked after and ended. One cannot be changed or revived and
  * its URL must be unique, so the new one is made before the old one is deleted.
  */
-import { Calendly, Interruption, plainToken, Unavailable } from "./calendly.ts";
-import { ConnectionToken, type Credential } from "./credential.ts";
+import { Calendly, Interruption, Unavailable } from "./calendly.ts";
+import { ConnectionToken, type Credential, LastToken } from "./credential.ts";
 import type { Database } from "./database.ts";
 import { supabaseUrl } from "./environment.ts";
 import { ApiError } from "./errors.ts";
 import { log, logError } from "./log.ts";
 import { revokeToken } from "./oauth.ts";
-import { configuredKeys, subscriptionKeys } from "./signature.ts";
-import { decryptToken } from "./tokens.ts";
+import { configuredKeys, subscriptionKeyId, subscriptionKeys } from "./signature.ts";
 
 /** What we subscribe to. */
 export const EVENTS = [
@@ -33,19 +32,20 @@ interface Begun {
 /**
  * Makes the subscription of a connection, and ends the one before it. Errors: not_connected,
  * reconnect_required, webhooks_need_plan, webhooks_need_role, webhooks_refused, scope_missing,
- * token_refused, calendly_unavailable.
+ * token_refused, calendly_unavailable, project_moved.
  */
 export async function makeSubscription(
   database: Database,
   connection: { auth_user_id: string } | { connection_id: string },
 ): Promise<void> {
   const begun = await database.call("calendly_begin_subscription", {
-    request: connection,
+    request: { ...connection, project_url: supabaseUrl() },
   }) as Begun;
   const calendly = new Calendly(new ConnectionToken(database, begun.credential));
+  const isOAuth = begun.credential.kind === "oauth";
   let uri: string;
   try {
-    if (begun.credential.kind === "oauth" && configuredKeys().length === 0) {
+    if (isOAuth && configuredKeys().length === 0) {
       throw new ApiError(
         "not_configured",
         "CALENDLY_WEBHOOK_SIGNING_KEY is not set.",
@@ -69,6 +69,7 @@ export async function makeSubscription(
   const { replaced } = await database.callUntilAnswered("calendly_keep_subscription", {
     id: begun.id,
     uri,
+    key_id: isOAuth ? null : await subscriptionKeyId(),
   }) as { replaced: string[] };
   await deleteAll(calendly, replaced);
   log("Webhook subscription made", { connection_id: begun.connection_id });
@@ -87,6 +88,7 @@ export async function reviewSubscription(
     const review = await database.call("calendly_review_subscriptions", {
       connection_id,
       listed,
+      key_id: await subscriptionKeyId(),
     }) as { make: boolean; delete: string[] };
     if (review.make) await makeSubscription(database, { connection_id });
     await deleteAll(calendly, review.delete);
@@ -116,7 +118,9 @@ export async function deleteAll(calendly: Calendly, uris: string[]): Promise<voi
 /** Ends at Calendly what has ended here: subscriptions and OAuth access. What fails is tried again. */
 export async function bidFarewells(database: Database): Promise<void> {
   while (true) {
-    const farewell = await database.call("calendly_claim_farewell", {}) as { status: "idle" } | {
+    const farewell = await database.call("calendly_claim_farewell", {
+      project_url: supabaseUrl(),
+    }) as { status: "idle" } | {
       status: "claimed";
       id: string;
       credential: Credential;
@@ -124,14 +128,13 @@ export async function bidFarewells(database: Database): Promise<void> {
     };
     if (farewell.status === "idle") return;
     try {
-      const { token_jwe, connection_id, kind } = farewell.credential;
-      const token = await decryptToken(token_jwe, connection_id);
-      const calendly = new Calendly(plainToken(token.access_token));
+      const token = new LastToken(database, farewell.credential);
+      const calendly = new Calendly(token);
       for (const uri of farewell.subscription_uris) await calendly.deleteSubscription(uri);
-      if (kind === "oauth") await revokeToken(token.refresh_token ?? token.access_token);
+      if (farewell.credential.kind === "oauth") await revokeToken(await token.revocable());
       await database.call("calendly_end_farewell", { id: farewell.id });
     } catch (error) {
-      if (error instanceof ApiError && ["token_refused", "token_unreadable"].includes(error.code)) {
+      if (error instanceof ApiError && error.code === "token_refused") {
         // nothing can be ended with a token that is dead
         await database.call("calendly_end_farewell", { id: farewell.id });
       }

@@ -5,7 +5,7 @@
  */
 import { compactDecrypt, CompactEncrypt, decodeProtectedHeader } from "jose";
 import { ApiError } from "./errors.ts";
-import { deriveKey, toHex, tokenSecrets } from "./keys.ts";
+import { deriveKey, keyId, tokenSecrets } from "./keys.ts";
 
 /** What a connection needs at Calendly: a personal access token has no refresh token. */
 export interface Token {
@@ -61,7 +61,7 @@ function keys(): Promise<{ id: string; key: Uint8Array }[]> {
   return Promise.all(
     tokenSecrets().map(async (secret) => ({
       key: await deriveKey(secret, "calendly token"),
-      id: toHex((await deriveKey(secret, "calendly token key id")).slice(0, 4)),
+      id: await keyId(secret),
     })),
   );
 }

@@ -19,6 +19,7 @@ import { Database } from "../_shared/database.ts";
 import { supabaseUrl } from "../_shared/environment.ts";
 import { ApiError } from "../_shared/errors.ts";
 import { json, readBody, serve } from "../_shared/http.ts";
+import { revokeToken } from "../_shared/oauth.ts";
 import { bidFarewells, deleteAll, makeSubscription } from "../_shared/subscriptions.ts";
 import { sync } from "../_shared/sync.ts";
 import { encryptToken, type Token } from "../_shared/tokens.ts";
@@ -60,12 +61,19 @@ async function finishOAuth(request: Request): Promise<Response> {
   const authUserId = await authenticateUser(request);
   const { code, state, sync } = await readBody(request, Finish);
   const { grant, ...choice } = await finishConsent(new Database(), authUserId, code, state);
-  return await keep(authUserId, grant, {
-    ...choice,
-    kind: "oauth",
-    sync,
-    expires_in: Math.floor(grant.expires_in),
-  });
+  try {
+    return await keep(authUserId, grant, {
+      ...choice,
+      kind: "oauth",
+      sync,
+      expires_in: Math.floor(grant.expires_in),
+    });
+  } catch (error) {
+    // Nobody keeps it, unless the answer that it is kept was lost.
+    const unsure = error instanceof ApiError && error.code === "database_unavailable";
+    if (!unsure) await revokeToken(grant.refresh_token).catch(() => {});
+    throw error;
+  }
 }
 
 /** Verifies a token with Calendly, keeps it encrypted and starts the first sync in the background. */
@@ -162,6 +170,7 @@ async function disableWebhooks(request: Request): Promise<Response> {
   const database = new Database();
   const { ended, credential, status } = await database.call("calendly_disable_webhooks", {
     auth_user_id: authUserId,
+    project_url: supabaseUrl(),
   }) as { ended: string[]; credential: Credential | null; status: unknown };
   if (credential) await deleteAll(new Calendly(new ConnectionToken(database, credential)), ended);
   return json(status);
