@@ -1,0 +1,3 @@
+begin;
+select plan(1);
+select 1/0;

@@ -1,0 +1,51 @@
+/**
+ * Runs the pgTAP files beside it (`begin; … select * from finish(); rollback;`) on a migrated database
+ * without the demo account: on the embedded Postgres, under the old default privileges and the new, and on
+ * a real one by pg_prove. As on the platform, `extensions` is on the search path.
+ */
+import assert from "node:assert/strict";
+import { type PgliteConnection } from "@supabase/lite/pglite";
+import { openTestDatabase } from "../harness/databases.ts";
+import { needing } from "../harness/requirements.ts";
+import { readTap } from "../harness/tap.ts";
+import { FIXTURES, sqlFiles } from "./fixtures/fixtures.ts";
+
+const INSTALL = `create extension if not exists pgtap with schema extensions;\n${FIXTURES}`;
+const files = sqlFiles(new URL("./", import.meta.url));
+
+for (const [defaultPrivileges, project] of [["none", "a new"], ["all", "an old"]] as const) {
+  Deno.test(`pgTAP in ${project} project [embedded Postgres]`, async (t) => {
+    await using database = await openTestDatabase("embedded", { defaultPrivileges, seed: false });
+    await database.script(INSTALL);
+    const { driver } = database.connection as PgliteConnection;
+    for (const file of files) {
+      await driver.exec("rollback");
+      await driver.exec("discard all");
+      await driver.exec(`set search_path to "$user", public, extensions`);
+      const output = await driver.exec(await Deno.readTextFile(new URL(file, import.meta.url)))
+        .then((results) => results.flatMap(({ rows }) => rows.map((row) => Object.values(row)[0])))
+        .catch((error) => [`the file stops: ${error.message}`]);
+      for (const { name, passed, diagnostics } of readTap(output.join("\n"))) {
+        await t.step(`${file}: ${name}`, () => assert.ok(passed, diagnostics));
+      }
+    }
+  });
+
+  Deno.test({
+    ...needing(`pgTAP in ${project} project`, "pgProve"),
+    async fn(t) {
+      await using database = await openTestDatabase("real", { defaultPrivileges, seed: false });
+      await database.script(INSTALL);
+      for (const file of files) {
+        await t.step(file, async () => {
+          const { success, stdout, stderr } = await new Deno.Command("pg_prove", {
+            args: ["--verbose", `--dbname=${database.url}`, file],
+            cwd: new URL("./", import.meta.url),
+          }).output();
+          const decoder = new TextDecoder();
+          assert.ok(success, decoder.decode(stdout) + decoder.decode(stderr));
+        });
+      }
+    },
+  });
+}

@@ -1,0 +1,143 @@
+/**
+ * Fresh, migrated databases for tests: from an image in memory, or from a template on a real Postgres.
+ *
+ *     databaseTest("a former host gets no row", async (database) => { … });
+ */
+import postgres from "postgres";
+import {
+  type Database,
+  openEmbedded,
+  openPostgres,
+  type Preparation,
+  prepare,
+} from "../../local/database.ts";
+import { preparationHash, preparedImage } from "../../local/image.ts";
+import { needing, REQUIREMENTS } from "./requirements.ts";
+
+/** Databases that a test can run on. */
+export type Kind = "embedded" | "real";
+
+export interface DatabaseTestOptions extends Preparation {
+  /** Databases to run on: both (the default), or the one that the behaviour needs. */
+  on?: Kind | "both";
+}
+
+/** Registers a test once per database, with a new one each time. */
+export function databaseTest(
+  name: string,
+  test: (database: Database, t: Deno.TestContext) => Promise<unknown>,
+  { on = "both", ...preparation }: DatabaseTestOptions = {},
+): void {
+  testOnEach(name, on, async (kind, t) => {
+    await using database = await openTestDatabase(kind, preparation);
+    await test(database, t);
+  });
+}
+
+/** Registers a test per database; TEST_ONCE=1: on one only, the real one if there is one. */
+export function testOnEach(
+  name: string,
+  on: Kind | "both",
+  test: (kind: Kind, t: Deno.TestContext) => Promise<unknown>,
+): void {
+  const once = REQUIREMENTS.realPostgres.met ? "real" : "embedded";
+  const kinds: Kind[] = on !== "both"
+    ? [on]
+    : Deno.env.get("TEST_ONCE")
+    ? [once]
+    : ["embedded", "real"];
+  for (const kind of kinds) {
+    const label = kind === "real"
+      ? needing(name, "realPostgres")
+      : { name: `${name} [embedded Postgres]` };
+    Deno.test({
+      ...label,
+      async fn(t) {
+        await test(kind, t);
+      },
+    });
+  }
+}
+
+/** A new database; it is gone when it is disposed of. `port` puts an embedded one on the wire. */
+export async function openTestDatabase(
+  kind: Kind,
+  preparation: Preparation = {},
+  port?: number,
+): Promise<Database & AsyncDisposable> {
+  if (kind === "embedded") {
+    const image = await preparedImage(preparation);
+    const database = await openEmbedded({ image, port });
+    return { ...database, [Symbol.asyncDispose]: () => database.close() };
+  }
+  const { url, drop } = await createDatabase(preparation);
+  const database = await openPostgres(url);
+  return {
+    ...database,
+    async [Symbol.asyncDispose]() {
+      await database.close();
+      await drop();
+    },
+  };
+}
+
+/** A new database on the Postgres of TEST_DATABASE_URL, migrated and seeded; dropped by `drop`. */
+export async function createDatabase(
+  preparation: Preparation = {},
+): Promise<{ url: string; drop: () => Promise<void> }> {
+  const server = Deno.env.get("TEST_DATABASE_URL")!;
+  const name = `test_${crypto.randomUUID().replaceAll("-", "")}`;
+  await administer(server, async (sql) => {
+    const template = await makeTemplate(server, sql, preparation);
+    // As on the platform. A database's rights and settings do not come with the template.
+    await sql.unsafe(`create database ${name} template ${template} owner postgres`);
+    await sql.unsafe(`alter database ${name} set search_path to "$user", public, extensions`);
+  });
+  return {
+    url: databaseUrl(server, name),
+    drop: () => administer(server, (sql) => sql.unsafe(`drop database ${name} with (force)`)),
+  };
+}
+
+async function makeTemplate(
+  server: string,
+  sql: postgres.ReservedSql,
+  preparation: Preparation,
+): Promise<string> {
+  const template = `template_${(await preparationHash(preparation)).slice(0, 24)}`;
+  // Test files run in parallel: one of them makes it, the others wait.
+  await sql`select pg_advisory_lock(hashtext('calendly sync test template'))`;
+  try {
+    const [made] = await sql`select from pg_database where datname = ${template}`;
+    if (made) return template;
+    await sql.unsafe(`drop database if exists ${template}_unfinished`);
+    await sql.unsafe(`create database ${template}_unfinished`);
+    const database = await openPostgres(databaseUrl(server, `${template}_unfinished`));
+    try {
+      await prepare(database, preparation);
+    } finally {
+      await database.close();
+    }
+    await sql.unsafe(`alter database ${template}_unfinished rename to ${template}`);
+    return template;
+  } finally {
+    await sql`select pg_advisory_unlock(hashtext('calendly sync test template'))`;
+  }
+}
+
+async function administer(server: string, work: (sql: postgres.ReservedSql) => Promise<unknown>) {
+  const pool = postgres(server, { max: 1, onnotice: () => {} });
+  try {
+    const sql = await pool.reserve();
+    await work(sql);
+    sql.release();
+  } finally {
+    await pool.end();
+  }
+}
+
+function databaseUrl(server: string, name: string): string {
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return url.href;
+}

@@ -1,0 +1,67 @@
+/**
+ * What some tests need beyond Node, and how to get it. A test that lacks it is skipped, by a name that
+ * says so; the runner lists what was skipped, and REQUIRE_ALL=1 makes a skip a failure.
+ */
+
+export interface Requirement {
+  /** Stands in brackets in the names of the tests that need it. */
+  label: string;
+  met: boolean;
+  how: string;
+  /** Not to be had by everybody: REQUIRE_ALL=1 does not ask for it. */
+  rare?: true;
+}
+
+const realPostgresUrl = Deno.env.get("TEST_DATABASE_URL");
+
+export const REQUIREMENTS = {
+  realPostgres: {
+    label: "real Postgres",
+    met: Boolean(realPostgresUrl),
+    how:
+      "TEST_DATABASE_URL=postgresql://… of a superuser on Postgres 15 or newer (.ci/run makes one)",
+  },
+  pgProve: {
+    label: "pg_prove",
+    met: Boolean(realPostgresUrl) && await isInstalled("pg_prove"),
+    how: "TEST_DATABASE_URL, with pgTAP in that Postgres; apt-get install postgresql-15-pgtap " +
+      "libtap-parser-sourcehandler-pgtap-perl",
+  },
+  psql: {
+    label: "psql",
+    met: await isInstalled("psql"),
+    how: "apt-get install postgresql-client",
+  },
+  calendlyReference: {
+    label: "Calendly reference",
+    met: Boolean(Deno.env.get("CALENDLY_REFERENCE_DIR")),
+    how: "CALENDLY_REFERENCE_DIR=folder with Calendly's openapi.json and samples",
+    rare: true,
+  },
+} satisfies Record<string, Requirement>;
+
+/** Whether a test that was skipped can be run by anybody who cares to. */
+export function isObtainable(skipped: string): boolean {
+  const requirements: Requirement[] = Object.values(REQUIREMENTS);
+  return !requirements.some(({ label, rare }) => rare && skipped.includes(`[${label}]`));
+}
+
+/** Name and `ignore` of a test that needs something: `Deno.test({ ...needing(…), fn })`. */
+export function needing(
+  name: string,
+  ...needs: (keyof typeof REQUIREMENTS)[]
+): { name: string; ignore: boolean } {
+  const requirements = needs.map((need) => REQUIREMENTS[need]);
+  return {
+    name: [name, ...requirements.map(({ label }) => `[${label}]`)].join(" "),
+    ignore: requirements.some(({ met }) => !met),
+  };
+}
+
+async function isInstalled(command: string): Promise<boolean> {
+  try {
+    return (await new Deno.Command(command, { args: ["--version"] }).output()).success;
+  } catch {
+    return false;
+  }
+}

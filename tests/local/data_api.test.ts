@@ -1,0 +1,132 @@
+/** The local Data API answers as the platform's does, on either database. */
+import assert from "node:assert/strict";
+import { createClient } from "@supabase/supabase-js";
+import { type Stack } from "../../local/stack.ts";
+import { stackTest } from "../harness/stack.ts";
+
+const MIGRATIONS = new URL("./fixtures/migrations/", import.meta.url);
+const fixtures = { migrations: MIGRATIONS };
+
+const admin = (stack: Stack) =>
+  createClient(stack.url, stack.secretKey, { auth: { persistSession: false } });
+const anon = (stack: Stack) =>
+  createClient(stack.url, stack.publishableKey, { auth: { persistSession: false } });
+
+stackTest("jsonb goes into a function and comes out of it unchanged", async ({ stack }) => {
+  const payload = { text: 'quotes " and \\ and ü', list: [1, null, 1.5, true], nested: { a: {} } };
+  const { data, error } = await admin(stack).rpc("echo", { payload });
+  assert.equal(error, null);
+  assert.deepEqual(data, { echo: payload });
+}, fixtures);
+
+stackTest(
+  "an error that a function raises arrives with its code, detail and hint",
+  async ({ stack }) => {
+    const raise = async (sqlstate: string) => {
+      const { error, status } = await admin(stack).rpc("fail", { sqlstate });
+      return { ...error, status };
+    };
+    const told = { message: "it failed", details: '{"run_id": 7}', hint: "try again" };
+    assert.deepEqual(await raise("P0001"), { ...told, code: "P0001", status: 400 });
+    assert.deepEqual(await raise("P0409"), { ...told, code: "P0409", status: 500 });
+    assert.deepEqual(await raise("PT409"), { ...told, code: "PT409", status: 409 });
+    assert.deepEqual(await raise("40001"), { ...told, code: "40001", status: 500 });
+    assert.deepEqual(await raise("23514"), { ...told, code: "23514", status: 400 });
+    assert.deepEqual(await raise("55P03"), { ...told, code: "55P03", status: 500 });
+    assert.deepEqual(await raise("57014"), { ...told, code: "57014", status: 500 });
+  },
+  fixtures,
+);
+
+stackTest("a function that does not exist is PGRST202, until it exists", async ({ stack }) => {
+  const { error, status } = await admin(stack).rpc("newcomer");
+  assert.deepEqual([error?.code, status], ["PGRST202", 404]);
+  await stack.sql("create function public.newcomer() returns integer language sql as 'select 1'");
+  assert.deepEqual((await admin(stack).rpc("newcomer")).data, 1);
+}, fixtures);
+
+stackTest("a table that does not exist is PGRST205", async ({ stack }) => {
+  const { error, status } = await admin(stack).from("nowhere").select();
+  assert.deepEqual([error?.code, status], ["PGRST205", 404]);
+}, fixtures);
+
+stackTest(
+  "rights are those of the migrations, before and after the first request",
+  async ({ stack }) => {
+    const rights = () =>
+      stack.sql("select relname, relacl::text from pg_class where relname in ('notes', 'secrets')");
+    const before = await rights();
+    assert.equal((await anon(stack).from("notes").select()).error?.code, "42501");
+    assert.equal((await admin(stack).from("notes").select()).error, null);
+    assert.equal((await admin(stack).from("secrets").select()).error?.code, "42501");
+    assert.deepEqual(await rights(), before);
+  },
+  fixtures,
+);
+
+stackTest("row level security follows the user of the JWT", async ({ stack }) => {
+  const ada = await signUp(stack, "ada@example.com");
+  const eve = await signUp(stack, "eve@example.com");
+  const { error } = await admin(stack).from("notes").insert([
+    { owner: ada.id, body: "ada's" },
+    { owner: eve.id, body: "eve's" },
+  ]);
+  assert.equal(error, null);
+  assert.deepEqual((await ada.client.from("notes").select("body")).data, [{ body: "ada's" }]);
+  assert.equal((await ada.client.from("notes").insert({ owner: ada.id })).error?.code, "42501");
+}, fixtures);
+
+stackTest("requests of several users at once do not mix", async ({ stack }) => {
+  const people = await Promise.all(
+    ["a", "b", "c", "d"].map((name) => signUp(stack, `${name}@example.com`)),
+  );
+  await admin(stack).from("notes").insert(people.map(({ id }) => ({ owner: id, body: id })));
+  const seen = await Promise.all(
+    Array.from({ length: 40 }, async (_, index) => {
+      const { id, client } = people[index % people.length];
+      const { data } = await client.from("notes").select("body");
+      return data?.length === 1 && data[0].body === id;
+    }),
+  );
+  assert.ok(seen.every(Boolean));
+}, fixtures);
+
+stackTest("no key, a wrong key and an expired JWT are refused", async ({ stack }) => {
+  const get = async (headers: Record<string, string>) => {
+    const response = await fetch(`${stack.url}/rest/v1/notes`, { headers });
+    return [response.status, (await response.json()).message];
+  };
+  assert.deepEqual(await get({}), [401, "No API key found in request"]);
+  assert.deepEqual(await get({ apikey: "sb_publishable_wrong" }), [401, "Invalid API key"]);
+  const expired = await stack.signJwt({ sub: crypto.randomUUID(), expires: "-1m" });
+  assert.deepEqual(
+    await get({ apikey: stack.publishableKey, authorization: `Bearer ${expired}` }),
+    [401, "JWT expired"],
+  );
+}, fixtures);
+
+stackTest("a browser on another origin may ask", async ({ stack }) => {
+  for (const path of ["/rest/v1/notes", "/auth/v1/token"]) {
+    const response = await fetch(stack.url + path, {
+      method: "OPTIONS",
+      headers: {
+        origin: "http://localhost:3000",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,apikey,content-type",
+      },
+    });
+    await response.body?.cancel();
+    assert.ok(response.ok);
+    assert.ok(["*", "http://localhost:3000"].includes(
+      response.headers.get("access-control-allow-origin") ?? "",
+    ));
+    assert.match(response.headers.get("access-control-allow-headers") ?? "", /apikey/i);
+  }
+}, fixtures);
+
+async function signUp(stack: Stack, email: string) {
+  const client = anon(stack);
+  const { data, error } = await client.auth.signUp({ email, password: "a-password" });
+  assert.equal(error, null);
+  return { id: data.user!.id, client };
+}

@@ -1,0 +1,128 @@
+/** The local stack runs Edge Functions as the platform does. */
+import assert from "node:assert/strict";
+import { type Stack } from "../../local/stack.ts";
+import { startTestStack } from "../harness/stack.ts";
+
+const fixtures = {
+  migrations: new URL("./fixtures/migrations/", import.meta.url),
+  functions: new URL("./fixtures/functions/", import.meta.url),
+  calendlyUrl: "http://127.0.0.1:9",
+  env: { CALENDLY_CLIENT_ID: "a-client" },
+};
+
+/** All these run on one stack: none leaves anything behind that another would see. */
+Deno.test("Edge Functions", async (t) => {
+  await using stack = await startTestStack("embedded", fixtures);
+  const call = (path: string, init?: RequestInit) =>
+    fetch(`${stack.url}/functions/v1/${path}`, init);
+  const started = async () => (await (await call("echo")).json()).started;
+
+  await t.step("a function gets the request as it is, under its own name", async () => {
+    const response = await call("echo/some/path?a=1&a=2", {
+      method: "PATCH",
+      headers: { "x-test": "ü".normalize("NFD").length === 2 ? "kept" : "" },
+      body: "text",
+    });
+    const { method, path, header, body, greeting } = await response.json();
+    assert.deepEqual([response.status, response.headers.get("x-answer")], [201, "yes"]);
+    assert.deepEqual(
+      { method, path, header, body, greeting },
+      {
+        method: "PATCH",
+        path: "/echo/some/path?a=1&a=2",
+        header: "kept",
+        body: "text",
+        greeting: "hello",
+      },
+    );
+  });
+
+  await t.step("a function has an environment of its own", async () => {
+    const { environment } = await (await call("echo")).json();
+    assert.equal(environment.SUPABASE_URL, stack.url);
+    assert.equal(JSON.parse(environment.SUPABASE_SECRET_KEYS).default, stack.secretKey);
+    assert.equal(JSON.parse(environment.SUPABASE_PUBLISHABLE_KEYS).default, stack.publishableKey);
+    assert.equal(environment.CALENDLY_API_URL, fixtures.calendlyUrl);
+    assert.equal(environment.CALENDLY_CLIENT_ID, "a-client");
+    assert.ok(environment.CALENDLY_TOKEN_KEY);
+    assert.equal(environment.TEST_DATABASE_URL, undefined);
+  });
+
+  await t.step(
+    "a function reaches the project, and nothing that its environment does not name",
+    async () => {
+      assert.deepEqual(await (await call("echo/database")).json(), []);
+      assert.match(await (await call("echo/abroad")).json(), /NotCapable|PermissionDenied/);
+      assert.match(await (await call("echo/write")).json(), /NotCapable|PermissionDenied/);
+    },
+  );
+
+  await t.step("work goes on after the answer, and its failure ends nothing", async () => {
+    const before = await started();
+    await (await call("echo/background")).body?.cancel();
+    assert.deepEqual(await (await call("echo/later")).json(), ["done"]);
+    assert.equal(await started(), before);
+    assert.ok(
+      stack.functions.logs("echo").some((line) => line.includes("failed in the background")),
+    );
+  });
+
+  await t.step("a function that ends by itself fails its request only", async () => {
+    const before = await started();
+    const response = await call("echo/exit");
+    assert.deepEqual([response.status, (await response.json()).code], [500, "WORKER_ERROR"]);
+    assert.notEqual(await started(), before);
+  });
+
+  await t.step("a function that is killed starts again with the next request", async () => {
+    const before = await started();
+    await stack.functions.kill("echo");
+    assert.equal(await stack.functions.memory("echo"), 0);
+    assert.notEqual(await started(), before);
+    const bytes = await stack.functions.memory("echo");
+    assert.ok(bytes > 10_000_000 && bytes < 1_000_000_000, `${bytes} bytes`);
+  });
+
+  await t.step("a function that cannot start says so, and why in its log", async () => {
+    const response = await call("broken");
+    assert.deepEqual([response.status, (await response.json()).code], [503, "BOOT_ERROR"]);
+    assert.ok(stack.functions.logs("broken").some((line) => line.includes("cannot start")));
+  });
+
+  await t.step("what is no function is not found", async () => {
+    for (const name of ["nothing", "_shared", "..%2fecho", "Echo"]) {
+      const response = await call(name);
+      assert.deepEqual([response.status, (await response.json()).code], [404, "NOT_FOUND"], name);
+    }
+  });
+
+  await t.step("a warm call takes milliseconds", async () => {
+    await started();
+    const times: number[] = [];
+    for (let round = 0; round < 21; round++) {
+      const before = performance.now();
+      await started();
+      times.push(performance.now() - before);
+    }
+    const median = times.sort((a, b) => a - b)[10];
+    assert.ok(median < 50, `${median} ms`);
+  });
+});
+
+Deno.test("the functions end with the stack", async () => {
+  const stack = await startTestStack("embedded", fixtures);
+  const pid = await pidOfEcho(stack);
+  assert.ok(await isRunning(pid));
+  await stack[Symbol.asyncDispose]();
+  assert.ok(!await isRunning(pid));
+});
+
+async function pidOfEcho(stack: Stack): Promise<number> {
+  await (await fetch(`${stack.url}/functions/v1/echo`)).body?.cancel();
+  return stack.functions.pid("echo")!;
+}
+
+async function isRunning(pid: number): Promise<boolean> {
+  return (await new Deno.Command("kill", { args: ["-0", String(pid)], stderr: "null" }).output())
+    .success;
+}

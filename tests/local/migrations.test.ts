@@ -1,0 +1,113 @@
+/** Migrations are applied once, in order, and recorded as the Supabase CLI records them. */
+import assert from "node:assert/strict";
+import {
+  migrate,
+  type Migration,
+  MigrationChanged,
+  MigrationFailed,
+  readMigrations,
+} from "../../local/migrations.ts";
+import { migrationScript } from "../../local/sql.ts";
+import { databaseTest } from "../harness/databases.ts";
+
+const first: Migration = {
+  version: "20260101000000",
+  name: "first",
+  sql: `-- a comment; with a semicolon
+create table public.first (body text default 'it''s; here'); -- trailing
+create function public.one() returns integer language plpgsql as $body$
+begin
+  return 1; -- $$
+end
+$body$;
+insert into public.first values (';'), (E'\\'');
+`,
+};
+const second: Migration = {
+  version: "20260102000000",
+  name: "second_thing",
+  sql: "alter table public.first add column extra integer;",
+};
+const none = { migrations: null };
+
+databaseTest(
+  "each migration is applied once and recorded with its statements",
+  async (database) => {
+    assert.deepEqual(await migrate(database, [first]), [first.version]);
+    assert.deepEqual(await migrate(database, [first, second]), [second.version]);
+    assert.deepEqual(await migrate(database, [first, second]), []);
+    const rows = await database.query<{ version: string; name: string; statements: string[] }>(
+      "select * from supabase_migrations.schema_migrations order by version",
+    );
+    assert.deepEqual(rows.map(({ version, name }) => [version, name]), [
+      ["20260101000000", "first"],
+      ["20260102000000", "second_thing"],
+    ]);
+    assert.deepEqual(rows[0].statements, [
+      "-- a comment; with a semicolon\ncreate table public.first (body text default 'it''s; here')",
+      "-- trailing\ncreate function public.one() returns integer language plpgsql as $body$\n" +
+      "begin\n  return 1; -- $$\nend\n$body$",
+      "insert into public.first values (';'), (E'\\'')",
+    ]);
+  },
+  none,
+);
+
+databaseTest(
+  "of a migration that fails nothing is applied, and its name is told",
+  async (database) => {
+    const broken = { ...second, sql: "create table public.half (id integer); select 1 / 0;" };
+    await assert.rejects(migrate(database, [first, broken]), (error) => {
+      assert.ok(error instanceof MigrationFailed);
+      assert.match(error.message, /20260102000000_second_thing\.sql failed: division by zero/);
+      return true;
+    });
+    assert.deepEqual(await database.query("select to_regclass('public.half') as half"), [{
+      half: null,
+    }]);
+    assert.deepEqual(await migrate(database, [first, second]), [second.version]);
+  },
+  none,
+);
+
+databaseTest(
+  "a migration that was edited after it had been applied is noticed",
+  async (database) => {
+    await migrate(database, [first]);
+    const edited = { ...first, sql: first.sql.replace("return 1", "return 2") };
+    await assert.rejects(migrate(database, [edited]), MigrationChanged);
+  },
+  none,
+);
+
+databaseTest(
+  "the script for the SQL editor applies what is missing, however often it runs",
+  async (database) => {
+    const run = async (migrations: Migration[]) => {
+      await database.script(`set local role postgres;\n${migrationScript(migrations)}`);
+    };
+    await run([first]);
+    await run([first, second]);
+    await run([first, second]);
+    assert.deepEqual(await migrate(database, [first, second]), []);
+    assert.deepEqual(await database.query("select * from public.first"), [
+      { body: ";", extra: null },
+      { body: "'", extra: null },
+    ]);
+  },
+  none,
+);
+
+databaseTest("the project's own script does what its migrations do", async (database) => {
+  const migrations = await readMigrations();
+  await database.script(`set local role postgres;\n${migrationScript(migrations)}`);
+  await database.script(`set local role postgres;\n${migrationScript(migrations)}`);
+  assert.deepEqual(await migrate(database, migrations), []);
+  assert.deepEqual(await database.query("select id from public.users"), []);
+}, none);
+
+Deno.test("migrations apply in the order of their versions", async () => {
+  const versions = (await readMigrations()).map(({ version }) => version);
+  assert.ok(versions.length > 0);
+  assert.deepEqual(versions, [...new Set(versions)].sort());
+});

@@ -1,0 +1,264 @@
+/** `deno task start`, as a person meets it. */
+import assert from "node:assert/strict";
+import { createClient } from "@supabase/supabase-js";
+import { parseOptions } from "../../local/main.ts";
+import { Problem } from "../../local/problem.ts";
+import { startStack } from "../../local/stack.ts";
+import { tellOnce } from "../../local/story.ts";
+import { Terminal } from "../../local/terminal.ts";
+
+const SCRIPT = new URL("./fixtures/start.ts", import.meta.url).pathname;
+const NO_CALENDLY = "http://127.0.0.1:9";
+const migrations = new URL("./fixtures/migrations/", import.meta.url);
+const functions = new URL("./fixtures/functions/", import.meta.url);
+
+Deno.test("options that make no sense are refused, each with what would", () => {
+  const cases: [args: string[], code: string, message: RegExp][] = [
+    [["--prot", "1"], "unknown_option", /--prot/],
+    [["fast"], "unknown_option", /fast/],
+    [["--port"], "unknown_option", /--port/],
+    [["--ephemeral=yes"], "unknown_option", /--ephemeral/],
+    [["--port", "http"], "bad_option", /--port http/],
+    [["--port", "65536"], "bad_option", /65536/],
+    [["--database-url", "mysql://127.0.0.1/x"], "bad_option", /--database-url/],
+    [["--calendly-url", "calendly.com"], "bad_option", /--calendly-url/],
+  ];
+  for (const [args, code, message] of cases) {
+    assert.throws(() => parseOptions(args, {}), (error) => {
+      assert.ok(error instanceof Problem);
+      assert.equal(error.code, code, args.join(" "));
+      assert.match(error.message, message);
+      assert.ok(error.hint);
+      return true;
+    });
+  }
+});
+
+Deno.test("settings come from the environment, the command line counts more", () => {
+  const options = parseOptions(["--calendly-url", "http://127.0.0.1:4000/"], {
+    CALENDLY_API_URL: "https://api.calendly.com",
+    CALENDLY_TOKEN_KEY: "a key",
+    CALENDLY_CLIENT_ID: "",
+    PATH: "/bin",
+  });
+  assert.ok(options !== "help");
+  assert.equal(options.stack.calendlyUrl, "http://127.0.0.1:4000");
+  assert.deepEqual(options.stack.env, { CALENDLY_TOKEN_KEY: "a key" });
+  assert.equal(options.stack.port, 54321);
+});
+
+Deno.test("stack.json is there while the stack answers, and gone after Ctrl-C or SIGTERM", async (t) => {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    await t.step(signal, async () => {
+      await using folder = await temporaryFolder();
+      const child = spawn(folder.path, [
+        "--ephemeral",
+        "--port=0",
+        `--calendly-url=${NO_CALENDLY}`,
+      ]);
+      const description = await waitForFile(`${folder.path}/stack.json`, child);
+      assert.deepEqual(Object.keys(description), [
+        "url",
+        "publishable_key",
+        "secret_key",
+        "database_url",
+        "demo_user",
+        "calendly_url",
+      ]);
+      assert.equal(description.calendly_url, NO_CALENDLY);
+      const response = await fetch(`${description.url}/rest/v1/users?select=id,email`, {
+        headers: { apikey: description.secret_key },
+      });
+      assert.deepEqual(await response.json(), [{ id: 1, email: "demo@example.com" }]);
+      child.process.kill(signal);
+      const { code } = await child.process.status;
+      assert.equal(code, 0, await child.output);
+      await assert.rejects(Deno.stat(`${folder.path}/stack.json`), Deno.errors.NotFound);
+      await assert.rejects(fetch(description.url), TypeError);
+    });
+  }
+});
+
+Deno.test("a taken port is named", async () => {
+  await using folder = await temporaryFolder();
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  await assertProblem(
+    startStack({ port, ephemeral: true, folder: folder.path, calendlyUrl: NO_CALENDLY }),
+    "port_taken",
+    new RegExp(String(port)),
+  );
+});
+
+Deno.test("a database that cannot be reached is named", async () => {
+  await using folder = await temporaryFolder();
+  await assertProblem(
+    startStack({
+      databaseUrl: "postgresql://nobody@127.0.0.1:9/x",
+      ephemeral: true,
+      folder: folder.path,
+    }),
+    "database_unreachable",
+    /ECONNREFUSED/,
+  );
+});
+
+Deno.test("a folder keeps database and keys, for one stack at a time", async () => {
+  await using folder = await temporaryFolder();
+  const options = { folder: folder.path, migrations, functions, calendlyUrl: NO_CALENDLY };
+
+  const first = await startStack(options);
+  const { user_id } = await first.createUser({ email: "ada@example.com" });
+  await assertProblem(startStack(options), "folder_in_use", /Another stack/);
+  await first.stop();
+
+  const second = await startStack(options);
+  const { secretKey, publishableKey } = second;
+  const people = await second.sql("select id from public.users where email = 'ada@example.com'");
+  await second.stop();
+  assert.deepEqual(people, [{ id: user_id }]);
+  assert.deepEqual([secretKey, publishableKey], [first.secretKey, first.publishableKey]);
+
+  const edited = `${folder.path}/edited`;
+  await Deno.mkdir(edited);
+  const [file] = [...Deno.readDirSync(migrations)];
+  await Deno.writeTextFile(`${edited}/${file.name}`, "select 1;");
+  await assertProblem(
+    startStack({ ...options, migrations: new URL(`file://${edited}/`) }),
+    "migration_changed",
+    /20260101000000_notes\.sql/,
+  );
+});
+
+Deno.test("a project that answers on another port than before is still itself", async () => {
+  await using folder = await temporaryFolder();
+  const options = { folder: folder.path, cron: false, sandboxOptions: { events: 3 } };
+  for (const kind of ["FULL", "INCREMENTAL"]) {
+    const stack = await startStack(options);
+    try {
+      const demo = createClient(stack.url, stack.publishableKey, {
+        auth: { persistSession: false, autoRefreshToken: false },
+      });
+      await demo.auth.signInWithPassword(stack.demoUser);
+      const { token } = stack.sandbox!.demo;
+      await demo.functions.invoke("calendly-connect", { body: { token, sync: false } });
+      const { data, error } = await demo.functions.invoke("calendly-sync", { body: {} });
+      assert.equal(error, null, stack.functions.logs("calendly-sync").join("\n"));
+      assert.deepEqual([data.sync_type, data.status], [kind, "complete"]);
+    } finally {
+      await stack.stop();
+    }
+  }
+});
+
+Deno.test("a broken database folder is named", async () => {
+  await using folder = await temporaryFolder();
+  await Deno.mkdir(`${folder.path}/database`);
+  await Deno.writeTextFile(`${folder.path}/database/PG_VERSION`, "not a database");
+  await assertProblem(
+    startStack({ folder: folder.path, calendlyUrl: NO_CALENDLY }),
+    "database_broken",
+    /database/,
+  );
+});
+
+Deno.test("a migration that fails is named", async () => {
+  await using folder = await temporaryFolder();
+  await Deno.writeTextFile(`${folder.path}/1_broken.sql`, "select 1 / 0;");
+  await assertProblem(
+    startStack({
+      folder: folder.path,
+      ephemeral: true,
+      calendlyUrl: NO_CALENDLY,
+      migrations: new URL(`file://${folder.path}/`),
+    }),
+    "migration_failed",
+    /1_broken\.sql failed: division by zero/,
+  );
+});
+
+Deno.test("a missing network at the first start is named", async () => {
+  await using folder = await temporaryFolder();
+  const child = spawn(folder.path, ["--ephemeral"], {
+    DENO_DIR: `${folder.path}/cache`,
+    NPM_CONFIG_REGISTRY: "http://127.0.0.1:9/",
+  });
+  assert.equal((await child.process.status).code, 1);
+  assert.match(await child.output, /no_network/);
+});
+
+Deno.test("--once tells FULL, INCREMENTAL and health, and ends well", async () => {
+  await using folder = await temporaryFolder();
+  const child = spawn(folder.path, ["--once", "--ephemeral"]);
+  const { code } = await child.process.status;
+  const output = await child.output;
+  assert.equal(code, 0, output);
+  assert.match(output, /FULL SYNC: Fetching all Calendly events \(2 years back, 1 year forward\)/);
+  assert.match(output, /INCREMENTAL Calendly sync complete: 2 new, 0 updated, 2 deleted/);
+  assert.match(output, /calendly_initial_sync_complete +true/);
+  assert.ok(!output.includes("\x1b") && !output.includes("✗"), output);
+});
+
+Deno.test("--once ends badly when a part of it does not work", async () => {
+  await using folder = await temporaryFolder();
+  const silent = new Terminal({ writeSync: (bytes) => bytes.length, isTerminal: () => false });
+  await assertProblem(
+    tellOnce(
+      silent,
+      { ephemeral: true, folder: folder.path, functions: EMPTY },
+      new Promise(() => {}),
+    ),
+    "sync_failed",
+    /calendly-connect failed: NOT_FOUND/,
+  );
+});
+
+const EMPTY = new URL("./fixtures/migrations/", import.meta.url);
+
+async function assertProblem(work: Promise<unknown>, code: string, message: RegExp): Promise<void> {
+  await assert.rejects(work, (error) => {
+    assert.ok(error instanceof Problem, String(error));
+    assert.equal(error.code, code);
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+interface Child {
+  process: Deno.ChildProcess;
+  output: Promise<string>;
+}
+
+function spawn(folder: string, args: string[], env: Record<string, string> = {}): Child {
+  const process = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-all", "--no-lock", SCRIPT, folder, ...args],
+    env: { ...env, NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const output = Promise.all([
+    new Response(process.stdout).text(),
+    new Response(process.stderr).text(),
+  ]).then((texts) => texts.join("\n"));
+  return { process, output };
+}
+
+async function waitForFile(file: string, child: Child) {
+  let ended: Deno.CommandStatus | undefined;
+  child.process.status.then((status) => ended = status);
+  while (true) {
+    try {
+      return JSON.parse(await Deno.readTextFile(file));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound || error instanceof SyntaxError)) throw error;
+    }
+    if (ended) assert.fail(`it ended with ${ended.code}: ${await child.output}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function temporaryFolder(): Promise<{ path: string } & AsyncDisposable> {
+  const path = await Deno.makeTempDir();
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}

@@ -1,0 +1,91 @@
+/**
+ * Instances of the function without the function: each is a connection to a real Postgres that claims what
+ * is due and carries it out as told, so that many can race.
+ */
+import postgres from "postgres";
+import { openPostgres } from "../../local/database.ts";
+import { createDatabase } from "../harness/databases.ts";
+
+const FIXTURES = new URL("../database/fixtures/", import.meta.url);
+const PROJECT = "https://project.example.com";
+
+/** A step that a sync asks for, or its end. */
+interface Next {
+  do: "list_events" | "read_events" | "read_invitees" | "finish" | "stop";
+  step: number;
+}
+
+export type Claim = { status: "idle" } | {
+  status: "started";
+  run_id: string;
+  lease: string;
+  user_id: number;
+  next: Next;
+};
+
+/** A database with so many connected people, p1 to pN, of whom nobody is due yet, and instances for it. */
+export class Instances implements AsyncDisposable {
+  private constructor(
+    readonly sql: postgres.Sql,
+    readonly url: string,
+    private readonly drop: () => Promise<void>,
+  ) {}
+
+  static async start(
+    { people, connections = 20 }: { people: number; connections?: number },
+  ): Promise<Instances> {
+    const { url, drop } = await createDatabase({ seed: false });
+    try {
+      const database = await openPostgres(url);
+      try {
+        for (
+          const { name } of [...Deno.readDirSync(FIXTURES)].sort((a, b) => a.name < b.name ? -1 : 1)
+        ) {
+          await database.script(await Deno.readTextFile(new URL(name, FIXTURES)));
+        }
+      } finally {
+        await database.close();
+      }
+      const sql = postgres(url, { max: connections, onnotice: () => {} });
+      await sql`select tests.add_person('p' || n) from generate_series(1, ${people}) n`;
+      await sql`update public.users set calendly_initial_sync_complete = true`;
+      return new Instances(sql, url, drop);
+    } catch (error) {
+      await drop();
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.sql.end();
+    await this.drop();
+  }
+
+  /** Makes everybody due, p1 first. */
+  async makeAllDue(): Promise<void> {
+    await this.sql`update public.calendly_connections
+      set next_sync_at = calendly.now() - interval '1 hour' + user_id * interval '1 millisecond'`;
+  }
+
+  async claim(sql: postgres.ISql = this.sql): Promise<Claim> {
+    const [{ claim }] = await sql`select public.calendly_claim_sync(${
+      this.sql.json({ project_url: PROJECT, spent_seconds: 0, spent_requests: 0 })
+    }) as claim`;
+    return claim;
+  }
+
+  /** Carries a claimed sync of an empty calendar out. */
+  async carryOut(claim: Claim & { status: "started" }): Promise<void> {
+    let { next } = claim;
+    while (next.do !== "stop") {
+      const [row] = next.do === "finish"
+        ? await this
+          .sql`select public.calendly_finish_sync(${claim.run_id}, ${claim.lease}) as next`
+        : await this
+          .sql`select public.calendly_apply_step(${claim.run_id}, ${claim.lease}, ${next.step}, ${
+          this.sql.json({ requests: 1, page: { collection: [], next_page_token: null } })
+        }) as next`;
+      next = row.next;
+    }
+  }
+}

@@ -1,0 +1,134 @@
+/** A nudge is not a delivery: it proves nothing and carries nothing, whoever sends it. */
+import assert from "node:assert/strict";
+import { type Project, projectTest } from "../functions/support.ts";
+import { allSynced, asked, eventually, people, tick } from "./support.ts";
+
+const NUDGE = "calendly-sync/nudge";
+
+/** The content of every table but the schedule's own signs of life. */
+async function everything(project: Project): Promise<string> {
+  const tables = await project.stack.sql<{ name: string }>(
+    `select format('%I.%I', schemaname, tablename) as name from pg_catalog.pg_tables
+     where (schemaname in ('public', 'calendly', 'auth')) and tablename <> 'project' order by 1`,
+  );
+  const contents = await Promise.all(tables.map(async ({ name }) => {
+    const [{ content }] = await project.stack.sql(
+      `select coalesce(string_agg(t::text || t.ctid, ' ' order by t::text), '') as content from ${name} t`,
+    );
+    return `${name}: ${content}`;
+  }));
+  return contents.join("\n");
+}
+
+projectTest("a nudge is answered at once, however long the work takes", async (project) => {
+  await people(project, 1);
+  await project.advance("15m");
+  project.sandbox.control.faults({ path: "/scheduled_events", effect: { kind: "slow", ms: 3000 } });
+  await project.fetch("calendly-sync/health"); // the function is there
+  const began = performance.now();
+  const { status, body } = await project.fetch(NUDGE, { method: "POST" });
+  const waited = performance.now() - began;
+  assert.deepEqual([status, body], [202, { status: "accepted" }]);
+  assert.ok(waited < 2000, `it took ${waited} ms`);
+  await allSynced(project);
+});
+
+projectTest("a stranger may nudge in any form and changes nothing", async (project, t) => {
+  const everybody = await people(project, 2, 1);
+  await project.advance("15m");
+  await tick(project);
+  await allSynced(project);
+  asked(project);
+  const before = await everything(project);
+  const { publishableKey } = project.stack;
+
+  const forms: [form: string, init: RequestInit][] = [
+    ["without anything", {}],
+    ["with the publishable key", { headers: { apikey: publishableKey } }],
+    ["with a key that is none", {
+      headers: { apikey: "sb_secret_no", authorization: "Bearer x.y.z" },
+    }],
+    ["for somebody", { body: JSON.stringify({ user_id: everybody[0].id, full: true }) }],
+    ["from elsewhere", {
+      body: JSON.stringify({ project_url: "https://evil.example.com", instances: 200 }),
+      headers: { "x-forwarded-host": "evil.example.com", forwarded: "host=evil.example.com" },
+    }],
+    ["with a body that is no JSON", { body: "\0 { not json" }],
+    ["with a megabyte", { body: "x".repeat(1_000_000) }],
+  ];
+  for (const [form, init] of forms) {
+    await t.step(form, async () => {
+      const answer = await project.fetch(NUDGE, { method: "POST", ...init });
+      assert.deepEqual([answer.status, answer.body], [202, { status: "accepted" }]);
+    });
+  }
+  await t.step("a hundred times", async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, () => project.fetch(NUDGE, { method: "POST" })),
+    );
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [202]);
+  });
+  await t.step("by another method", async () => {
+    assert.equal((await project.fetch(NUDGE)).status, 405);
+    assert.equal((await project.fetch(NUDGE, { method: "DELETE" })).status, 405);
+  });
+
+  await eventually("every nudge has asked for work", () =>
+    Promise.resolve(
+      project.wire.calls.filter((name) => name === "calendly_claim_sync").length >= 107,
+    ));
+  assert.equal(await everything(project), before, "no row has changed");
+  assert.equal(asked(project).total, 0, "Calendly was not asked");
+  const [{ url, moved_to }] = await project.stack.sql("select * from calendly.project");
+  assert.deepEqual([url, moved_to], [project.wire.url, null]);
+});
+
+projectTest(
+  "all strangers together start no more instances than there are places",
+  async (project) => {
+    await people(project, 8);
+    await project.advance("15m");
+    await project.set("instances", 3);
+    project.sandbox.control.faults({
+      path: "/scheduled_events",
+      times: null,
+      effect: { kind: "slow", ms: 700 },
+    });
+    let most = 0;
+    const watching = setInterval(async () => {
+      const [{ n }] = await project.stack.sql(
+        "select count(*)::integer as n from calendly.open_runs where lease is not null",
+      );
+      most = Math.max(most, n);
+    }, 60);
+    try {
+      await Promise.all(
+        Array.from({ length: 60 }, () => project.fetch(NUDGE, { method: "POST" })),
+      );
+      await allSynced(project);
+    } finally {
+      clearInterval(watching);
+    }
+    assert.equal(most, 3);
+    const runs = await project.stack.sql("select user_id, status from public.calendly_sync_runs");
+    assert.equal(runs.length, 8, "and everybody is synced once");
+    assert.ok(runs.every(({ status }) => status === "complete"));
+  },
+);
+
+projectTest("the functions' address is learnt from their environment only", async (project) => {
+  const address = async () => (await project.stack.sql("select url from calendly.project"))[0].url;
+  assert.equal(await address(), null, "before anybody connects, nobody knows it");
+  await project.fetch(NUDGE, {
+    method: "POST",
+    headers: { "x-forwarded-host": "evil.example.com", "x-forwarded-proto": "https" },
+    body: JSON.stringify({ project_url: "https://evil.example.com" }),
+  });
+  await eventually(
+    "the nudge has asked for work",
+    () => Promise.resolve(project.wire.calls.includes("calendly_claim_sync")),
+  );
+  assert.equal(await address(), null, "a stranger's nudge does not tell it");
+  await people(project, 1);
+  assert.equal(await address(), project.wire.url, "SUPABASE_URL does");
+});

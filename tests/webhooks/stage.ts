@@ -1,0 +1,130 @@
+/**
+ * Where stories are acted out, and how their deliveries reach the database: in any order, by SQL alone,
+ * so that thousands of orders take the time of a few requests. See fixtures/orders.sql.
+ */
+import { createHash } from "node:crypto";
+import fc from "fast-check";
+import { act, type Cast, type Deed, type Outcome, type State } from "./story.ts";
+import { asDelivered, type Hooks } from "./support.ts";
+
+/** All that the mirror says. */
+export interface Rows {
+  // deno-lint-ignore no-explicit-any -- rows of a table
+  meetings: any[];
+  // deno-lint-ignore no-explicit-any -- rows of a table
+  invitees: any[];
+}
+
+/** A delivery, or a FULL sync of some users that found the account in this state. */
+export type Step = { delivery: unknown } | { sync: number[]; state: State };
+
+/** How deliveries are shuffled: these first, some more than once, then the rest. */
+export interface Order {
+  picks: number[];
+  backwards: boolean;
+  /** Syncs in between, of whom, after how many deliveries: each finds the account as at the next `look`. */
+  syncs: { after: number; whose: number }[];
+}
+
+export function orders({ syncs = 0 } = {}): fc.Arbitrary<Order> {
+  return fc.record({
+    picks: fc.array(fc.nat({ max: 999 }), { maxLength: 30, size: "max" }),
+    backwards: fc.boolean(),
+    syncs: fc.array(fc.record({ after: fc.nat({ max: 40 }), whose: fc.nat({ max: 9 }) }), {
+      maxLength: syncs,
+    }),
+  });
+}
+
+export class Stage {
+  private constructor(
+    readonly hooks: Hooks,
+    readonly cast: Cast,
+    /** Of the hosts, those who are users. */
+    readonly users: number[],
+  ) {}
+
+  /**
+   * Two users and somebody who is none, with two subscriptions that cover some bookings both. With
+   * conferences, which Calendly makes a while after a booking and no webhook tells of, or without.
+   */
+  static async prepare(hooks: Hooks, { conferences = false } = {}): Promise<Stage> {
+    const { control, project } = hooks;
+    await project.stack.sql(
+      `do $do$ begin execute $file$${await fixture("orders.sql")}$file$; end $do$`,
+    );
+    const ana = await project.person();
+    const ben = await project.person();
+    const stranger = control.create_user({ email: "stranger@example.com" });
+    const organization = ana.host.current_organization;
+    for (const user of [ben.host.uri, stranger.uri]) control.join({ user, organization });
+    await hooks.subscribe(ana, { scope: "organization" });
+    await hooks.subscribe(ben);
+
+    const hosts = [ana.host.uri, ben.host.uri, stranger.uri];
+    const type = (input: Parameters<typeof control.create_event_type>[0]) =>
+      control.create_event_type({ locations: ["physical"], ...input }).uri;
+    return new Stage(hooks, {
+      hosts,
+      solo: hosts.map((user) =>
+        type({ user, ...conferences && { locations: ["zoom_conference"] } })
+      ),
+      group: type({ user: hosts[0], kind: "group", seats: 3 }),
+      collective: type({ user: hosts[1], hosts, pooling_type: "collective" }),
+    }, [ana.id, ben.id]);
+  }
+
+  /** Acts a story out, from an empty calendar. */
+  async act(deeds: Deed[]): Promise<Outcome> {
+    const { sandbox } = this.hooks.project;
+    const outcome = await act(sandbox, this.cast, deeds);
+    await this.hooks.project.setClock(sandbox.truth().now);
+    return outcome;
+  }
+
+  /** The deliveries (but those lost) and syncs of a story, in this order. */
+  steps({ deliveries, states }: Outcome, { picks, backwards, syncs }: Order): Step[] {
+    const first = deliveries.length > 0 ? picks.map((pick) => pick % deliveries.length) : [];
+    const rest = [...deliveries.keys()].filter((index) => !first.includes(index));
+    const steps: Step[] = [...first, ...backwards ? rest.reverse() : rest]
+      .map((index) => ({ delivery: this.#delivery(deliveries[index]) }));
+    const inTurn = syncs.toSorted((a, b) => a.after - b.after);
+    for (const [turn, { after, whose }] of inTurn.entries()) {
+      // what one sync has seen no later one sees undone
+      const state = states[Math.min(turn, states.length - 1)];
+      steps.splice(after + turn, 0, { sync: [this.users[whose % this.users.length]], state });
+    }
+    return steps;
+  }
+
+  /** What a FULL sync of everybody gives, by itself or after other steps. */
+  full({ states }: Outcome): Step {
+    return { sync: this.users, state: states.at(-1)! };
+  }
+
+  /** The mirror after these steps and nothing else. */
+  async after(steps: Step[]): Promise<Rows> {
+    const [{ rows }] = await this.hooks.project.stack.sql<{ rows: Rows }>(
+      "select proof.outcome($1) as rows",
+      [JSON.stringify(steps)],
+    );
+    return rows;
+  }
+
+  #delivery(body: string) {
+    return {
+      body: JSON.parse(body),
+      digest: createHash("sha256").update(body).digest("hex"),
+      signed_at: this.hooks.now(),
+    };
+  }
+}
+
+/** The rows without what no webhook tells. */
+export function asWebhooksTell({ meetings, invitees }: Rows): Rows {
+  return { invitees, meetings: meetings.map((row) => ({ ...row, raw: asDelivered(row.raw) })) };
+}
+
+export function fixture(name: string): Promise<string> {
+  return Deno.readTextFile(new URL(`fixtures/${name}`, import.meta.url));
+}
