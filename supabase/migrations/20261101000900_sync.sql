@@ -382,6 +382,10 @@ as $$
 declare
   joined integer[];
 begin
+  -- a person's own listing need not look through all accounts
+  if not exists (select from public.calendly_connections c where c.id = run.connection_id and c.calendly_organization_uri = run.subject) then
+    return '{}';
+  end if;
   with matched as (
     insert into calendly.hosts (calendly_user_uri, user_id, connection_id)
       select distinct on (u.id) membership ->> 'user', u.id, c.id
@@ -390,7 +394,7 @@ begin
       cross join lateral jsonb_array_elements(copy.content -> 'event_memberships') membership
       join auth.users a on a.email = lower(membership ->> 'user_email') and a.email_confirmed_at is not null
       join public.users u on u.auth_user_id = a.id
-      where c.id = run.connection_id and run.subject = c.calendly_organization_uri and membership ->> 'user' is not null
+      where c.id = run.connection_id and membership ->> 'user' is not null
         -- who has or had an own connection decides alone; and nobody is matched twice
         and not exists (select from public.calendly_connections k where k.user_id = u.id)
         and not exists (select from calendly.hosts h where h.user_id = u.id)
@@ -779,6 +783,17 @@ begin
     insert into calendly.open_runs (run_id, scope, reread, list_after) values (run.id, members, forced, run.min_start_time);
   else
     update public.calendly_sync_runs r set trigger = request ->> 'trigger' where r.id = run.id returning r.* into run;
+    if forced then
+      -- what it has listed by now is reread as well
+      update calendly.meeting_sync s
+        set invitees_due_at = at
+        from calendly.open_runs o, public.meetings m
+        where o.run_id = run.id and not o.reread and s.user_id = any (o.scope)
+          and s.event_uri in (select seen.event_uri from calendly.seen_events(run.id) seen)
+          and m.user_id = s.user_id and m.calendly_event_uri = s.event_uri
+          and calendly.seats(m.raw, 'total') is distinct from 0;
+      update calendly.open_runs o set reread = true where o.run_id = run.id;
+    end if;
   end if;
   update calendly.open_runs o
     set lease = new_lease, lease_expires_at = at + settings.lease_duration,

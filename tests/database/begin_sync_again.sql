@@ -1,6 +1,6 @@
 -- A run that was paused goes on where it stood, and one that died is taken over: nothing is done twice.
 begin;
-select plan(35);
+select plan(37);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 select tests.add_person('ana');
@@ -73,6 +73,17 @@ update public.users set calendly_initial_sync_complete = true where id = tests.i
 select tests.begin('ana');
 select tests.pass('2 minutes');
 select is(tests.begin('ana', forced => true) ->> 'sync_type', 'FULL', 'an INCREMENTAL one that died is replaced by a forced one');
+
+-- a forced one goes on with a FULL sync that nobody forced, and rereads what that has listed
+select tests.fail('ana', '{}');
+update public.users set calendly_initial_sync_complete = false where id = tests.id_of('ana');
+update calendly.meeting_sync set invitees_due_at = null;
+select tests.begin('ana');
+select tests.bring('ana', tests.page(array[tests.event('E1'), tests.event('E0', tests.seats(0, 0))], 'page 2'));
+select tests.bring('ana', '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
+select is(tests.begin('ana', forced => true) #>> '{next,query,page_token}', 'page 2', 'a forced sync goes on with a paused FULL one');
+select is(tests.event_names(tests.bring('ana', tests.page(array[tests.event('E2'), tests.event('E3')]))), array['E1', 'E2', 'E3'], 'and rereads all invitees, those of the pages before as well');
+update public.users set calendly_initial_sync_complete = true where id = tests.id_of('ana');
 
 -- the schedule's weekly FULL sync is no reason to throw work away
 select tests.fail('ana', '{}');

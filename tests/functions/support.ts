@@ -43,18 +43,21 @@ export class Project {
     /** Between the functions and Postgres. */
     readonly wire: Wire,
     readonly database: Kind,
+    /** What the functions find in their environment beside what the stack gives them. */
+    readonly environment: Record<string, string>,
   ) {}
 
   static async start(database: Kind, options: StackOptions = {}): Promise<Project> {
     const wire = new Wire();
+    const env = { SUPABASE_URL: wire.url, ...options.env };
     try {
       const stack = await startTestStack(database, {
         ...options,
         sandboxOptions: { now: NOW, ...options.sandboxOptions },
-        env: { SUPABASE_URL: wire.url, ...options.env },
+        env,
       });
       wire.leadTo(stack.url);
-      const project = new Project(stack, stack.sandbox!, wire, database);
+      const project = new Project(stack, stack.sandbox!, wire, database, env);
       if (options.migrations !== null) {
         await project.setClock(NOW);
         await project.set("schedule_jitter", 0);
@@ -100,6 +103,12 @@ export class Project {
   /** Changes what the rules depend on, in this project. */
   async set(setting: string, value: number | string): Promise<void> {
     await this.stack.sql(`update calendly.settings set ${setting} = '${value}'`);
+  }
+
+  /** Starts the functions anew with another environment. */
+  async restart(environment: Record<string, string>): Promise<void> {
+    Object.assign(this.environment, environment);
+    for (const name of ["calendly-sync", "calendly-connect"]) await this.stack.functions.kill(name);
   }
 
   /** A request to a function just as given. */

@@ -4,9 +4,9 @@
  */
 import postgres from "postgres";
 import { openPostgres } from "../../local/database.ts";
+import { FIXTURES } from "../database/fixtures/fixtures.ts";
 import { createDatabase } from "../harness/databases.ts";
 
-const FIXTURES = new URL("../database/fixtures/", import.meta.url);
 const PROJECT = "https://project.example.com";
 
 /** A step that a sync asks for, or its end. */
@@ -38,11 +38,7 @@ export class Instances implements AsyncDisposable {
     try {
       const database = await openPostgres(url);
       try {
-        for (
-          const { name } of [...Deno.readDirSync(FIXTURES)].sort((a, b) => a.name < b.name ? -1 : 1)
-        ) {
-          await database.script(await Deno.readTextFile(new URL(name, FIXTURES)));
-        }
+        await database.script(FIXTURES);
       } finally {
         await database.close();
       }

@@ -74,7 +74,12 @@ async function refresh(
   let error: Error;
   try {
     const { refresh_token } = await decryptToken(jwe, connection_id);
-    const kept = await keepGrant(database, connection_id, version, await refreshGrant(refresh_token!));
+    const kept = await keepGrant(
+      database,
+      connection_id,
+      version,
+      await refreshGrant(refresh_token!),
+    );
     if (!kept) throw new ApiError("not_connected", "This connection was ended.");
     return kept;
   } catch (caught) {

@@ -14,7 +14,7 @@ import { logError } from "../_shared/log.ts";
 import { sync, syncDue, type SyncRequest } from "../_shared/sync.ts";
 
 const Body = z.strictObject({
-  user_id: z.int().positive().optional(),
+  user_id: z.int32().positive().optional(),
   full: z.boolean().optional(),
 });
 
