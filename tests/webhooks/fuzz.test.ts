@@ -64,7 +64,6 @@ hookTest(
     ) {
       assert.ok(seen.answers[answer] > 0, `${answer} among ${JSON.stringify(seen.answers)}`);
     }
-    Deno.stderr.writeSync(new TextEncoder().encode(JSON.stringify(seen.answers) + "\n"));
     const stored = await hooks.events();
     assert.ok(stored.length > 0 && stored.length <= seen.authentic.size);
   },

@@ -82,7 +82,7 @@ type Signing =
 const ages = fc.oneof(fc.constantFrom(0, 1, 60, 299), fc.integer({ min: -200_000, max: 200_000 }));
 
 const signings: fc.Arbitrary<Signing> = fc.oneof(
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("right" as const), age: ages }) },
+  { weight: 5, arbitrary: fc.record({ kind: fc.constant("right" as const), age: ages }) },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -199,13 +199,15 @@ function bodies({ deliveries }: Known): fc.Arbitrary<Uint8Array<ArrayBuffer>> {
   );
 }
 
-/** One value of the JSON, found by chance, and what becomes of it. */
+/** One value of the JSON, found by chance, mostly in the payload, and what becomes of it. */
 interface Change {
+  inPayload: boolean;
   steps: number[];
   to: { value: unknown } | "gone" | "doubled";
 }
 
 const changes: fc.Arbitrary<Change> = fc.record({
+  inPayload: fc.nat({ max: 9 }).map((number) => number > 0),
   steps: fc.array(fc.nat({ max: 40 }), { minLength: 1, maxLength: 6 }),
   to: fc.oneof(
     fc.constantFrom("gone" as const, "doubled" as const),
@@ -244,7 +246,9 @@ const changes: fc.Arbitrary<Change> = fc.record({
 
 function changed([text, changes]: [string, Change[]]): string {
   const body = JSON.parse(text);
-  for (const { steps, to } of changes) change(body, steps, to);
+  for (const { inPayload, steps, to } of changes) {
+    change(inPayload ? body.payload : body, steps, to);
+  }
   return JSON.stringify(body);
 }
 

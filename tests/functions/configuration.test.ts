@@ -1,0 +1,66 @@
+/** What is deployed with the functions is pinned, the same for all of them, and what was tested. */
+import assert from "node:assert/strict";
+import root from "../../deno.json" with { type: "json" };
+
+const FUNCTIONS = new URL("../../supabase/functions/", import.meta.url);
+
+async function functionNames(): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(FUNCTIONS)) {
+    if (isDirectory && !name.startsWith("_")) names.push(name);
+  }
+  return names.sort();
+}
+
+async function importsOf(name: string): Promise<Record<string, string>> {
+  return JSON.parse(await Deno.readTextFile(new URL(`${name}/deno.json`, FUNCTIONS))).imports;
+}
+
+/** Package and version of an npm specifier: "npm:@a/b@1.2.3/c" has "@a/b" and "1.2.3". */
+function parse(specifier: string): { name: string; version: string } {
+  const [, name, version] = specifier.match(/^npm:((?:@[^/@]+\/)?[^/@]+)@([^/]+)/)!;
+  return { name, version };
+}
+
+Deno.test("every function pins exact versions, those that the root pins", async () => {
+  const pinned = new Map(
+    Object.values(root.imports).map(parse).map(({ name, version }) => [name, version]),
+  );
+  for (const functionName of await functionNames()) {
+    const imports = await importsOf(functionName);
+    assert.ok(Object.keys(imports).length > 0);
+    for (const [bare, specifier] of Object.entries(imports)) {
+      const { name, version } = parse(specifier);
+      assert.match(version, /^\d+\.\d+\.\d+$/, `${functionName}: ${specifier}`);
+      assert.equal(version, pinned.get(name), `${functionName}: ${specifier}`);
+      assert.equal(specifier, `npm:${name}@${version}${bare.slice(name.length)}`);
+    }
+  }
+});
+
+Deno.test("all functions import the same, because they share their code", async () => {
+  const [first, ...others] = await functionNames();
+  for (const name of others) assert.deepEqual(await importsOf(name), await importsOf(first), name);
+});
+
+Deno.test("no function imports what is not deployed with it", async () => {
+  const allowed = new Set(Object.keys(await importsOf("calendly-sync")));
+  for (const folder of ["_shared", ...await functionNames()]) {
+    for await (const { name } of Deno.readDir(new URL(`${folder}/`, FUNCTIONS))) {
+      if (!name.endsWith(".ts")) continue;
+      const source = await Deno.readTextFile(new URL(`${folder}/${name}`, FUNCTIONS));
+      for (const [, specifier] of source.matchAll(/(?:from|import)\s*\(?"([^"]+)"/g)) {
+        const inside = /^\.\/[\w.-]+$/.test(specifier) ||
+          /^\.\.\/_shared\/[\w.-]+$/.test(specifier);
+        assert.ok(inside || allowed.has(specifier), `${folder}/${name} imports ${specifier}`);
+      }
+    }
+  }
+});
+
+Deno.test("the platform lets everybody through to functions that authenticate by themselves", async () => {
+  const config = await Deno.readTextFile(new URL("../../supabase/config.toml", import.meta.url));
+  for (const name of await functionNames()) {
+    assert.match(config, new RegExp(`\\[functions\\.${name}\\]\\s+verify_jwt = false`), name);
+  }
+});
