@@ -22,7 +22,7 @@ create table calendly.settings (
   invitee_batch integer not null default 25 check (invitee_batch between 1 and 100),
   absence_checks integer not null default 25 check (absence_checks between 0 and 100),
   lease_duration interval not null default '2 minutes' check (lease_duration between '30 seconds' and '10 minutes'),
-  instance_time interval not null default '60 seconds' check (instance_time between '5 seconds' and '140 seconds'),
+  instance_time interval not null default '50 seconds' check (instance_time between '5 seconds' and '140 seconds'),
   instance_requests integer not null default 800 check (instance_requests between 10 and 10000),
   rate_reserve numeric not null default 0.2 check (rate_reserve between 0 and 0.9),
   webhook_event_retention interval not null default '30 days' check (webhook_event_retention >= '1 day'),
@@ -49,7 +49,7 @@ comment on column calendly.settings.page_size is 'Events asked for per page (Cal
 comment on column calendly.settings.invitee_batch is 'Events whose invitees are read between two round trips to Postgres.';
 comment on column calendly.settings.absence_checks is 'How many events missing from a listing one run may ask for by themselves.';
 comment on column calendly.settings.lease_duration is 'A run that has not been heard of for this long may be taken over.';
-comment on column calendly.settings.instance_time is 'A function instance takes no further step after this long: the platform ends it at 150 s.';
+comment on column calendly.settings.instance_time is 'A function instance takes no further step after this long. Less than a minute, so that its place is free when the next tick comes; the platform ends it at 150 s.';
 comment on column calendly.settings.instance_requests is 'A function instance takes no further step after this many requests to Calendly.';
 comment on column calendly.settings.rate_reserve is 'Share of Calendly''s rate limit that scheduled work leaves for a person''s click.';
 comment on column calendly.settings.webhook_event_retention is 'How long processed and ignored webhook events are kept.';

@@ -138,16 +138,19 @@ comment on function calendly.erase_from_events(text[]) is 'Removes people who we
 create function calendly.guest_emails(event jsonb) returns text[]
 language sql immutable set search_path = ''
 as $$
-  select coalesce(array_agg(lower(guest ->> 'email')), '{}')
+  select coalesce(array_agg(left(lower(guest ->> 'email'), 320)), '{}')
   from jsonb_array_elements(case when jsonb_typeof(event -> 'event_guests') = 'array' then event -> 'event_guests' else '[]' end) guest
 $$;
 revoke all on function calendly.guest_emails(jsonb) from public, anon, authenticated, service_role;
+-- an index's function runs with the rights of whoever writes the row: an app's server may write meetings
+grant execute on function calendly.guest_emails(jsonb) to service_role;
 comment on function calendly.guest_emails(jsonb) is 'The guests of an event, for the index that finds them.';
 
--- who is to be forgotten is found wherever that person may be
-create index meeting_invitees_email_idx on public.meeting_invitees (lower(email));
+-- Who is to be forgotten is found wherever that person may be. No e-mail is longer than 320 characters,
+-- and what is not one must not be too long for an index.
+create index meeting_invitees_email_idx on public.meeting_invitees (left(lower(email), 320));
 create index if not exists meetings_guests_idx on public.meetings using gin (calendly.guest_emails(raw)) where raw -> 'event_guests' <> '[]';
-create index calendly_webhook_events_email_idx on public.calendly_webhook_events (lower(payload #>> '{payload,email}'));
+create index calendly_webhook_events_email_idx on public.calendly_webhook_events (left(lower(payload #>> '{payload,email}'), 320));
 create index calendly_webhook_events_guests_idx on public.calendly_webhook_events
   using gin (calendly.guest_emails(payload #> '{payload,scheduled_event}')) where payload #> '{payload,scheduled_event,event_guests}' <> '[]';
 
@@ -169,7 +172,7 @@ begin
   insert into calendly.forgotten (email_digest, forgotten_at) values (calendly.email_digest(person), at) on conflict do nothing;
 
   update public.calendly_webhook_events e set payload = calendly.without_forgotten(e.payload)
-    where lower(e.payload #>> '{payload,email}') = person
+    where left(lower(e.payload #>> '{payload,email}'), 320) = person
       or (e.payload #> '{payload,scheduled_event,event_guests}' <> '[]' and calendly.guest_emails(e.payload #> '{payload,scheduled_event}') @> array[person]);
   get diagnostics deliveries = row_count;
 
@@ -177,7 +180,7 @@ begin
     update public.meeting_invitees v
       set email = null, name = null, timezone = null, questions_and_answers = null, tracking = null, payment = null,
         raw = calendly.anonymous_invitee(v.raw), updated_at = at
-      where lower(v.email) = person
+      where left(lower(v.email), 320) = person
       returning v.meeting_id
   )
   select count(*), coalesce(array_agg(m.calendly_event_uri), '{}') into invitees, uris

@@ -10,12 +10,14 @@ as $$
   -- Calendly sends no id. What changed is named by the invitee and the change's own mark; keyed on the
   -- event, a cancellation or the second attendee of a group would be taken for a repetition.
   select case when octet_length(named.change) <= 1000 then named.change else 'sha256 ' || digest end
-  from (select body ->> 'event' || ' ' || (body #>> '{payload,uri}') || ' ' || case body ->> 'event'
+  from (
+    select body ->> 'event' || ' ' || (body #>> '{payload,uri}') || ' ' || case body ->> 'event'
       when 'invitee.created' then body #>> '{payload,updated_at}'
       when 'invitee.canceled' then coalesce(body #>> '{payload,cancellation,created_at}', body #>> '{payload,updated_at}')
       when 'invitee_no_show.created' then body #>> '{payload,no_show,uri}'
       when 'invitee_no_show.deleted' then body ->> 'created_at'
-    end as change) as named
+    end as change
+  ) as named
 $$;
 revoke all on function calendly.delivery_id(jsonb, text) from public, anon, authenticated, service_role;
 comment on function calendly.delivery_id(jsonb, text) is 'The name of a delivery: the same for every repetition of it. digest: SHA-256 of the raw body, for what has no mark of its own, or one too long for an index.';

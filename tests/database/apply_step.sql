@@ -35,7 +35,7 @@ select is(tests.counts(), 'requests 1, fetched 1+1, created 2, updated 0, unchan
 
 -- the lease lasts as long as the work
 select is((tests.state_of('ana')).lease_expires_at, calendly.now() + interval '2 minutes', 'a lease lasts two minutes');
-select tests.pass('50 seconds');
+select tests.pass('40 seconds');
 select tests.bring_step(1, tests.page(array[tests.event('E3', tests.seats(0, 0))], 'page 3'));
 select is((tests.state_of('ana')).lease_expires_at, calendly.now() + interval '2 minutes', 'from the last step on');
 select is((tests.run_of('ana')).heartbeat_at, calendly.now(), 'which is a sign of life');

@@ -29,11 +29,11 @@ select is((tests.state_of('ana')).interruptions, 0, 'and is no failure');
 select tests.pass('7 seconds');
 
 -- used up for longer
-create temporary table stopped as select tests.bring('ana', tests.page('{}', 'p6') || tests.rate(0, 60)) as next;
+create temporary table stopped as select tests.bring('ana', tests.page('{}', 'p6') || tests.rate(0, 50)) as next;
 select is(next ->> 'do', 'stop', 'a reset after the instance''s time pauses the run') from stopped;
 select is(next #>> '{result,reason,code}', 'rate_limited', 'it says why') from stopped;
-select is((next #>> '{result,resume_at}')::timestamptz, calendly.now() + interval '60 seconds', 'and when it goes on') from stopped;
-select is((tests.connection_of('ana')).next_sync_at, calendly.now() + interval '60 seconds', 'by itself');
+select is((next #>> '{result,resume_at}')::timestamptz, calendly.now() + interval '50 seconds', 'and when it goes on') from stopped;
+select is((tests.connection_of('ana')).next_sync_at, calendly.now() + interval '50 seconds', 'by itself');
 select tests.begin('ana');
 select is(tests.bring('ana', '{"interruption": {"code": "rate_limited", "message": "429", "retry_after": 90}}') #>> '{result,status}', 'paused', 'a 429 for longer than that pauses, too');
 select is(tests.begin('ana') #>> '{next,do}', 'stop', 'a click then pauses again at once: Calendly would refuse');
@@ -66,10 +66,10 @@ select is(tests.bring('ana', jsonb_build_object('requests', 10, 'invitees', '[]'
 select is(row(r.status, r.resume_at, r.error)::text, row('paused', calendly.now(), null::jsonb)::text, 'for the next one to go on at once') from tests.run_of('ana') r;
 select is((tests.connection_of('ana')).next_sync_at, calendly.now(), 'which the schedule sees');
 select is(jsonb_array_length(tests.begin('ana', 'scheduled') #> '{next,event_uris}'), 25, 'a new instance has a budget of its own');
-select tests.pass('60 seconds');
+select tests.pass('50 seconds');
 select is(tests.bring('ana', '{"invitees": []}') ->> 'do', 'stop', 'an instance whose time is up stops, too');
 select tests.begin('ana');
-select tests.pass('59 seconds');
+select tests.pass('49 seconds');
 select is(tests.bring('ana', '{"invitees": []}') ->> 'do', 'read_invitees', 'not before');
 select tests.pass('1 second');
 update calendly.meeting_sync set invitees_due_at = null;

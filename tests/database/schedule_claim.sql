@@ -37,7 +37,7 @@ select is((tests.run_of('ana')).trigger, 'scheduled', 'its run is the schedule''
 select ok((tests.state_of('ana')).lease is not null, 'under a lease');
 select is(tests.claimed(), 'idle', 'and nobody else gets it');
 select is((tests.connection_of('ana')).next_sync_at, '2026-06-01T12:02:00Z', 'unless its instance is not heard of for the length of a lease');
-select tests.pass('50 seconds');
+select tests.pass('40 seconds');
 select tests.bring('ana', tests.page(array[tests.event('E1', tests.seats(0, 0))], 'page 2'));
 select tests.pass('119 seconds');
 select is(tests.claimed(), 'idle', 'every answer is a sign of life');
@@ -114,16 +114,16 @@ select public.calendly_configure('{"instances": 20}');
 
 -- an instance ends
 select tests.due('ana', '0');
-select is(tests.claim(spent_seconds => 60) ->> 'status', 'idle', 'an instance whose time is up gets no more work');
+select is(tests.claim(spent_seconds => 50) ->> 'status', 'idle', 'an instance whose time is up gets no more work');
 select is(tests.claim(spent_requests => 800) ->> 'status', 'idle', 'nor one whose requests are spent');
-select is(tests.claim(spent_seconds => 59.5, spent_requests => 790) ->> 'status', 'started', 'one with a little left does');
+select is(tests.claim(spent_seconds => 49.5, spent_requests => 790) ->> 'status', 'started', 'one with a little left does');
 select is((tests.state_of('ana')).instance_ends_at - calendly.now(), '0.5 seconds', 'with what is left of its time');
 select is((tests.state_of('ana')).instance_requests, 10, 'and of its requests');
 select tests.pass('1 second');
 select is(tests.bring('ana', tests.page(array[tests.event('E2')])) ->> 'do', 'stop', 'then it stops');
 select is((tests.run_of('ana')).status, 'paused', 'and puts its run down');
 select is((tests.connection_of('ana')).next_sync_at, calendly.now(), 'for another instance to take up at once');
-select is(tests.claim(spent_seconds => 61) ->> 'status', 'idle', 'which is not itself');
+select is(tests.claim(spent_seconds => 51) ->> 'status', 'idle', 'which is not itself');
 select is(tests.claim() ->> 'run_id', (tests.run_of('ana')).id::text, 'but the next one');
 select tests.nobody();
 

@@ -24,19 +24,19 @@ select tests.put_down(), tests.limit_is(101);
 select is(tests.first_step('scheduled') ->> 'wait_seconds', '0', 'with one request above the reserve, a scheduled sync goes on');
 select tests.put_down(), tests.limit_is(100);
 select is(tests.first_step('scheduled') ->> 'wait_seconds', '30', 'the last fifth is a person''s: the schedule waits for the reset where that comes in its time');
-select tests.put_down(), tests.limit_is(100, '61 seconds');
+select tests.put_down(), tests.limit_is(100, '51 seconds');
 select is(tests.first_step('scheduled') ->> 'do', 'stop', 'and stops where it comes too late');
 select is((tests.run_of('ana')).status, 'paused', 'its run is paused');
-select is((tests.run_of('ana')).resume_at, calendly.now() + interval '61 seconds', 'until the reset');
+select is((tests.run_of('ana')).resume_at, calendly.now() + interval '51 seconds', 'until the reset');
 select is((tests.run_of('ana')).error ->> 'code', 'rate_limited', 'and says why');
-select is((tests.connection_of('ana')).next_sync_at, calendly.now() + interval '61 seconds', 'when the schedule comes back');
+select is((tests.connection_of('ana')).next_sync_at, calendly.now() + interval '51 seconds', 'when the schedule comes back');
 select is(tests.first_step('manual') ->> 'do', 'list_events', 'a click takes the same run up at once, and the reserve with it');
 select is((select count(*) from public.calendly_sync_runs r where r.user_id = tests.id_of('ana') and r.status = 'running'), 1::bigint, 'as the one run that it is');
 select tests.put_down(), tests.limit_is(1);
 select is(tests.first_step('manual') ->> 'wait_seconds', '0', 'a click may spend the last request');
 select tests.put_down(), tests.limit_is(0);
 select is(tests.first_step('manual') ->> 'wait_seconds', '30', 'and when that is spent waits like the others');
-select tests.put_down(), tests.limit_is(0, '61 seconds');
+select tests.put_down(), tests.limit_is(0, '51 seconds');
 select is(tests.first_step('service') ->> 'do', 'stop', 'or pauses');
 select tests.put_down(), tests.limit_is(10, rate_limit => 50);
 select is(tests.first_step('scheduled') ->> 'wait_seconds', '30', 'of 50 requests a minute ten are left to a person');
@@ -55,18 +55,18 @@ select public.calendly_configure('{"rate_reserve": 0.2}');
 select tests.put_down(), tests.limit_is(500), tests.begin('ana', 'scheduled');
 select tests.bring('ana', tests.page((select array_agg(tests.event('E' || n, jsonb_build_object(
   'start_time', calendly.to_calendly(calendly.now() + n * interval '1 hour'), 'end_time', calendly.to_calendly(calendly.now() + n * interval '1 hour' + interval '30 minutes'))))
-  from generate_series(1, 40) n)) || '{"rate": {"limit": 500, "remaining": 112, "reset": 50}}');
+  from generate_series(1, 40) n)) || '{"rate": {"limit": 500, "remaining": 112, "reset": 30}}');
 select is((tests.connection_of('ana')).rate_remaining, 112, 'what Calendly says of the limit is kept');
-select is((tests.connection_of('ana')).rate_resets_at, calendly.now() + interval '50 seconds', 'with the time of its reset');
+select is((tests.connection_of('ana')).rate_resets_at, calendly.now() + interval '30 seconds', 'with the time of its reset');
 create temporary table asked as select calendly.next_step((tests.run_of('ana')).id) as step;
 select is(jsonb_array_length(step -> 'event_uris'), 12, 'a batch is no larger than what may be spent') from asked;
 select is((tests.event_names(step))[1], 'E1', 'the next meetings come first') from asked;
-select is(tests.bring('ana', jsonb_build_object('requests', 12, 'rate', '{"limit": 500, "remaining": 100, "reset": 49}'::jsonb,
-  'invitees', (select jsonb_agg(tests.invitees_of(name, variadic '{}')) from asked, unnest(tests.event_names(step)) name))) ->> 'wait_seconds', '49',
+select is(tests.bring('ana', jsonb_build_object('requests', 12, 'rate', '{"limit": 500, "remaining": 100, "reset": 29}'::jsonb,
+  'invitees', (select jsonb_agg(tests.invitees_of(name, variadic '{}')) from asked, unnest(tests.event_names(step)) name))) ->> 'wait_seconds', '29',
   'when that is spent, the run waits for the reset');
-update calendly.open_runs set instance_ends_at = calendly.now() + interval '40 seconds';
+update calendly.open_runs set instance_ends_at = calendly.now() + interval '20 seconds';
 select is(calendly.next_step((tests.run_of('ana')).id) #>> '{result,status}', 'paused', 'or pauses, where its instance ends before');
-select tests.pass('49 seconds');
+select tests.pass('29 seconds');
 select is(jsonb_array_length(tests.begin('ana', 'scheduled') #> '{next,event_uris}'), 25, 'and goes on with the rest');
 update calendly.open_runs set instance_requests = 3;
 select is(jsonb_array_length(calendly.next_step((tests.run_of('ana')).id) -> 'event_uris'), 3, 'an instance takes no more than it may still spend itself');

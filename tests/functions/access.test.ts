@@ -20,6 +20,7 @@ async function call(
   const answer = await project.fetch(path, { method, headers, body });
   if (answer.status >= 400) assertProperError(answer.body);
   assert.equal(answer.headers.get("access-control-allow-origin"), "*");
+  assert.match(answer.headers.get("content-type")!, /^application\/json/);
   return { ...answer, code: answer.body?.error?.code };
 }
 

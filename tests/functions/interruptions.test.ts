@@ -157,6 +157,16 @@ projectTest("a failure that outlasts the retries pauses the sync", async (projec
     });
   }
 
+  await t.step("a redirect, which is not followed with the token", async () => {
+    const { person, strike } = await thirty(project);
+    const location = `${project.stack.calendlyUrl}/users/me`;
+    strike(LISTING, { kind: "status", status: 302, headers: { location } });
+    assert.equal((await person.sync()).body.status, "paused");
+    const { requests } = project.sandbox.control.requests({ user: person.host.uri });
+    assert.equal(requests.filter(({ path }) => path === "/users/me").length, 1, "when connecting");
+    assert.equal((await person.sync()).body.status, "complete");
+  });
+
   await t.step("for longer each time in a row, and a click need not wait", async () => {
     const { person, strike } = await thirty(project);
     strike(LISTING, FAILS, { times: 3 * 3 });

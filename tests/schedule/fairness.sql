@@ -32,6 +32,9 @@ create unlogged table tests.instance (
   kind text
 );
 
+-- how many worked at each tick
+create table tests.open_places (open bigint not null);
+
 -- p1 to pN, all due at once
 create procedure tests.populate(people integer, slow numeric, failing numeric, deadly numeric, at timestamptz) language plpgsql as $$
 begin
@@ -67,6 +70,7 @@ begin
     if instance.id is null or instance.next_at > tick_at then
       exit when tick_at > ends_at;
       perform calendly.set_clock(tick_at);
+      insert into tests.open_places select calendly.running_instances();
       nudged := calendly.nudge();
       delete from net.http_request_queue;
       insert into tests.instance (began_at, next_at)

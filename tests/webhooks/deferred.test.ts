@@ -227,6 +227,13 @@ hookTest("impossible values are deferred, not guessed, and spoil nothing", async
       "an event that is a list",
       ({ payload }) => Object.assign(payload, { scheduled_event: [payload.scheduled_event] }),
     ],
+    [
+      "a name of 10 KB",
+      ({ payload }) =>
+        Object.assign(payload, {
+          uri: payload.uri + crypto.getRandomValues(new Uint8Array(5000)).toHex(),
+        }),
+    ],
     ["an invitee that is a number", ({ payload }) => Object.assign(payload, { uri: 7 })],
   ];
   const before = (await person.meeting(uri)).raw;

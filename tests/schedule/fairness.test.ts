@@ -1,0 +1,64 @@
+/**
+ * No connection starves: an hour of the schedule on the stopped clock, with connections that fail, are
+ * slow, or kill every instance that touches them, all due at the same moment to begin with. The rules run
+ * as they are; only Calendly and the instances are acted (fairness.sql). PROOF=full: 10,000 connections.
+ */
+import assert from "node:assert/strict";
+import { type Database } from "../../local/database.ts";
+import { databaseTest } from "../harness/databases.ts";
+
+const BEGIN = "2026-06-01T12:00:00Z";
+const MINUTES = 60;
+/** Share of the connections. */
+const SLOW = 0.05;
+const FAILING = 0.009;
+const DEADLY = 0.001;
+/** Places for a thousand such connections: half of the time of four is spent on the slow ones. */
+const INSTANCES = 8;
+
+for (
+  const [kind, people] of [
+    ["embedded", 100],
+    ["real", Deno.env.get("PROOF") === "full" ? 10_000 : 500],
+  ] as const
+) {
+  databaseTest(
+    `of ${people} connections, some of them hopeless, every healthy one is synced within its interval`,
+    (database) => passAnHour(database, people),
+    { on: kind, seed: false },
+  );
+}
+
+async function passAnHour(database: Database, people: number): Promise<void> {
+  const places = Math.max(2, Math.round(people * INSTANCES / 1000));
+  await database.script(await Deno.readTextFile(new URL("fairness.sql", import.meta.url)));
+  await database.query("select public.calendly_configure($1)", [
+    JSON.stringify({ instances: places }),
+  ]);
+  await database.query(
+    `call tests.populate(${people}, ${SLOW}, ${FAILING}, ${DEADLY}, '${BEGIN}')`,
+  );
+  await database.query("analyze");
+  await database.query(`call tests.pass(${MINUTES})`);
+
+  // To its interval come its jitter, a tick, and a minute of standing in line.
+  const limit = 15 * 1.1 + 2;
+  const rows = await database.query<Record<string, number>>(
+    `select kind, count(*)::integer as people, min(syncs) as fewest,
+       max(extract(epoch from greatest(longest_gap, calendly.now() - synced_at)) / 60)::real as longest,
+       (select count(*)::integer from public.calendly_sync_runs r join tests.person o using (user_id)
+        where o.kind = p.kind) as runs
+     from tests.person p group by kind`,
+  );
+  const kinds = Object.fromEntries(rows.map((row) => [row.kind, row]));
+  console.log(`longest wait of a healthy one: ${kinds.healthy.longest.toFixed(1)} min`);
+  assert.ok(kinds.healthy.longest <= limit, JSON.stringify(kinds.healthy));
+  assert.ok(kinds.healthy.fewest >= 3);
+  assert.ok(kinds.slow.fewest >= 3, "the slow ones are not left behind either");
+  // half a minute, one, two, … up to an hour: seven tries, and the first
+  if (kinds.failing) assert.ok(kinds.failing.runs <= 9 * kinds.failing.people, "who fails waits");
+  const [{ places_taken }] = await database.query<{ places_taken: number }>(
+    "select max(open)::integer as places_taken from tests.open_places",
+  );
+  assert.ok(places_taken <= places, `${places_taken} of ${places} places`);
+}
