@@ -28,11 +28,11 @@ export async function reencrypt(database: Database): Promise<
     for (const { connection_id, version, token_jwe, webhook_key_id } of page) {
       after = connection_id;
       if (webhook_key_id && webhook_key_id !== webhookKey) result.outdated_webhooks++;
-      if (await isCurrent(token_jwe)) {
-        result.current++;
-        continue;
-      }
       try {
+        if (await isCurrent(token_jwe)) {
+          result.current++;
+          continue;
+        }
         const token = await decryptToken(token_jwe, connection_id);
         const replaced = await database.call("calendly_reencrypt", {
           connection_id,

@@ -35,6 +35,7 @@ export async function start(
   try {
     if (stack.sandbox) {
       const demo = await connectDemo(terminal, stack);
+      await switchWebhooksOn(terminal, demo);
       showResults(terminal, [await sync(terminal, stack, demo)]);
     }
     showProject(terminal, stack);
@@ -113,6 +114,26 @@ async function tell(terminal: Terminal, stack: Stack): Promise<number> {
   const incremental = await sync(terminal, stack, demo);
   showResults(terminal, [full, incremental]);
 
+  terminal.heading("With webhooks nobody waits for a sync");
+  await switchWebhooksOn(terminal, demo);
+  const katherine = await live(
+    terminal,
+    stack,
+    "Katherine Johnson books a meeting",
+    () =>
+      sandbox.control.book({
+        invitee: { name: "Katherine Johnson", email: "katherine@example.com" },
+      }),
+  );
+  const canceled = await live(terminal, stack, "She cancels it: Off to the moon", () => {
+    const { invitee } = katherine.booking;
+    return sandbox.control.cancel({
+      invitee: invitee!.uri,
+      by: "invitee",
+      reason: "Off to the moon",
+    });
+  });
+
   terminal.heading("select * from calendly_sync_health");
   const [health] = await stack.sql("select * from public.calendly_sync_health where user_id = 1");
   terminal.pairs(Object.entries(health).map(([column, value]) => [column, String(value ?? "")]));
@@ -127,13 +148,48 @@ async function tell(terminal: Terminal, stack: Stack): Promise<number> {
     ["so is the INCREMENTAL one", incremental.sync_type === "INCREMENTAL"],
     ["two meetings are new: Ada's, and Linus's at its new time", incremental.created === 2],
     ["two are deleted: Grace's, and Linus's at its old time", incremental.deleted === 2],
+    ["Katherine's meeting is here within a second", katherine.ms < 1000],
+    ["and so is its cancellation", canceled.ms < 1000],
     ["the active meetings here are Calendly's", Number(health.active_calendly_meetings) === active],
     ["the initial sync is marked complete", health.calendly_initial_sync_complete === true],
+    ["webhooks are known to arrive", health.calendly_webhook_enabled === true],
   ];
   terminal.line();
   for (const [claim, holds] of checks) terminal.check(claim, holds);
   terminal.line();
   return checks.every(([, holds]) => holds) ? 0 : 1;
+}
+
+/**
+ * Lets something happen to a booking at Calendly, and waits until Postgres has it from a webhook: the
+ * booking, and the milliseconds that it took.
+ */
+async function live(
+  terminal: Terminal,
+  stack: Stack,
+  title: string,
+  happen: () => { event: { uri: string; status: string }; invitee: { uri: string } | null },
+): Promise<{ booking: ReturnType<typeof happen>; ms: number }> {
+  const since = performance.now();
+  const booking = happen();
+  const { uri, status } = booking.event;
+  while (performance.now() - since < 10_000) {
+    const rows = await stack.sql(
+      "select from public.meetings where calendly_event_uri = $1 and status = $2 and synced_via_webhook",
+      [uri, status],
+    );
+    if (rows.length > 0) {
+      const ms = Math.round(performance.now() - since);
+      terminal.line(`    ${title}: in Postgres after ${ms} ms`);
+      return { booking, ms };
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Problem(
+    "webhook_failed",
+    `${title}: the webhook has not arrived.`,
+    "The lines above, from the function itself, say more.",
+  );
 }
 
 function isWithin(range: SyncResult["range"], time: string): boolean {
@@ -151,6 +207,14 @@ async function connectDemo(terminal: Terminal, stack: Stack): Promise<SupabaseCl
     await invoke(demo, "calendly-connect", { token: stack.sandbox!.demo.token, sync: false });
     return demo;
   });
+}
+
+/** Has our own function subscribe to the demo account's bookings. */
+async function switchWebhooksOn(terminal: Terminal, demo: SupabaseClient): Promise<void> {
+  await terminal.step(
+    "Webhooks switched on",
+    () => invoke(demo, "calendly-connect/webhooks", {}),
+  );
 }
 
 /** Syncs, with a bar that shows the run's own counts; goes on by itself where a run pauses. */

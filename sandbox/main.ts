@@ -25,12 +25,27 @@ const HELP = `A Calendly to develop against.
 
 Verbs: ${Object.keys(VERBS).map((verb) => verb.replaceAll("_", "-")).join(", ")}`;
 
+/** Something that a verb has just done to a booking, whose webhooks are on their way. */
+export interface Happening {
+  /** The sandbox's address. */
+  url: string;
+  verb: string;
+  // deno-lint-ignore no-explicit-any -- what the verb answers
+  answer: any;
+  /** `performance.now()` when it was asked for. */
+  since: number;
+}
+
+/** Somebody who watches what becomes of it, and tells. */
+export type Witness = (happening: Happening) => Promise<void>;
+
 /** A refusal that a person can act on: printed without a stack. */
 class UsageError extends Error {}
 
-if (import.meta.main) {
+/** Does what the arguments say; ends the process with 1 where that makes no sense. */
+export async function run(args: string[], witness?: Witness): Promise<void> {
   try {
-    await main(Deno.args);
+    await main(args, witness);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.error(error.message);
@@ -38,11 +53,14 @@ if (import.meta.main) {
   }
 }
 
-async function main([command = "serve", ...args]: string[]): Promise<void> {
+async function main(
+  [command = "serve", ...args]: string[],
+  witness: Witness = () => Promise.resolve(),
+): Promise<void> {
   if (command.startsWith("--") && command !== "--help") return await serve([command, ...args]);
   if (command === "serve") return await serve(args);
   if (command === "help" || command === "--help") return console.log(HELP);
-  await act(command, args);
+  await act(command, args, witness);
 }
 
 async function serve(args: string[]): Promise<void> {
@@ -81,7 +99,7 @@ Ctrl-C stops it.`);
 }
 
 /** Does something to the sandbox that runs, and tells what came of it. */
-async function act(command: string, args: string[]): Promise<void> {
+async function act(command: string, args: string[], witness: Witness): Promise<void> {
   const verb = { no_show: "mark_no_show" }[command.replaceAll("-", "_")] ??
     command.replaceAll("-", "_");
   const fields = VERBS[verb];
@@ -98,8 +116,11 @@ async function act(command: string, args: string[]): Promise<void> {
   else if (needsBooking(verb, input)) input.invitee = latestInvitee(verb, await call(url, "state"));
 
   const before = new Set((await call<Delivery[]>(url, "deliveries")).map(({ id }) => id));
-  console.log(JSON.stringify(await call(url, verb, input), null, 2));
-  if (BOOKING_VERBS.includes(verb)) await reportDeliveries(url, before);
+  const since = performance.now();
+  const answer = await call(url, verb, input);
+  console.log(JSON.stringify(answer, null, 2));
+  if (!BOOKING_VERBS.includes(verb)) return;
+  await Promise.all([reportDeliveries(url, before), witness({ url, verb, answer, since })]);
 }
 
 function needsBooking(verb: string, input: Record<string, unknown>): boolean {
@@ -190,3 +211,5 @@ function fromJson(text: string): unknown {
     return text;
   }
 }
+
+if (import.meta.main) await run(Deno.args);

@@ -146,13 +146,18 @@ create trigger calendly_user_change
 create function calendly.say_farewell(connection_id uuid) returns void
 language plpgsql set search_path = ''
 as $$
+declare
+  at constant timestamptz := calendly.now();
+  -- whoever is making a subscription at this moment needs the token to delete it
+  in_the_making constant boolean := exists (select from calendly.webhook_subscriptions w
+    where w.connection_id = say_farewell.connection_id and w.state = 'making' and w.created_at > at - interval '1 minute');
 begin
   perform calendly.end_subscriptions(say_farewell.connection_id);
-  insert into calendly.farewells (connection_id, credential, subscription_uris, created_at)
+  insert into calendly.farewells (connection_id, credential, subscription_uris, next_try_at, created_at)
     select k.connection_id, calendly.credential(k.connection_id),
       -- those that were ended before, too: their deletion may have failed
       array(select w.uri from calendly.webhook_subscriptions w where w.connection_id = k.connection_id and w.uri is not null),
-      calendly.now()
+      case when in_the_making then at + interval '1 minute' else at end, at
     from calendly.credentials k where k.connection_id = say_farewell.connection_id;
   delete from calendly.credentials k where k.connection_id = say_farewell.connection_id;
 end

@@ -142,7 +142,7 @@ create table calendly.farewells (
   credential jsonb not null,
   subscription_uris text[] not null,
   attempts integer not null default 0,
-  next_try_at timestamptz not null default '-infinity',
+  next_try_at timestamptz not null,
   created_at timestamptz not null
 );
 alter table calendly.farewells enable row level security;

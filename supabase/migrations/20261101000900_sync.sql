@@ -384,7 +384,7 @@ declare
 begin
   -- a person's own listing need not look through all accounts
   if not exists (select from public.calendly_connections c where c.id = run.connection_id and c.calendly_organization_uri = run.subject) then
-    return '{}';
+    return '{}'::integer[];
   end if;
   with matched as (
     insert into calendly.hosts (calendly_user_uri, user_id, connection_id)

@@ -193,6 +193,8 @@ as $$
       ) mine on true
       where w.status = 'deferred' and (w.user_id = any (scope) or w.user_id is null)
         and (uri is null or uri = any (read_uris))
+      -- A replay holds its delivery before it waits for the event, which we hold: it is left to that.
+      for update of w skip locked
     ) found
     where e.id = found.id
 $$;
@@ -222,8 +224,9 @@ begin
     select c.user_id, w.state <> 'ended' into owner_id, goes_on
       from calendly.webhook_subscriptions w
       join public.calendly_connections c on c.id = w.connection_id
-      where w.id = (delivery ->> 'subscription_id')::uuid;
+      where w.id = (delivery ->> 'subscription_id')::uuid and c.state <> 'disconnected';
     if owner_id is null then
+      -- nor one of a connection that has ended: nothing more is stored
       perform calendly.fail('not_authentic', 'There is no such subscription.');
     end if;
   end if;

@@ -225,13 +225,26 @@ projectTest("what a call may say", async (project, t) => {
   });
 });
 
-projectTest("what goes wrong inside stays inside", async (project) => {
+projectTest("what goes wrong inside stays inside", async (project, t) => {
   const person = await project.person(FEW);
-  await project.stack.sql("alter table calendly_sync_runs rename to misplaced");
-  const { status, body } = await person.sync();
-  assert.equal(status, 500);
-  assert.equal(body.error.code, "internal");
-  assertProperError(body);
-  await project.stack.sql("alter table misplaced rename to calendly_sync_runs");
-  assert.equal((await person.sync()).status, 200);
+
+  await t.step("before a sync has begun", async () => {
+    await project.stack.sql("alter table calendly_sync_runs rename to misplaced");
+    const { status, body } = await person.sync();
+    assert.deepEqual([status, body.error.code], [500, "internal"]);
+    assertProperError(body);
+    await project.stack.sql("alter table misplaced rename to calendly_sync_runs");
+  });
+
+  await t.step("and in the middle of one, which fails and lets the next one begin", async () => {
+    await project.stack.sql("alter table calendly.run_pages rename to misplaced");
+    const { status, body } = await person.sync();
+    assert.deepEqual([status, body.error.code], [500, "internal"]);
+    assertProperError(body);
+    const [run] = await person.runs();
+    assert.deepEqual([run.status, run.error.code], ["failed", "internal"]);
+    assert.equal((await person.connection()).last_error.code, "internal");
+    await project.stack.sql("alter table calendly.misplaced rename to run_pages");
+    assert.equal((await person.sync()).body.status, "complete");
+  });
 });

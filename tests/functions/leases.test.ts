@@ -2,20 +2,11 @@
 import assert from "node:assert/strict";
 import postgres from "postgres";
 import { assertMirrors } from "./mirror.ts";
-import { day, type Project, projectTest } from "./support.ts";
-
-/** Three pages of ten, one invitee each: 33 requests when all goes well. */
-const THIRTY = { events: 30, variety: "plain", from: day(2), to: day(62) } as const;
-
-async function thirty(project: Project) {
-  await project.set("page_size", 10);
-  const person = await project.person(THIRTY);
-  person.requests();
-  return person;
-}
+import { day, projectTest } from "./support.ts";
+import { thirty } from "./thirty.ts";
 
 projectTest("two syncs of one person at once", async (project) => {
-  const person = await thirty(project);
+  const { person } = await thirty(project);
   const held = project.wire.hold("calendly_apply_step");
   const first = person.sync();
   await held.arrived;
@@ -35,7 +26,7 @@ projectTest("two syncs of one person at once", async (project) => {
 });
 
 projectTest("two people do not wait for each other", async (project) => {
-  const [ann, bob] = [await thirty(project), await thirty(project)];
+  const [{ person: ann }, { person: bob }] = [await thirty(project), await thirty(project)];
   const held = project.wire.hold("calendly_apply_step");
   const running = ann.sync();
   await held.arrived;
@@ -45,7 +36,7 @@ projectTest("two people do not wait for each other", async (project) => {
 });
 
 projectTest("two people do not wait for each other in Postgres either", async (project) => {
-  const [ann, bob] = [await thirty(project), await thirty(project)];
+  const [{ person: ann }, { person: bob }] = [await thirty(project), await thirty(project)];
   const sql = postgres(project.stack.databaseUrl, { max: 1, onnotice: () => {} });
   try {
     let finished = false;
@@ -88,7 +79,7 @@ projectTest("people who share meetings can sync at once", async (project) => {
 projectTest(
   "a function that stalls is taken over, and cannot write when it wakes up",
   async (project) => {
-    const person = await thirty(project);
+    const { person } = await thirty(project);
     const stalled = project.wire.hold("calendly_apply_step", 1);
     const first = person.sync();
     await stalled.arrived;
@@ -117,7 +108,7 @@ projectTest(
 );
 
 projectTest("a function that dies is taken over where it stopped", async (project) => {
-  const person = await thirty(project);
+  const { person } = await thirty(project);
   project.wire.next("calendly_apply_step", async (forward) => {
     await project.stack.functions.kill("calendly-sync");
     return await forward();
@@ -142,7 +133,7 @@ projectTest("a function that dies is taken over where it stopped", async (projec
 });
 
 projectTest("disconnecting ends a running sync, which writes no more", async (project) => {
-  const person = await thirty(project);
+  const { person } = await thirty(project);
   const held = project.wire.hold("calendly_apply_step", 1);
   const running = person.sync();
   await held.arrived;

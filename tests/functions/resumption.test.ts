@@ -1,17 +1,8 @@
 /** A sync that is put down is taken up where it stands: budgets, lost answers, another kind of sync in its place. */
 import assert from "node:assert/strict";
 import { assertMirrors } from "./mirror.ts";
-import { day, type Person, type Project, projectTest } from "./support.ts";
-
-/** Three pages of ten, one invitee each: 33 requests when all goes well. */
-const THIRTY = { events: 30, variety: "plain", from: day(2), to: day(62) } as const;
-
-async function thirty(project: Project): Promise<Person> {
-  await project.stack.sql("update calendly.settings set page_size = 10, invitee_batch = 10");
-  const person = await project.person(THIRTY);
-  person.requests();
-  return person;
-}
+import { type Person, projectTest } from "./support.ts";
+import { thirty } from "./thirty.ts";
 
 function failListing(person: Person): void {
   person.project.sandbox.control.faults({
@@ -26,7 +17,7 @@ projectTest("an instance stops before the platform ends it", async (project, t) 
   await t.step(
     "when its requests are spent; clicks finish the work, none of it twice",
     async () => {
-      const person = await thirty(project);
+      const { person } = await thirty(project);
       await project.set("instance_requests", 10);
       const spent: number[] = [];
       let answer;
@@ -45,7 +36,7 @@ projectTest("an instance stops before the platform ends it", async (project, t) 
   );
 
   await t.step("when its time is up, after the step that it is at", async () => {
-    const person = await thirty(project);
+    const { person } = await thirty(project);
     const held = project.wire.hold("calendly_apply_step", 1);
     const running = person.sync();
     await held.arrived;
@@ -71,7 +62,7 @@ projectTest("an instance stops before the platform ends it", async (project, t) 
 
 projectTest("an answer of Postgres that is lost counts once", async (project, t) => {
   await t.step("of a page or of invitees", async () => {
-    const person = await thirty(project);
+    const { person } = await thirty(project);
     project.wire.loseAnswer("calendly_apply_step", 1);
     project.wire.loseAnswer("calendly_apply_step", 3);
     const { body } = await person.sync();
@@ -82,7 +73,7 @@ projectTest("an answer of Postgres that is lost counts once", async (project, t)
   });
 
   await t.step("of a step after which the sync pauses", async () => {
-    const person = await thirty(project);
+    const { person } = await thirty(project);
     await project.set("instance_requests", 10);
     project.wire.loseAnswer("calendly_apply_step", 3);
     const { status, body } = await person.sync();
@@ -92,7 +83,7 @@ projectTest("an answer of Postgres that is lost counts once", async (project, t)
   });
 
   await t.step("of the end", async () => {
-    const person = await thirty(project);
+    const { person } = await thirty(project);
     project.wire.loseAnswer("calendly_finish_sync");
     const { status, body } = await person.sync();
     assert.deepEqual([status, body.status, body.created], [200, "complete", 30]);
@@ -100,7 +91,7 @@ projectTest("an answer of Postgres that is lost counts once", async (project, t)
   });
 
   await t.step("of the beginning: the next click goes on when the lease has ended", async () => {
-    const person = await thirty(project);
+    const { person } = await thirty(project);
     project.wire.loseAnswer("calendly_begin_sync");
     const lost = await person.sync();
     assert.deepEqual([lost.status, lost.body.error.code], [503, "database_unavailable"]);
@@ -116,14 +107,14 @@ projectTest("an answer of Postgres that is lost counts once", async (project, t)
 
 projectTest("a database that is away", async (project, t) => {
   await t.step("for a moment is waited for", async () => {
-    const person = await thirty(project);
+    const { person } = await thirty(project);
     project.wire.refuse("calendly_apply_step", 2);
     const { body } = await person.sync();
     assert.deepEqual([body.status, body.created, body.requests], ["complete", 30, 33]);
   });
 
   await t.step("for longer ends the call with 503, and the run is taken up later", async () => {
-    const person = await thirty(project);
+    const { person } = await thirty(project);
     project.wire.next("calendly_apply_step", (forward) => forward());
     project.wire.refuse("calendly_apply_step", 4);
     const { status, body: { error } } = await person.sync();
@@ -137,7 +128,7 @@ projectTest("a database that is away", async (project, t) => {
 });
 
 projectTest("a paused sync", async (project, t) => {
-  const person = await thirty(project);
+  const { person } = await thirty(project);
   await person.sync();
   await person.sync();
 

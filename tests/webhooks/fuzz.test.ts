@@ -7,7 +7,7 @@ import { hkdfSync } from "node:crypto";
 import fc from "fast-check";
 import webhook from "../../supabase/functions/calendly-webhook/index.ts";
 import { type Fuzzed, requests } from "./requests.ts";
-import { digest, type Hooks, hookTest, SIGNING_KEY } from "./support.ts";
+import { digest, type Hooks, hookTest, SIGNING_KEY, silence } from "./support.ts";
 
 const RUNS = Deno.env.get("PROOF") === "full" ? 100_000 : 1_000;
 const TOKEN_KEY = "the only key that encrypts the tokens";
@@ -22,6 +22,7 @@ hookTest(
       hkdfSync("sha256", TOKEN_KEY, "", `calendly webhook ${id}`, 32),
     ).toHex();
     const keys = [SIGNING_KEY, subscriptionKey];
+    using _silence = silence();
     using _environment = environment({
       SUPABASE_URL: hooks.project.stack.url,
       SUPABASE_SECRET_KEYS: JSON.stringify({ default: hooks.project.stack.secretKey }),
@@ -124,15 +125,12 @@ function depth(value: unknown): number {
   return 1 + Math.max(0, ...Object.values(value).map(depth));
 }
 
-/** Variables for the function, which runs in this very process, and no log lines from it. */
+/** Variables for the function, which runs in this very process. */
 function environment(variables: Record<string, string>): Disposable {
-  const { log, error } = console;
-  console.log = console.error = () => {};
   const before = Object.keys(variables).map((name) => [name, Deno.env.get(name)] as const);
   for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
   return {
     [Symbol.dispose]() {
-      Object.assign(console, { log, error });
       for (const [name, value] of before) {
         if (value === undefined) Deno.env.delete(name);
         else Deno.env.set(name, value);

@@ -166,3 +166,10 @@ export function sign(body: string | Uint8Array, key: string, at: number): string
 export function digest(body: string | Uint8Array, key: string, at: number): string {
   return createHmac("sha256", key).update(`${at}.`).update(body).digest("hex");
 }
+
+/** Keeps what this process would print to itself. */
+export function silence(): Disposable {
+  const { log, error } = console;
+  console.log = console.error = () => {};
+  return { [Symbol.dispose]: () => void Object.assign(console, { log, error }) };
+}

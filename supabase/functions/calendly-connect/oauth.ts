@@ -114,9 +114,12 @@ export function returnToApp(request: Request): Promise<Response> {
 }
 
 function returnUrl(): URL {
-  return new URL(
-    required("CALENDLY_RETURN_URL", "Set it to the page of your app that finishes connecting."),
-  );
+  const hint = "Set it to the page of your app that finishes connecting.";
+  const value = required("CALENDLY_RETURN_URL", hint);
+  if (!URL.canParse(value)) {
+    throw new ApiError("not_configured", "CALENDLY_RETURN_URL is no address.", hint);
+  }
+  return new URL(value);
 }
 
 function randomText(): string {

@@ -1,0 +1,109 @@
+/** Calendly fails, falls silent or talks nonsense in the middle of a sync: nothing is lost, nothing done twice. */
+import assert from "node:assert/strict";
+import { type Effect } from "../../sandbox/mod.ts";
+import { assertMirrors } from "./mirror.ts";
+import { day, projectTest } from "./support.ts";
+import { FAILS, INVITEES, invitesOf, LISTING, thirty } from "./thirty.ts";
+
+projectTest("a failure of Calendly's that passes is not noticed", async (project, t) => {
+  const passing: [string, Effect][] = [
+    ["500", FAILS],
+    ["502", { kind: "status", status: 502, body: "<html>Bad Gateway</html>" }],
+    ["503", { kind: "status", status: 503 }],
+    ["504", { kind: "status", status: 504 }],
+    ["a body that is cut in the middle", { kind: "cut" }],
+    ["a page of HTML with status 200", { kind: "html" }],
+  ];
+  for (const [name, effect] of passing) {
+    await t.step(name, async () => {
+      const { person, strike } = await thirty(project);
+      strike(LISTING, effect, { skip: 1 });
+      strike(INVITEES, effect, { skip: 12 });
+      const { body } = await person.sync();
+      assert.deepEqual([body.status, body.created, body.requests], ["complete", 30, 33 + 2]);
+      assert.equal(person.requests(), 33 + 2);
+      await assertMirrors(person);
+    });
+  }
+
+  await t.step("an answer that never comes, after ten seconds", async () => {
+    const { person, strike } = await thirty(project);
+    strike(INVITEES, { kind: "stall" }, { skip: 12 });
+    const { body } = await person.sync();
+    assert.deepEqual([body.status, body.created, body.requests], ["complete", 30, 33 + 1]);
+    await assertMirrors(person);
+  });
+
+  await t.step("neither is one that lasts for a while, but for a pause", async () => {
+    const { person, strike } = await thirty(project);
+    strike(LISTING, { kind: "cut" }, { skip: 1, times: 3 });
+    strike(invitesOf(person, 7), { kind: "html" }, { times: 3 });
+    const statuses = [];
+    for (let click = 0; click < 3; click++) statuses.push((await person.sync()).body.status);
+    assert.deepEqual(statuses, ["paused", "paused", "complete"]);
+    assert.equal((await person.runs())[0].requests, 33 + 6);
+    await assertMirrors(person);
+  });
+
+  await t.step("another content type is no failure at all", async () => {
+    const { person, strike } = await thirty(project);
+    strike(LISTING, { kind: "content_type" });
+    assert.equal((await person.sync()).body.requests, 33);
+  });
+}, { on: "embedded" });
+
+projectTest("a failure that outlasts the retries pauses the sync", async (project, t) => {
+  const lasting: [string, string, Effect, number][] = [
+    ["500", "listing", FAILS, 3],
+    ["500", "invitees", FAILS, 3],
+    // Whoever sends this will not send another form a moment later.
+    [
+      "JSON of another form",
+      "listing",
+      { kind: "status", status: 200, body: { title: "Hello" } },
+      1,
+    ],
+  ];
+  for (const [name, where, effect, attempts] of lasting) {
+    await t.step(`${name} amid the ${where}`, async () => {
+      const { person, strike } = await thirty(project);
+      if (where === "listing") strike(LISTING, effect, { skip: 1, times: attempts });
+      else strike(invitesOf(person, 7), effect, { times: attempts });
+      const paused = (await person.sync()).body;
+      assert.deepEqual(
+        [paused.status, paused.resume_at, paused.reason.code],
+        ["paused", day(30 / 86_400, project.now), "calendly_unavailable"],
+      );
+      assert.equal(paused.created, where === "listing" ? 10 : 30);
+      const { body } = await person.sync();
+      assert.deepEqual([body.status, body.created, body.unchanged], ["complete", 30, 0]);
+      assert.equal(body.run_id, paused.run_id);
+      assert.equal(body.requests, 33 + attempts);
+      assert.equal(person.requests(), 33 + attempts);
+      await assertMirrors(person);
+    });
+  }
+
+  await t.step("a redirect, which is not followed with the token", async () => {
+    const { person, strike } = await thirty(project);
+    const location = `${project.stack.calendlyUrl}/users/me`;
+    strike(LISTING, { kind: "status", status: 302, headers: { location } });
+    assert.equal((await person.sync()).body.status, "paused");
+    const { requests } = project.sandbox.control.requests({ user: person.host.uri });
+    assert.equal(requests.filter(({ path }) => path === "/users/me").length, 1, "when connecting");
+    assert.equal((await person.sync()).body.status, "complete");
+  });
+
+  await t.step("for longer each time in a row, and a click need not wait", async () => {
+    const { person, strike } = await thirty(project);
+    strike(LISTING, FAILS, { times: 3 * 3 });
+    for (const seconds of [30, 60, 120]) {
+      const { body } = await person.sync();
+      assert.equal(body.resume_at, day(seconds / 86_400, project.now));
+      assert.equal((await person.connection()).next_sync.slice(0, 19), body.resume_at.slice(0, 19));
+    }
+    strike(LISTING, FAILS, { skip: 1, times: 3 });
+    const { body } = await person.sync();
+    assert.equal(body.resume_at, day(30 / 86_400, project.now), "a success in between starts anew");
+  });
+});
