@@ -116,23 +116,11 @@ async function tell(terminal: Terminal, stack: Stack): Promise<number> {
 
   terminal.heading("With webhooks nobody waits for a sync");
   await switchWebhooksOn(terminal, demo);
-  const katherine = await live(
-    terminal,
-    stack,
-    "Katherine Johnson books a meeting",
-    () =>
-      sandbox.control.book({
-        invitee: { name: "Katherine Johnson", email: "katherine@example.com" },
-      }),
-  );
-  const canceled = await live(terminal, stack, "She cancels it: Off to the moon", () => {
-    const { invitee } = katherine.booking;
-    return sandbox.control.cancel({
-      invitee: invitee!.uri,
-      by: "invitee",
-      reason: "Off to the moon",
-    });
-  });
+  const katherine = { name: "Katherine Johnson", email: "katherine@example.com" };
+  const { event, invitee } = sandbox.control.book({ invitee: katherine });
+  const booked = await live(terminal, stack, "Katherine Johnson books a meeting", event.uri);
+  sandbox.control.cancel({ invitee: invitee.uri, by: "invitee", reason: "Off to the moon" });
+  const canceled = await live(terminal, stack, "She cancels it: Off to the moon", event.uri);
 
   terminal.heading("select * from calendly_sync_health");
   const [health] = await stack.sql("select * from public.calendly_sync_health where user_id = 1");
@@ -148,8 +136,8 @@ async function tell(terminal: Terminal, stack: Stack): Promise<number> {
     ["so is the INCREMENTAL one", incremental.sync_type === "INCREMENTAL"],
     ["two meetings are new: Ada's, and Linus's at its new time", incremental.created === 2],
     ["two are deleted: Grace's, and Linus's at its old time", incremental.deleted === 2],
-    ["Katherine's meeting is here within a second", katherine.ms < 1000],
-    ["and so is its cancellation", canceled.ms < 1000],
+    ["Katherine's meeting is here by its webhook", booked === "active"],
+    ["and so is its cancellation", canceled === "canceled"],
     ["the active meetings here are Calendly's", Number(health.active_calendly_meetings) === active],
     ["the initial sync is marked complete", health.calendly_initial_sync_complete === true],
     ["webhooks are known to arrive", health.calendly_webhook_enabled === true],
@@ -161,35 +149,31 @@ async function tell(terminal: Terminal, stack: Stack): Promise<number> {
 }
 
 /**
- * Lets something happen to a booking at Calendly, and waits until Postgres has it from a webhook: the
- * booking, and the milliseconds that it took.
+ * Tells what has just happened to a booking at Calendly, waits until a webhook has it in Postgres, and
+ * returns the meeting's status there; undefined if it does not come.
  */
 async function live(
   terminal: Terminal,
   stack: Stack,
   title: string,
-  happen: () => { event: { uri: string; status: string }; invitee: { uri: string } | null },
-): Promise<{ booking: ReturnType<typeof happen>; ms: number }> {
+  uri: string,
+): Promise<string | undefined> {
   const since = performance.now();
-  const booking = happen();
-  const { uri, status } = booking.event;
+  const { event } = stack.sandbox!.truth().scheduled_events.find(({ event }) => event.uri === uri)!;
   while (performance.now() - since < 10_000) {
-    const rows = await stack.sql(
-      "select from public.meetings where calendly_event_uri = $1 and status = $2 and synced_via_webhook",
-      [uri, status],
+    const [row] = await stack.sql(
+      `select status from public.meetings
+       where calendly_event_uri = $1 and status = $2 and synced_via_webhook`,
+      [uri, event.status],
     );
-    if (rows.length > 0) {
+    if (row) {
       const ms = Math.round(performance.now() - since);
-      terminal.line(`    ${title}: in Postgres after ${ms} ms`);
-      return { booking, ms };
+      terminal.line(`    ${title} ${terminal.dim(`in Postgres after ${ms} ms`)}`);
+      return row.status;
     }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  throw new Problem(
-    "webhook_failed",
-    `${title}: the webhook has not arrived.`,
-    "The lines above, from the function itself, say more.",
-  );
+  terminal.line(`    ${title} ${terminal.red("not in Postgres")}`);
 }
 
 function isWithin(range: SyncResult["range"], time: string): boolean {

@@ -527,6 +527,13 @@ as $$
 declare
   at constant timestamptz := calendly.now();
   read_uris text[] := array(select r ->> 'event_uri' from jsonb_array_elements(reads) r where r ? 'invitees');
+  -- Fewer than the event counts are not believed before the second time in a row.
+  doubted constant text[] := array(
+    select s.event_uri
+    from jsonb_array_elements(reads) r
+    join calendly.meeting_sync s on s.event_uri = r ->> 'event_uri' and s.user_id = any (state.scope)
+    join public.meetings m on m.user_id = s.user_id and m.calendly_event_uri = s.event_uri
+    where jsonb_array_length(r -> 'invitees') < calendly.seats(m.raw, 'total') and s.read_failures = 0);
   copies calendly.invitee_copy[];
   outcomes calendly.invitees_outcome[];
   changes calendly.meeting_change[];
@@ -549,6 +556,7 @@ begin
     delete from public.meeting_invitees v
       using public.meetings m, jsonb_array_elements(reads) r
       where r ? 'invitees' and m.calendly_event_uri = r ->> 'event_uri' and m.user_id = any (state.scope) and v.meeting_id = m.id
+        and m.calendly_event_uri <> all (doubted)
         and v.updated_at < at - make_interval(secs => (r ->> 'seconds')::double precision)
         -- what could not be used was there all the same
         and not exists (select from jsonb_array_elements(r -> 'invitees') invitee where invitee ->> 'uri' = v.uri)
@@ -556,10 +564,11 @@ begin
   )
   select changes || array(select distinct calendly.as_update(e.user_id, e.calendly_event_uri) from erased e) into changes;
 
-  insert into calendly.meeting_sync as s (user_id, event_uri, invitees_due_at, invitees_read_at, invitees_total, invitees_canceled)
+  insert into calendly.meeting_sync as s (user_id, event_uri, invitees_due_at, invitees_read_at, invitees_total, invitees_canceled, read_failures)
     select m.user_id, m.calendly_event_uri,
       case
         when o.unsure
+          or m.calendly_event_uri = any (doubted)
           -- a look for no-shows fell due while the answer was under way
           or calendly.next_no_show_check(m.end_time, m.status, calendly.to_time(r ->> 'observed_at')) <= at
           -- a webhook moved the counter while the answer was under way
@@ -567,7 +576,8 @@ begin
             and not calendly.has_all_invitees(m.user_id, m.calendly_event_uri, m.raw)) then at + interval '1 minute'
         else calendly.next_no_show_check(m.end_time, m.status, calendly.to_time(r ->> 'observed_at'))
       end,
-      calendly.to_time(r ->> 'observed_at'), calendly.seats(m.raw, 'total'), calendly.seats(m.raw, 'canceled')
+      calendly.to_time(r ->> 'observed_at'), calendly.seats(m.raw, 'total'), calendly.seats(m.raw, 'canceled'),
+      case when m.calendly_event_uri = any (doubted) then 1 else 0 end
     from jsonb_array_elements(reads) r
     join public.meetings m on m.calendly_event_uri = r ->> 'event_uri' and m.user_id = any (state.scope)
     left join unnest(outcomes) o on o.user_id = m.user_id and o.event_uri = m.calendly_event_uri
@@ -575,7 +585,7 @@ begin
     on conflict (user_id, event_uri) do update set
       invitees_due_at = excluded.invitees_due_at,
       invitees_read_at = greatest(s.invitees_read_at, excluded.invitees_read_at),
-      invitees_total = excluded.invitees_total, invitees_canceled = excluded.invitees_canceled, read_failures = 0;
+      invitees_total = excluded.invitees_total, invitees_canceled = excluded.invitees_canceled, read_failures = excluded.read_failures;
   perform calendly.postpone_invitees(run.id, state.scope, (
     select coalesce(jsonb_agg(r), '[]') from jsonb_array_elements(reads) r where not r ? 'invitees'));
 
@@ -589,6 +599,8 @@ begin
     cross join lateral jsonb_array_elements(coalesce(r -> 'invitees', '[]')) invitee
     cross join lateral calendly.read_invitee(invitee, null) i
     where i.problem is not null or i.event_uri <> r ->> 'event_uri'));
+  perform calendly.reject(run.id, (
+    select coalesce(jsonb_agg(jsonb_build_object('uri', uri, 'problem', 'lists fewer invitees than it counts')), '[]') from unnest(doubted) uri));
   perform calendly.count_changes(run.id, changes);
 end
 $$;

@@ -187,7 +187,7 @@ Deno.test("a missing network at the first start is named", async () => {
   assert.match(await child.output, /no_network/);
 });
 
-Deno.test("--once tells FULL, INCREMENTAL and health, and ends well", async () => {
+Deno.test("--once tells FULL, INCREMENTAL, a booking by webhook and health, and ends well", async () => {
   await using folder = await temporaryFolder();
   const child = spawn(folder.path, ["--once", "--ephemeral"]);
   const { code } = await child.process.status;
@@ -195,6 +195,8 @@ Deno.test("--once tells FULL, INCREMENTAL and health, and ends well", async () =
   assert.equal(code, 0, output);
   assert.match(output, /FULL SYNC: Fetching all Calendly events \(2 years back, 1 year forward\)/);
   assert.match(output, /INCREMENTAL Calendly sync complete: 2 new, 0 updated, 2 deleted/);
+  assert.match(output, /Katherine Johnson books a meeting in Postgres after \d+ ms/);
+  assert.match(output, /She cancels it: Off to the moon in Postgres after \d+ ms/);
   assert.match(output, /calendly_initial_sync_complete +true/);
   assert.ok(!output.includes("\x1b") && !output.includes("✗"), output);
 });
