@@ -67,7 +67,8 @@ begin
       where w.connection_id = connection and w.id <> calendly_keep_subscription.id and w.state <> 'ended'
       returning w.uri
   )
-  select coalesce(array_agg(e.uri) filter (where e.uri is not null), '{}') into replaced from ended e;
+  -- a Calendly that starts anew, as a sandbox does, may use a name again
+  select coalesce(array_agg(e.uri) filter (where e.uri <> calendly_keep_subscription.uri), '{}') into replaced from ended e;
   update calendly.webhook_subscriptions w
     set state = 'active', ended_at = null, uri = calendly_keep_subscription.uri, key_id = calendly_keep_subscription.key_id
     where w.id = calendly_keep_subscription.id;

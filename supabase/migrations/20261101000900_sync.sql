@@ -529,7 +529,7 @@ declare
   read_uris text[] := array(select r ->> 'event_uri' from jsonb_array_elements(reads) r where r ? 'invitees');
   -- Fewer than the event counts are not believed before the second time in a row.
   doubted constant text[] := array(
-    select s.event_uri
+    select distinct s.event_uri
     from jsonb_array_elements(reads) r
     join calendly.meeting_sync s on s.event_uri = r ->> 'event_uri' and s.user_id = any (state.scope)
     join public.meetings m on m.user_id = s.user_id and m.calendly_event_uri = s.event_uri

@@ -66,7 +66,8 @@ select is((tests.run_of('ana')).rejected, 3, 'the bad ones are counted');
 select is((select count(*) from public.meeting_invitees where uri = tests.invitee_uri('E1', 'kim')), 0::bigint, 'an invitee of another event is not taken in');
 
 -- erased at Calendly, and arrived meanwhile
-update calendly.meeting_sync set invitees_due_at = calendly.now() where event_uri = tests.event_uri('E4');
+-- (the second reading in a row that lists fewer than the event counts: the first is not believed)
+update calendly.meeting_sync set invitees_due_at = calendly.now(), read_failures = 1 where event_uri = tests.event_uri('E4');
 select tests.pass('1 second');
 select tests.apply_invitee(tests.invitee('E4', 'lea'), 'webhook');
 select tests.pass('3 seconds');

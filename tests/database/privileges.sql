@@ -54,6 +54,9 @@ select bag_eq('select object, role, rights from actual', $$
   -- behind the view calendly_alerts
   select 'calendly.alerts', 'service_role', 'execute'
   union all
+  -- behind an index of meetings, which a server's own app may write
+  select 'calendly.guest_emails', 'service_role', 'execute'
+  union all
   -- what the functions call, and operators
   select 'public.' || object, 'service_role', 'execute' from unnest('{
     calendly_abandon_subscription, calendly_apply_step, calendly_begin_refresh, calendly_begin_subscription, calendly_begin_sync,

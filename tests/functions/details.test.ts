@@ -46,6 +46,27 @@ projectTest("what is known outlives a failed detail request", async (project, t)
     });
   }
 
+  await t.step("through a listing of nobody, which is not believed at once", async () => {
+    const { person, strike, path, event, was, name } = await changed();
+    strike(path, { kind: "empty" });
+    const { body } = await person.sync();
+    assert.deepEqual([body.status, body.rejected], ["complete", 1]);
+    assert.equal(body.rejections[0].uri, event.uri);
+    assert.deepEqual([(await person.invitees()).length, await name()], [30, was]);
+    await project.advance("61s");
+    assert.equal((await person.sync()).body.requests, 3 + 1);
+    await assertMirrors(person);
+  });
+
+  await t.step("unless Calendly says it twice in a row", async () => {
+    const { person, strike, path } = await changed();
+    strike(path, { kind: "empty" }, { times: 2 });
+    await person.sync();
+    await project.advance("61s");
+    await person.sync();
+    assert.equal((await person.invitees()).length, 29);
+  });
+
   await t.step("one event that always fails does not hold up the others for ever", async () => {
     const { person, strike } = await thirty(project);
     strike(invitesOf(person, 0), FAILS, { times: 9 });

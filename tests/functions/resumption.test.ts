@@ -183,6 +183,15 @@ projectTest("a paused sync", async (project, t) => {
     assert.notEqual(body.run_id, paused.run_id);
   });
 
+  await t.step("that is FULL reads all invitees again when it is forced", async () => {
+    const { person } = await thirty(project);
+    await project.set("instance_requests", 20);
+    assert.equal((await person.sync()).body.requests, 20);
+    await project.set("instance_requests", 800);
+    const { body } = await person.sync({ full: true });
+    assert.deepEqual([body.status, body.requests, body.created], ["complete", 20 + 30, 30]);
+  });
+
   await t.step("keeps the range that it was given", async () => {
     failListing(person);
     const paused = (await person.sync()).body;

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { act, type Cast, type Deed, type Outcome, type State } from "./story.ts";
+import type { Person } from "../functions/support.ts";
 import { asDelivered, type Hooks } from "./support.ts";
 
 /** All that the mirror says. */
@@ -22,14 +23,17 @@ export type Step = { delivery: unknown } | { sync: number[]; state: State };
 export interface Order {
   picks: number[];
   backwards: boolean;
+  /** These never arrive. */
+  lost: number[];
   /** Syncs in between, of whom, after how many deliveries: each finds the account as at the next `look`. */
   syncs: { after: number; whose: number }[];
 }
 
-export function orders({ syncs = 0 } = {}): fc.Arbitrary<Order> {
+export function orders({ syncs = 0, losses = 0 } = {}): fc.Arbitrary<Order> {
   return fc.record({
     picks: fc.array(fc.nat({ max: 999 }), { maxLength: 30, size: "max" }),
     backwards: fc.boolean(),
+    lost: fc.array(fc.nat({ max: 999 }), { maxLength: losses }),
     syncs: fc.array(fc.record({ after: fc.nat({ max: 40 }), whose: fc.nat({ max: 9 }) }), {
       maxLength: syncs,
     }),
@@ -41,8 +45,12 @@ export class Stage {
     readonly hooks: Hooks,
     readonly cast: Cast,
     /** Of the hosts, those who are users. */
-    readonly users: number[],
+    readonly people: Person[],
   ) {}
+
+  get users(): number[] {
+    return this.people.map(({ id }) => id);
+  }
 
   /**
    * Two users and somebody who is none, with two subscriptions that cover some bookings both. With
@@ -71,7 +79,7 @@ export class Stage {
       ),
       group: type({ user: hosts[0], kind: "group", seats: 3 }),
       collective: type({ user: hosts[1], hosts, pooling_type: "collective" }),
-    }, [ana.id, ben.id]);
+    }, [ana, ben]);
   }
 
   /** Acts a story out, from an empty calendar. */
@@ -83,12 +91,10 @@ export class Stage {
   }
 
   /** The deliveries (but those lost) and syncs of a story, in this order. */
-  steps({ deliveries, states }: Outcome, { picks, backwards, syncs }: Order): Step[] {
-    const first = deliveries.length > 0 ? picks.map((pick) => pick % deliveries.length) : [];
-    const rest = [...deliveries.keys()].filter((index) => !first.includes(index));
-    const steps: Step[] = [...first, ...backwards ? rest.reverse() : rest]
+  steps({ deliveries, states }: Outcome, order: Order): Step[] {
+    const steps: Step[] = sequence(deliveries.length, order)
       .map((index) => ({ delivery: this.#delivery(deliveries[index]) }));
-    const inTurn = syncs.toSorted((a, b) => a.after - b.after);
+    const inTurn = order.syncs.toSorted((a, b) => a.after - b.after);
     for (const [turn, { after, whose }] of inTurn.entries()) {
       // what one sync has seen no later one sees undone
       const state = states[Math.min(turn, states.length - 1)];
@@ -111,6 +117,18 @@ export class Stage {
     return rows;
   }
 
+  /** The same by requests to the function, of a story's deliveries in this order. */
+  async afterSending({ deliveries }: Outcome, order: Order): Promise<Rows> {
+    const { stack } = this.hooks.project;
+    await stack.sql("select proof.forget()");
+    for (const index of sequence(deliveries.length, order)) {
+      const { status } = await this.hooks.send(deliveries[index]);
+      if (status !== 200) throw new Error(`a delivery was answered with ${status}`);
+    }
+    const [{ rows }] = await stack.sql<{ rows: Rows }>("select proof.rows() as rows");
+    return rows;
+  }
+
   #delivery(body: string) {
     return {
       body: JSON.parse(body),
@@ -118,6 +136,17 @@ export class Stage {
       signed_at: this.hooks.now(),
     };
   }
+}
+
+/** The picked ones, some of them more than once, and then the rest; but for the lost ones. */
+function sequence(length: number, { picks, backwards, lost }: Order): number[] {
+  if (length === 0) return [];
+  const first = picks.map((pick) => pick % length);
+  const rest = Array.from({ length }, (_, index) => index).filter((index) =>
+    !first.includes(index)
+  );
+  return [...first, ...backwards ? rest.reverse() : rest]
+    .filter((index) => !lost.some((number) => number % length === index));
 }
 
 /** The rows without what no webhook tells. */
