@@ -53,6 +53,8 @@ Deno.test("a booking and what becomes of it are seen arriving in Postgres", asyn
   ];
   for (const [command, holds] of commands) {
     await t.step(command.join(" "), async () => {
+      // Calendly tells in whole seconds when a mark is undone: closer together nobody knows which was last
+      if (command[0] === "undo-no-show") await new Promise((resolve) => setTimeout(resolve, 1100));
       const output = await printed(() => run([...command, "--url", stack.calendlyUrl], witness));
       assert.match(output, /invitee\S* → http\S+: 200 after \d+ ms/);
       assert.match(output, /In Postgres after \d+ ms\./);
