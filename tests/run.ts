@@ -77,7 +77,16 @@ function report(outcomes: Outcome[]): boolean {
 /** Path of a Deno from npm. */
 async function findDeno(version: string): Promise<string> {
   const { success, stdout } = await new Deno.Command("npx", {
-    args: ["-y", "-p", `deno@${version}`, "deno", "eval", "console.log(Deno.execPath())"],
+    args: [
+      "-y",
+      "-p",
+      `deno@${version}`,
+      "deno",
+      "eval",
+      "--no-config",
+      "--no-lock",
+      "console.log(Deno.execPath())",
+    ],
     stdin: "null",
     stderr: "inherit",
   }).output();

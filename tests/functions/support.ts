@@ -31,6 +31,22 @@ export function projectTest(
   });
 }
 
+/**
+ * Registers behaviours that share one project per database, in this order. Each has people of its own and
+ * leaves nothing behind that another would see.
+ */
+export function projectTests(
+  name: string,
+  behaviours: Record<string, (project: Project, t: Deno.TestContext) => Promise<unknown>>,
+  options: StackTestOptions = {},
+): void {
+  projectTest(name, async (project, t) => {
+    for (const [behaviour, test] of Object.entries(behaviours)) {
+      await t.step(behaviour, async (t) => void await test(project, t));
+    }
+  }, options);
+}
+
 /** A Supabase project with a sandbox Calendly. */
 export class Project {
   /** What both clocks show. */
