@@ -92,12 +92,14 @@ export class Stage {
 
   /** The deliveries (but those lost) and syncs of a story, in this order. */
   steps({ deliveries, states }: Outcome, order: Order): Step[] {
-    const steps: Step[] = sequence(deliveries.length, order)
-      .map((index) => ({ delivery: this.#delivery(deliveries[index]) }));
+    const indexes = sequence(deliveries.length, order);
+    const steps: Step[] = indexes.map((index) => ({ delivery: this.#delivery(deliveries[index]) }));
     const inTurn = order.syncs.toSorted((a, b) => a.after - b.after);
     for (const [turn, { after, whose }] of inTurn.entries()) {
-      // what one sync has seen no later one sees undone
-      const state = states[Math.min(turn, states.length - 1)];
+      // It may have read before what has just come; but not before the sync that ended before it began.
+      const before = indexes.slice(0, inTurn[turn - 1]?.after ?? 0);
+      const seen = Math.max(turn, ...before.map((index) => deliveries[index].state));
+      const state = states[Math.min(seen, states.length - 1)];
       steps.splice(after + turn, 0, { sync: [this.users[whose % this.users.length]], state });
     }
     return steps;
@@ -122,14 +124,14 @@ export class Stage {
     const { stack } = this.hooks.project;
     await stack.sql("select proof.forget()");
     for (const index of sequence(deliveries.length, order)) {
-      const { status } = await this.hooks.send(deliveries[index]);
+      const { status } = await this.hooks.send(deliveries[index].body);
       if (status !== 200) throw new Error(`a delivery was answered with ${status}`);
     }
     const [{ rows }] = await stack.sql<{ rows: Rows }>("select proof.rows() as rows");
     return rows;
   }
 
-  #delivery(body: string) {
+  #delivery({ body }: Outcome["deliveries"][number]) {
     return {
       body: JSON.parse(body),
       digest: createHash("sha256").update(body).digest("hex"),

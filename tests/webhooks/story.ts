@@ -67,8 +67,8 @@ export interface State {
 }
 
 export interface Outcome {
-  /** Bodies, in the order in which Calendly made them. */
-  deliveries: string[];
+  /** In the order in which Calendly made them; `state`: the first one that shows what it tells. */
+  deliveries: { body: string; state: number }[];
   /** The account at each `look`, and at the end. */
   states: State[];
 }
@@ -89,14 +89,19 @@ export async function act(sandbox: Sandbox, cast: Cast, deeds: Deed[]): Promise<
   }
   await control.deliver("due", { drop: true });
   const story = new Story(sandbox, cast);
-  const states: State[] = [];
+  const outcome: Outcome = { deliveries: [], states: [] };
+  const look = async () => {
+    const made = await control.deliver("due", { drop: true });
+    const state = outcome.states.push(story.look()) - 1;
+    outcome.deliveries.push(...made.map(({ body }) => ({ body, state })));
+  };
   for (const deed of deeds) {
     if (deed.after) control.advance({ by: deed.after });
-    if (deed.do === "look") states.push(story.look());
+    if (deed.do === "look") await look();
     else story.happen(deed);
   }
-  const deliveries = (await control.deliver("due", { drop: true })).map(({ body }) => body);
-  return { deliveries, states: [...states, story.look()] };
+  await look();
+  return outcome;
 }
 
 class Story {
