@@ -6,7 +6,7 @@ import { createPgliteConnection, type PgliteConnection } from "@supabase/lite/pg
 import { createPostgresConnection, type PostgresConnection } from "@supabase/lite/postgres";
 import { pgtap } from "@electric-sql/pglite/pgtap";
 import { CompiledQuery } from "kysely";
-import "postgres"; // The driver of @supabase/lite/postgres, which leaves its choice to us.
+import postgres from "postgres"; // The driver of @supabase/lite/postgres, which leaves its choice to us.
 import { Session, shareSession, tame } from "./embedded.ts";
 import { AS_OWNER, migrate, type Migration, PLATFORM, readMigrations, SEED } from "./migrations.ts";
 import { servePostgresWire } from "./wire.ts";
@@ -122,6 +122,7 @@ export async function openPostgres(url: string): Promise<Database> {
       },
     },
   });
+  survivePostgres(connection.driver);
   try {
     await run(connection, "select 1");
   } catch (error) {
@@ -151,6 +152,32 @@ export async function openPostgres(url: string): Promise<Database> {
       }
     },
     close: () => connection.driver.end({ timeout: 5 }),
+  };
+}
+
+/**
+ * Lets the driver outlive a restart of Postgres. It hands a reserved connection that has died out again
+ * once it is released, and then loses every query on it: such a one is not released (it has gone back by
+ * itself), and takes no query any more.
+ */
+function survivePostgres(driver: postgres.Sql): void {
+  const reserve = driver.reserve.bind(driver);
+  driver.reserve = async () => {
+    const session = await reserve();
+    const { unsafe, release } = session;
+    let death: unknown;
+    session.unsafe = ((...query: Parameters<typeof unsafe>) => {
+      if (death) return Promise.reject(death);
+      const answer = unsafe(...query);
+      answer.catch((error) => {
+        if ("errno" in error) death = error; // the socket's, not the query's
+      });
+      return answer;
+    }) as typeof unsafe;
+    session.release = () => {
+      if (!death) release();
+    };
+    return session;
   };
 }
 

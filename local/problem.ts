@@ -12,7 +12,9 @@ export class Problem extends Error {
       | "migration_changed"
       | "migration_failed"
       | "no_network"
-      | "sync_failed",
+      | "sync_failed"
+      | "no_project"
+      | "status_unknown",
     message: string,
     readonly hint: string,
     options?: ErrorOptions,

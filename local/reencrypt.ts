@@ -7,6 +7,7 @@
  */
 import type { Credential } from "../supabase/functions/_shared/credential.ts";
 import { Database } from "../supabase/functions/_shared/database.ts";
+import { ApiError } from "../supabase/functions/_shared/errors.ts";
 import { subscriptionKeyId } from "../supabase/functions/_shared/signature.ts";
 import { decryptToken, encryptToken, isCurrent } from "../supabase/functions/_shared/tokens.ts";
 
@@ -49,11 +50,16 @@ export async function reencrypt(database: Database): Promise<
 }
 
 if (import.meta.main) {
-  const { current, reencrypted, outdated_webhooks, unreadable } = await reencrypt(new Database());
+  const { current, reencrypted, outdated_webhooks, unreadable } = await reencrypt(new Database())
+    .catch((error) => {
+      if (!(error instanceof ApiError)) throw error;
+      console.error([error.message, error.hint].filter((text) => text).join("\n"));
+      Deno.exit(1);
+    });
   console.log(`${reencrypted} encrypted anew, ${current} were current.`);
   if (outdated_webhooks > 0) {
     console.log(
-      `${outdated_webhooks} webhook subscriptions still need an older key, until the daily check ` +
+      `Webhook subscriptions that still need an older key: ${outdated_webhooks}. The daily check ` +
         "replaces them: repeat this tomorrow, before you take the older keys out of the list.",
     );
   }

@@ -95,8 +95,11 @@ begin
   if to_regnamespace('local_stack') is null then
     perform calendly.fail('not_a_local_stack', 'The clock can be set on a local stack only.', 'A local stack has the schema local_stack.');
   end if;
-  delete from calendly.clock;
-  insert into calendly.clock (stopped_at) select at where at is not null;
+  if at is null then
+    delete from calendly.clock;
+  else
+    insert into calendly.clock (stopped_at) values (at) on conflict (only_row) do update set stopped_at = excluded.stopped_at;
+  end if;
 end
 $$;
 revoke all on function calendly.set_clock(timestamptz) from public, anon, authenticated, service_role;

@@ -9,8 +9,9 @@ alter table public.users
   add column if not exists auth_user_linked_at timestamptz,
   add column if not exists email text,
   add column if not exists last_calendly_sync timestamptz,
-  add column if not exists calendly_initial_sync_complete boolean,
-  add column if not exists calendly_webhook_enabled boolean;
+  -- with defaults: to write them into every row would set off an earlier app's triggers
+  add column if not exists calendly_initial_sync_complete boolean default false,
+  add column if not exists calendly_webhook_enabled boolean default false;
 update public.users
   set calendly_initial_sync_complete = coalesce(calendly_initial_sync_complete, false),
       calendly_webhook_enabled = coalesce(calendly_webhook_enabled, false),

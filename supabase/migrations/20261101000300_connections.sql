@@ -18,6 +18,7 @@ create table public.calendly_connections (
   webhook_state text not null default 'none' check (webhook_state in ('none', 'active', 'disabled')),
   webhooks_wanted boolean not null default false,
   webhooks_checked_at timestamptz,
+  webhooks_lost_at timestamptz,
   rate_limit integer,
   rate_remaining integer,
   rate_resets_at timestamptz,
@@ -44,6 +45,7 @@ comment on column public.calendly_connections.refusals is 'Times in a row that C
 comment on column public.calendly_connections.webhook_state is 'Of our subscription at Calendly: none, active, disabled.';
 comment on column public.calendly_connections.webhooks_wanted is 'The person asked for webhooks: a subscription that is lost is made again.';
 comment on column public.calendly_connections.webhooks_checked_at is 'When the subscription was last seen to be alive at Calendly; looked after daily.';
+comment on column public.calendly_connections.webhooks_lost_at is 'When the subscription was found to be dead; null while it lives or none is wanted.';
 comment on column public.calendly_connections.rate_limit is 'Calendly''s X-RateLimit-Limit, requests a minute.';
 comment on column public.calendly_connections.rate_remaining is 'Calendly''s X-RateLimit-Remaining as of the last answer; worth nothing after rate_resets_at.';
 comment on column public.calendly_connections.rate_resets_at is 'When Calendly''s rate window starts anew.';
@@ -201,7 +203,7 @@ begin
   select array_agg(e.user_id) into ended_hosts from ended e;
   update public.calendly_connections c
     set state = 'disconnected', next_sync_at = null, last_error = null, failures = 0, refusals = 0,
-      webhook_state = 'none', webhooks_wanted = false, webhooks_checked_at = null, updated_at = at
+      webhook_state = 'none', webhooks_wanted = false, webhooks_checked_at = null, webhooks_lost_at = null, updated_at = at
     where c.id = connection.id;
   update public.users u set calendly_webhook_enabled = false
     where u.id = any (ended_hosts) and u.calendly_webhook_enabled;
@@ -317,6 +319,7 @@ begin
       scope = excluded.scope, state = 'active', next_sync_at = excluded.next_sync_at, last_error = null, failures = 0, refusals = 0,
       rate_limit = null, rate_remaining = null, rate_resets_at = null,
       last_full_sync_at = case when c.calendly_user_uri = excluded.calendly_user_uri then c.last_full_sync_at end,
+      current_as_of = case when c.calendly_user_uri = excluded.calendly_user_uri then c.current_as_of end,
       connected_at = excluded.connected_at, updated_at = excluded.updated_at
     returning c.* into existing;
   if existing.id <> (connection ->> 'connection_id')::uuid then

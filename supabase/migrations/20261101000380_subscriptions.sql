@@ -72,7 +72,7 @@ begin
   update calendly.webhook_subscriptions w
     set state = 'active', ended_at = null, uri = calendly_keep_subscription.uri, key_id = calendly_keep_subscription.key_id
     where w.id = calendly_keep_subscription.id;
-  update public.calendly_connections c set webhook_state = 'active', webhooks_checked_at = at, updated_at = at where c.id = connection;
+  update public.calendly_connections c set webhook_state = 'active', webhooks_checked_at = at, webhooks_lost_at = null, updated_at = at where c.id = connection;
   update public.users u set calendly_webhook_enabled = true
     from calendly.hosts h where h.connection_id = connection and u.id = h.user_id and not u.calendly_webhook_enabled;
   return jsonb_build_object('replaced', to_jsonb(replaced));
@@ -86,7 +86,7 @@ language plpgsql security definer set search_path = ''
 as $$
 declare
   at constant timestamptz := calendly.now();
-  -- without an answer from Calendly it may exist: the next review looks for it
+  -- without an answer from Calendly it may exist: the next sync looks for it
   answered constant boolean := error ->> 'code' <> 'calendly_unavailable';
   connection uuid;
 begin
@@ -94,7 +94,7 @@ begin
     where w.id = calendly_abandon_subscription.id and w.state = 'making';
   update public.calendly_connections c
     set last_error = error || jsonb_build_object('at', calendly.to_calendly(at)), updated_at = at,
-      webhooks_checked_at = case when answered then at else c.webhooks_checked_at end,
+      webhooks_checked_at = case when answered then at end,
       webhooks_wanted = c.webhook_state <> 'none'
     where c.id = connection;
   if answered then
@@ -139,7 +139,7 @@ begin
   ended := calendly.end_subscriptions(connection.id);
   update public.calendly_connections c
     -- not checked: the next sync makes sure that Calendly has deleted them
-    set webhook_state = 'none', webhooks_wanted = false, webhooks_checked_at = null, updated_at = at,
+    set webhook_state = 'none', webhooks_wanted = false, webhooks_checked_at = null, webhooks_lost_at = null, updated_at = at,
       -- from now on only syncs bring news
       next_sync_at = case c.state when 'active' then least(c.next_sync_at, at + (select s.sync_interval from calendly.settings s)) end
     where c.id = connection.id;
@@ -207,6 +207,7 @@ begin
     -- where a new one is to be made, that settles it
     set webhooks_checked_at = case when wanted and not current then c.webhooks_checked_at else at end,
       webhook_state = case when not wanted then c.webhook_state when alive then 'active' else 'disabled' end,
+      webhooks_lost_at = case when wanted and not alive then coalesce(c.webhooks_lost_at, at) end,
       -- what happened meanwhile may lie outside the small window
       last_full_sync_at = case when alive or not wanted then c.last_full_sync_at end
     where c.id = calendly_review_subscriptions.connection_id;

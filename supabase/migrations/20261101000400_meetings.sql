@@ -16,10 +16,11 @@ alter table public.meetings
   add column if not exists cancellation jsonb,
   add column if not exists rescheduled_from text,
   add column if not exists rescheduled_to text,
-  add column if not exists is_deleted boolean,
+  -- with defaults: to write them into every row would set off an earlier app's triggers
+  add column if not exists is_deleted boolean default false,
   add column if not exists deleted_at timestamptz,
   add column if not exists deleted_reason text,
-  add column if not exists synced_via_webhook boolean,
+  add column if not exists synced_via_webhook boolean default false,
   add column if not exists calendly_created_at timestamptz,
   add column if not exists calendly_updated_at timestamptz,
   add column if not exists created_at timestamptz,

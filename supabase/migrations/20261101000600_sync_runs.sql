@@ -8,6 +8,7 @@ create table public.calendly_sync_runs (
   subject text not null,
   trigger text not null check (trigger in ('manual', 'scheduled', 'service', 'connect')),
   sync_type text not null check (sync_type in ('FULL', 'INCREMENTAL')),
+  initial boolean not null default false,
   min_start_time timestamptz not null,
   max_start_time timestamptz not null,
   status text not null default 'running' check (status in ('running', 'paused', 'complete', 'failed')),
@@ -40,6 +41,7 @@ comment on table public.calendly_sync_runs is 'Every sync, as asked for and as i
 comment on column public.calendly_sync_runs.user_id is 'Whose sync it is.';
 comment on column public.calendly_sync_runs.subject is 'The Calendly user or organization that is listed.';
 comment on column public.calendly_sync_runs.trigger is 'manual: the person''s click. service: a secret key. scheduled. connect: right after connecting. The latest that moved it, if it was paused.';
+comment on column public.calendly_sync_runs.initial is 'It completed somebody''s initial sync.';
 comment on column public.calendly_sync_runs.min_start_time is 'Events that start after this are listed. Pinned when the run begins.';
 comment on column public.calendly_sync_runs.max_start_time is 'Events that start before this are listed.';
 comment on column public.calendly_sync_runs.status is 'paused: goes on at resume_at, or at once on a click. failed: only a person can mend it.';

@@ -51,6 +51,7 @@ begin
   copy.content := calendly.without_forgotten_person(
     case when jsonb_typeof(event #> '{location,data}') = 'object' then event #- '{location,data,password}' else event end);
   copy.problem := case
+    when event ? 'nested_too_deeply' then 'nested too deeply'  -- all that is left of it: see json.ts
     when copy.uri is null or copy.uri !~ '^[^\s"]+/scheduled_events/[^/\s"]+$' then 'no event uri'
     when length(copy.uri) > 500 then 'the uri is too long'  -- for an index
     when copy.status is null or copy.status not in ('active', 'canceled') then 'status is neither active nor canceled'
@@ -103,6 +104,7 @@ begin
   copy.observed_at := read_invitee.observed_at;
   copy.content := calendly.without_forgotten_invitee(invitee - 'scheduled_event');
   copy.problem := case
+    when invitee ? 'nested_too_deeply' then 'nested too deeply'
     when copy.uri is null or copy.event_uri is null then 'no invitee uri'
     when length(copy.uri) > 700 then 'the uri is too long'
     when copy.status is null or copy.status not in ('active', 'canceled') then 'status is neither active nor canceled'

@@ -157,7 +157,7 @@ begin
 
   if state.doing = 'read_events' then
     event_uris := array(select w.event_uri from calendly.waiting_events(state.scope) w
-      where not exists (select from calendly.seen_events(run.id) seen where seen.event_uri = w.event_uri));
+      where not exists (select from calendly.run_pages p where p.run_id = run.id and p.by_itself and w.event_uri = any (p.event_uris)));
     event_uris := event_uris || array(
       select a.event_uri from calendly.absent_meetings(run) a
       where a.event_uri <> all (event_uris)
@@ -447,6 +447,16 @@ begin
         or (run.subject <> all (array(select k.calendly_organization_uri from public.calendly_connections k where k.id = run.connection_id))
           and c.uri <> all (array(select n.event_uri from unnest(changes) n))))));
   perform calendly.count_changes(run.id, changes);
+  -- An organization's listing may show an event without a host who has it: the event itself must say so.
+  update calendly.meeting_sync s set event_due_at = calendly.now()
+    where (s.user_id, s.event_uri) in (
+      select m.user_id, m.calendly_event_uri
+      from unnest(accepted) c
+      join public.meetings m on m.calendly_event_uri = c.uri and m.user_id = any (state.scope) and not m.is_deleted
+      join calendly.hosts h on h.user_id = m.user_id and h.calendly_user_uri <> all (c.hosts)
+      left join calendly.meeting_sync known on known.user_id = m.user_id and known.event_uri = m.calendly_event_uri
+      order by known.asked_at nulls first
+      limit (select g.absence_checks from calendly.settings g));
   if last_page then
     update public.calendly_sync_runs r set absent = (select count(*) from calendly.absent_meetings(r)) where r.id = run.id;
   end if;
@@ -483,6 +493,7 @@ declare
   at constant timestamptz := calendly.now();
   asked constant text[] := array(select r ->> 'event_uri' from jsonb_array_elements(reads) r);
   waiting constant text[] := array(select w.event_uri from calendly.waiting_events(state.scope) w where w.event_uri = any (asked));
+  listed constant text[] := array(select seen.event_uri from calendly.seen_events(run.id) seen where seen.event_uri = any (asked));
   -- The token has just listed this range, so a 403 is about the event.
   gone constant text[] := array(select r ->> 'event_uri' from jsonb_array_elements(reads) r where (r ->> 'status')::integer in (403, 404));
   copies constant calendly.event_copy[] := array(
@@ -506,7 +517,9 @@ begin
   update calendly.meeting_sync s set asked_at = at, event_due_at = null
     where s.event_uri = any (asked) and s.user_id = any (state.scope);
   update calendly.open_runs o
-    set absence_checks = o.absence_checks + cardinality(asked) - cardinality(waiting), processed = o.processed + cardinality(changes)
+    set absence_checks = o.absence_checks + cardinality(asked) - cardinality(waiting),
+        -- who is still a host of what was listed has been counted then
+        processed = o.processed + (select count(*) from unnest(changes) c where c.deleted_reason = 'reassigned' or c.event_uri <> all (listed))
     where o.run_id = run.id;
   insert into calendly.run_pages (run_id, step, event_uris, by_itself) values (run.id, state.step, asked, true);
   perform calendly.reject(run.id, (
@@ -728,7 +741,7 @@ create function public.calendly_begin_sync(request jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
 as $$
 declare
-  at constant timestamptz := calendly.now();
+  at timestamptz;
   forced constant boolean := coalesce((request ->> 'full')::boolean, false);
   person public.users;
   connection public.calendly_connections;
@@ -756,6 +769,8 @@ begin
       (select h.connection_id from calendly.hosts h where h.user_id = person.id),
       (select k.id from public.calendly_connections k where k.user_id = person.id))
     for no key update;
+  -- only now: a lease must not begin before the wait for the lock
+  at := calendly.now();
   if not found or connection.state = 'disconnected' then
     perform calendly.fail('not_connected', 'This user is not connected to Calendly.', 'Connect first: POST /functions/v1/calendly-connect {"token": "…"}.');
   end if;
@@ -883,24 +898,26 @@ declare
   state calendly.open_runs;
   run public.calendly_sync_runs;
   connection public.calendly_connections;
-  first boolean;
 begin
   perform calendly.lock_run(calendly_finish_sync.run_id);
-  if exists (select from public.calendly_sync_runs r where r.id = calendly_finish_sync.run_id and r.status = 'complete') then
+  select r.* into run from public.calendly_sync_runs r where r.id = calendly_finish_sync.run_id and r.status = 'complete';
+  if found then
     -- finished before; the answer was lost
-    return jsonb_build_object('do', 'stop', 'result', calendly.run_result(calendly_finish_sync.run_id), 'initial_sync_complete', false);
+    return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run.id), 'initial_sync_complete', run.initial);
   end if;
   state := calendly.hold_lease(calendly_finish_sync.run_id, calendly_finish_sync.lease);
   if state.doing <> 'finish' then
     return calendly.next_step(state.run_id);
   end if;
+  select c.* into connection from public.calendly_connections c
+    join public.calendly_sync_runs r on r.connection_id = c.id
+    where r.id = state.run_id;
   update public.calendly_sync_runs r
-    set status = 'complete', finished_at = at, heartbeat_at = at, progress = calendly.run_progress(r.id)
+    set status = 'complete', finished_at = at, heartbeat_at = at, progress = calendly.run_progress(r.id),
+      initial = r.sync_type = 'FULL' and calendly.choose_sync_type(connection, state.scope, 'manual', false) = 'FULL'
     where r.id = state.run_id
     returning r.* into run;
   delete from calendly.open_runs o where o.run_id = run.id;
-  select c.* into connection from public.calendly_connections c where c.id = run.connection_id;
-  first := run.sync_type = 'FULL' and calendly.choose_sync_type(connection, state.scope, 'manual', false) = 'FULL';
   perform from public.users u where u.id = any (state.scope) order by u.id for no key update;
   update public.users u
     set last_calendly_sync = at, calendly_initial_sync_complete = u.calendly_initial_sync_complete or run.sync_type = 'FULL'
@@ -913,7 +930,7 @@ begin
         next_sync_at = case when run.sync_type = 'INCREMENTAL' and c.last_full_sync_at is null then at else calendly.next_sync_at(c, at) end
       where c.id = run.connection_id;
   end if;
-  return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run.id), 'initial_sync_complete', first);
+  return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run.id), 'initial_sync_complete', run.initial);
 end
 $$;
 comment on function public.calendly_finish_sync(uuid, uuid) is

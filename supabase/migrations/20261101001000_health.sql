@@ -1,5 +1,19 @@
 -- How it is going: for each user, for the whole, and what a person must do about it.
 
+create function calendly.membership(user_id integer)
+returns table (state text, next_sync_at timestamptz, current_as_of timestamptz)
+language sql stable security definer rows 1 set search_path = ''
+as $$
+  select c.state, c.next_sync_at, c.current_as_of
+  from calendly.hosts h
+  join public.calendly_connections c on c.id = h.connection_id
+  where h.user_id = membership.user_id and c.user_id <> membership.user_id
+$$;
+revoke all on function calendly.membership(integer) from public, anon, authenticated, service_role;
+-- through the view below only: nobody but the owner may use the schema
+grant execute on function calendly.membership(integer) to authenticated, service_role;
+comment on function calendly.membership(integer) is 'How the organization''s connection is that brings a user''s meetings and is another''s; no row where there is none.';
+
 create view public.calendly_sync_health with (security_invoker = true) as
   select
     u.id as user_id,
@@ -12,13 +26,15 @@ create view public.calendly_sync_health with (security_invoker = true) as
     coalesce(m.by_webhook, 0) as webhook_synced_meetings,
     m.last_written as last_meeting_sync,
     coalesce(e.received, 0) as webhook_events_received,
-    c.next_sync_at,
-    -- now(), not calendly.now(): a view runs with the reader's rights
-    now() - c.current_as_of as staleness,
-    coalesce(c.state, 'disconnected') as connection_state,
+    coalesce(c.next_sync_at, o.next_sync_at) as next_sync_at,
+    -- now(), not calendly.now(): a view runs with the reader's rights. What was proven before a member was
+    -- recognized proves nothing for them.
+    now() - coalesce(c.current_as_of, case when u.calendly_initial_sync_complete then o.current_as_of end) as staleness,
+    coalesce(c.state, o.state, 'disconnected') as connection_state,
     c.last_error
   from public.users u
   left join public.calendly_connections c on c.user_id = u.id
+  left join lateral calendly.membership(u.id) o on true
   -- Each side is counted before it is joined: a join of meetings and webhook events would multiply them.
   left join (
     select m.user_id,
@@ -46,25 +62,25 @@ comment on column public.calendly_sync_health.deleted_calendly_meetings is 'Meet
 comment on column public.calendly_sync_health.webhook_synced_meetings is 'Meetings that a webhook wrote.';
 comment on column public.calendly_sync_health.last_meeting_sync is 'When a meeting was last written.';
 comment on column public.calendly_sync_health.webhook_events_received is 'Webhook events kept for this user.';
-comment on column public.calendly_sync_health.next_sync_at is 'When the schedule syncs this user next.';
+comment on column public.calendly_sync_health.next_sync_at is 'When the schedule syncs this user, or the organization that they come with, next.';
 comment on column public.calendly_sync_health.staleness is 'How long ago all was proven to be as Calendly has it; null: never.';
-comment on column public.calendly_sync_health.connection_state is 'active, reconnect_required or disconnected.';
+comment on column public.calendly_sync_health.connection_state is 'active, reconnect_required or disconnected; of the organization''s connection where the user comes with one.';
 comment on column public.calendly_sync_health.last_error is '{code, message, hint, at} of the last failed run; null after a complete one.';
 
 create view public.calendly_freshness with (security_invoker = true) as
   select
     count(*) as users,
-    count(*) filter (where c.current_as_of is null) as never_synced,
-    percentile_cont(0.5) within group (order by now() - c.current_as_of) as p50,
-    percentile_cont(0.95) within group (order by now() - c.current_as_of) as p95,
-    max(now() - c.current_as_of) as max
-  from public.calendly_connections c
-  where c.state = 'active';
+    count(*) filter (where h.staleness is null) as never_synced,
+    percentile_cont(0.5) within group (order by h.staleness) as p50,
+    percentile_cont(0.95) within group (order by h.staleness) as p95,
+    max(h.staleness) as max
+  from public.calendly_sync_health h
+  where h.connection_state = 'active';
 
 revoke all on public.calendly_freshness from public, anon, authenticated, service_role;
 grant select on public.calendly_freshness to service_role;
 
-comment on view public.calendly_freshness is 'How old the last proof of each connected user is, over all of them: what a service level can be set on.';
+comment on view public.calendly_freshness is 'How old the last proof of each connected user is, over all of them, members of organizations included: what a service level can be set on.';
 comment on column public.calendly_freshness.users is 'Users with an active connection.';
 comment on column public.calendly_freshness.never_synced is 'Of them, those without a complete sync; not in the figures beside.';
 comment on column public.calendly_freshness.p50 is 'Half of the users are fresher than this.';
@@ -110,7 +126,7 @@ as $$
     coalesce(c.last_error ->> 'hint', 'See calendly_sync_runs.error.')
   from connections c where c.state = 'active' and c.failures >= 3
   union all
-  select 'webhook_disabled', 'warning', c.user_id, c.updated_at,
+  select 'webhook_disabled', 'warning', c.user_id, c.webhooks_lost_at,
     format('The webhook subscription of user %s is disabled at Calendly.', c.user_id),
     'Make a new subscription: Calendly cannot revive one. Until then changes come with the schedule.'
   from connections c where c.webhook_state = 'disabled'

@@ -68,7 +68,20 @@ begin
   end if;
 
   select jsonb_build_object('user_id', coalesce(r.user_id, c.user_id), 'whole', r.id is null or calendly.is_main(r, c)) into claimed
-    from public.calendly_connections c
+    from (
+      -- However many are due, only these can be first: more of each kind, by the index of what is due, than
+      -- are held at any moment, and what was put down.
+      (select k.id from public.calendly_connections k join public.users n on n.id = k.user_id
+        where k.state = 'active' and k.next_sync_at <= at and n.calendly_initial_sync_complete
+        order by k.next_sync_at limit 200)
+      union
+      (select k.id from public.calendly_connections k join public.users n on n.id = k.user_id
+        where k.state = 'active' and k.next_sync_at <= at and not n.calendly_initial_sync_complete
+        order by k.next_sync_at limit 200)
+      union
+      select o.connection_id from public.calendly_sync_runs o where o.status in ('running', 'paused')
+    ) candidate
+    join public.calendly_connections c on c.id = candidate.id
     join public.users u on u.id = c.user_id
     -- of what was put down, a member's click before the organization
     left join lateral (
@@ -119,3 +132,28 @@ select cron.schedule('calendly-clean-webhook-events', '7 * * * *',
 select cron.schedule('calendly-clean-runs', '17 3 * * *',
   'do $do$ begin while calendly.clean_old_runs() > 0 loop commit; end loop; end $do$');
 select cron.schedule('calendly-clean-job-log', '27 3 * * *', 'select calendly.clean_job_log()');
+
+-- What `deno task status` shows of it --------------------------------------------------------------------
+
+create function public.calendly_schedule() returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'project_url', p.url, 'ticked_at', p.ticked_at,
+    'due', (select count(*) from public.calendly_connections c where c.state = 'active' and c.next_sync_at <= calendly.now()),
+    'working', calendly.running_instances(), 'instances', s.instances,
+    'jobs', (
+      select coalesce(jsonb_agg(jsonb_build_object('name', j.jobname, 'schedule', j.schedule, 'active', j.active,
+        'started_at', last.start_time, 'status', last.status, 'message', last.return_message) order by j.jobname), '[]')
+      from cron.job j
+      left join lateral (
+        select d.start_time, d.status, d.return_message from cron.job_run_details d
+        where d.jobid = j.jobid order by d.runid desc limit 1
+      ) last on true
+      where j.jobname like 'calendly-%'))
+  from calendly.project p, calendly.settings s
+$$;
+revoke all on function public.calendly_schedule() from public, anon, authenticated, service_role;
+grant execute on function public.calendly_schedule() to service_role;
+comment on function public.calendly_schedule() is
+  'The schedule as it stands: {project_url, ticked_at, due (connections), working (instances), instances (places), jobs: [{name, schedule, active, started_at, status, message}]}, each job with its last run by pg_cron.';

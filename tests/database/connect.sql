@@ -1,6 +1,6 @@
 -- Connecting an account to Calendly: whose meetings may come to whom.
 begin;
-select plan(36);
+select plan(37);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_account('ana@example.com');
 select tests.add_account('ben@example.com');
@@ -55,12 +55,13 @@ insert into public.meetings (user_id, calendly_event_uri) values (tests.id_of('b
 select public.calendly_disconnect(tests.account_of('ben'));
 select is(tests.code_of($$select tests.connect('ben', tests.host('carl'))$$), 'another_calendly_user', 'nor a disconnected one whose meetings are kept');
 update public.users set calendly_initial_sync_complete = true, last_calendly_sync = calendly.now() where id = tests.id_of('ben');
-update public.calendly_connections set last_full_sync_at = calendly.now() where user_id = tests.id_of('ben');
+update public.calendly_connections set last_full_sync_at = calendly.now(), current_as_of = calendly.now() where user_id = tests.id_of('ben');
 delete from public.meetings;
 insert into public.meetings (user_id) values (tests.id_of('ben'));
 select lives_ok($$select tests.connect('ben', tests.host('carl'))$$, 'an earlier app''s meetings do not matter');
 select is(u.calendly_initial_sync_complete, false, 'another Calendly user''s first sync is FULL, whatever was synced before') from public.users u where u.id = tests.id_of('ben');
 select is((tests.connection_of('ben')).last_full_sync_at, null, 'because no FULL sync of theirs has finished');
+select is((tests.connection_of('ben')).current_as_of, null, 'nor has anything been proven about their meetings');
 select is((select h.calendly_user_uri from calendly.hosts h where h.user_id = tests.id_of('ben')), tests.host('carl'), 'a person is one host');
 
 -- a race with another attempt

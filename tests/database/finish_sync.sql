@@ -1,6 +1,6 @@
 -- When a run completes: the flag, the counts, and when the next sync is due.
 begin;
-select plan(31);
+select plan(33);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 select tests.add_person('ana');
@@ -12,6 +12,7 @@ select tests.pass('10 seconds');
 select tests.bring('ana', tests.page(array[tests.event('E1'), tests.event('E2', tests.canceled() || tests.seats(0, 0))]) || '{"requests": 2}');
 select is((tests.ana()).calendly_initial_sync_complete, false, 'the flag is not set while the run goes on');
 select tests.bring('ana', jsonb_build_object('invitees', jsonb_build_array(tests.invitees_of('E1', tests.invitee('E1', 'ines')))));
+create temporary table held as select o.run_id, o.lease from tests.state_of('ana') o;
 create temporary table answer as select tests.finish('ana') as last;
 select is(last ->> 'do', 'stop', 'nothing is left to do') from answer;
 select is(last ->> 'initial_sync_complete', 'true', 'the first FULL sync says that it was the first') from answer;
@@ -25,6 +26,8 @@ select is((last -> 'result') - 'run_id', jsonb_build_object('user_id', tests.id_
   'created', 2, 'updated', 0, 'unchanged', 0, 'deleted', 0, 'restored', 0, 'rejected', 0, 'requests', 3), 'the result is what POST /calendly-sync answers') from answer;
 select is(row(r.status, r.finished_at, r.error, r.resume_at)::text, row('complete', calendly.now(), null::jsonb, null::timestamptz)::text, 'the run is complete') from tests.run_of('ana') r;
 select is(r.progress, '{"phase": "finish", "events": 2, "invitees_read": 1, "invitees_to_read": 1}'::jsonb, 'its progress stays to be seen') from tests.run_of('ana') r;
+
+select is(public.calendly_finish_sync(run_id, lease), last, 'an answer that is lost is the same the second time') from held, answer;
 
 -- later ones
 update public.calendly_connections set last_error = '{"code": "x"}', failures = 2, refusals = 2;
@@ -47,6 +50,7 @@ select is(tests.begin('ana') ->> 'sync_type', 'FULL', 'so that the next one is F
 select tests.bring('ana', '{"interruption": {"code": "calendly_unavailable", "message": "x"}}');
 select is((tests.ana()).calendly_initial_sync_complete, false, 'and so does one that pauses');
 select is(tests.sync('ana', array[tests.event('E1')]) ->> 'initial_sync_complete', 'true', 'until one completes');
+select is((select count(*) from public.calendly_sync_runs r where r.initial), 2::bigint, 'its run tells for good, as that of the first one does');
 
 -- cleared while an INCREMENTAL sync runs, which has no invitees to read
 update calendly.meeting_sync set invitees_due_at = null;

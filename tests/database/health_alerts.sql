@@ -1,6 +1,6 @@
 -- What a person must act on: each thing is one row, from when it began until it is mended.
 begin;
-select plan(67);
+select plan(70);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 create function tests.alerts() returns text language sql as $$
   select coalesce(string_agg(code || coalesce(' ' || split_part(u.email, '@', 1), ''), ', ' order by code, u.email), 'none')
@@ -164,10 +164,19 @@ select public.calendly_replay_webhook_event(e.id) from public.calendly_webhook_e
 select is(tests.alerts(), 'none', 'which mends it');
 
 -- a subscription
-update public.calendly_connections set webhook_state = 'disabled' where user_id = tests.id_of('ana');
-select is(tests.alerts(), 'webhook_disabled ana', 'a dead subscription is an alert');
+create temporary table subscription as select (public.calendly_begin_subscription(jsonb_build_object('auth_user_id', tests.account_of('ana'))) ->> 'id')::uuid as id;
+select public.calendly_keep_subscription(id, 'https://api.calendly.com/webhook_subscriptions/W1', 'key') from subscription;
+select is(tests.alerts(), 'none', 'a subscription that lives is none');
+select public.calendly_review_subscriptions((tests.connection_of('ana')).id, '[]', 'key');
+select is(tests.alerts(), 'webhook_disabled ana', 'a dead one is an alert');
 select is((tests.alert('webhook_disabled')).severity, 'warning', 'a warning: the schedule still brings the changes');
-update public.calendly_connections set webhook_state = 'active' where user_id = tests.id_of('ana');
+select ok((tests.alert('webhook_disabled')).what_to_do ~ 'new subscription', 'it says what to do');
+select tests.sync_next(tests.calendar(80));
+select public.calendly_review_subscriptions((tests.connection_of('ana')).id, '[]', 'key');
+select is((tests.alert('webhook_disabled')).since, calendly.now() - interval '1 second', 'since it was first found dead, whatever has been synced or looked for meanwhile');
+truncate subscription;
+insert into subscription select (public.calendly_begin_subscription(jsonb_build_object('auth_user_id', tests.account_of('ana'))) ->> 'id')::uuid;
+select public.calendly_keep_subscription(id, 'https://api.calendly.com/webhook_subscriptions/W2', 'key') from subscription;
 select is(tests.alerts(), 'none', 'until there is a new one');
 
 select public.calendly_disconnect(tests.account_of('ana')), public.calendly_disconnect(tests.account_of('ben'));

@@ -1,6 +1,6 @@
 -- An organization's listing recognizes its members among our users: by confirmed e-mail, once.
 begin;
-select plan(16);
+select plan(25);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 select tests.add_account('olga@example.com');
@@ -34,6 +34,25 @@ select tests.bring('olga', tests.page(array[tests.event('E6', tests.seats(0, 0) 
 select is(tests.owners('E6'), null, 'and another Calendly user with the same e-mail does not');
 select is(tests.finish('olga') #>> '{result,status}', 'complete', 'so the organization is synced');
 
+-- the health of a member
+create function tests.health(name text) returns public.calendly_sync_health language sql as $$
+  select h from public.calendly_sync_health h where h.user_id = tests.id_of(name)
+$$;
+select is((tests.health('ben')).connection_state, 'active', 'a member comes with a living connection');
+select is((tests.health('ben')).next_sync_at, (tests.connection_of('olga')).next_sync_at, 'is synced when the organization is');
+select is((tests.health('ben')).staleness, (tests.health('olga')).staleness, 'and is as fresh');
+select is((select f.users from public.calendly_freshness f), 3::bigint, 'each person counts in the freshness of all');
+select is((tests.health('cleo')).connection_state, 'disconnected', 'who is no member is not connected');
+select tests.sign_in('ben');
+select is((select array_agg(h.email || ' ' || h.connection_state) from public.calendly_sync_health h), '{"ben@example.com active"}', 'a member sees the own row');
+select tests.sign_out();
+update public.users set calendly_initial_sync_complete = false where id = tests.id_of('ben');
+select is((tests.health('ben')).staleness, null, 'for whom no sync of all has finished, nothing is proven');
+update public.users set calendly_initial_sync_complete = true where id = tests.id_of('ben');
+update public.calendly_connections set state = 'reconnect_required' where user_id = tests.id_of('olga');
+select is((tests.health('ben')).connection_state, 'reconnect_required', 'and when Calendly refuses the organization''s token, it is refused for its members');
+update public.calendly_connections set state = 'active' where user_id = tests.id_of('olga');
+
 -- a person's own listing
 select tests.add_account('dora@example.com');
 select tests.begin('ana');
@@ -49,6 +68,7 @@ select tests.fail('olga', '{}');
 -- a member's end
 select public.calendly_disconnect(tests.account_of('olga'));
 select is((select count(*) from calendly.hosts h where h.user_id in (tests.id_of('olga'), tests.id_of('ben'))), 0::bigint, 'with the organization''s connection its members'' end');
+select is((tests.health('ben')).connection_state, 'disconnected', 'which their health says');
 select is(tests.owners('E2'), 'ben', 'their meetings are kept');
 select is((tests.connection_of('ana')).state, 'active', 'and own connections are nobody else''s business');
 

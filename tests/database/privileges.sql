@@ -54,6 +54,9 @@ select bag_eq('select object, role, rights from actual', $$
   -- behind the view calendly_alerts
   select 'calendly.alerts', 'service_role', 'execute'
   union all
+  -- behind the view calendly_sync_health
+  select 'calendly.membership', name, 'execute' from unnest('{authenticated,service_role}'::text[]) name
+  union all
   -- behind an index of meetings, which a server's own app may write
   select 'calendly.guest_emails', 'service_role', 'execute'
   union all
@@ -64,7 +67,7 @@ select bag_eq('select object, role, rights from actual', $$
     calendly_connection_status, calendly_disable_webhooks, calendly_disconnect, calendly_end_farewell, calendly_fail_refresh,
     calendly_fail_sync, calendly_finish_refresh, calendly_finish_sync, calendly_forget_invitee, calendly_health, calendly_keep_subscription,
     calendly_list_credentials, calendly_prepare_connection, calendly_receive_webhook, calendly_reencrypt,
-    calendly_replay_webhook_event, calendly_review_subscriptions, calendly_start_oauth, calendly_subscription_query,
+    calendly_replay_webhook_event, calendly_review_subscriptions, calendly_schedule, calendly_start_oauth, calendly_subscription_query,
     calendly_take_oauth_state, clean_old_webhook_events}'::text[]) object$$,
   'every right that is granted has been decided on, and no other');
 

@@ -19,15 +19,17 @@ insert into public.calendly_connections (id, user_id, calendly_user_uri, next_sy
 insert into calendly.hosts (calendly_user_uri, user_id, connection_id)
   select tests.host(n::text), n, md5(n::text)::uuid from generate_series(10001, 30000) n;
 insert into public.meetings (user_id, calendly_event_uri, status, start_time, end_time, calendly_updated_at, updated_at, raw)
-  select n, tests.event_uri(n || '-' || e), 'active', day, day + interval '1 hour', '2026-05-01', '2026-05-01', '{}'
+  select n, tests.event_uri(n || '-' || e), 'active', day, day + interval '1 hour', '2026-05-01', '2026-05-01',
+    jsonb_build_object('event_guests', case e when 1 then jsonb_build_array(jsonb_build_object('email', 'person' || n || '@example.com')) else '[]' end)
   from generate_series(10001, 30000) n, generate_series(1, 10) e, lateral (select calendly.now() + e * interval '1 day') start (day);
 insert into calendly.meeting_sync (user_id, event_uri, invitees_due_at)
   select m.user_id, m.calendly_event_uri, case when m.user_id % 2 = 0 then '2026-05-01'::timestamptz end from public.meetings m;
-insert into public.meeting_invitees (meeting_id, user_id, uri, status, rescheduled, created_at, updated_at, raw)
-  select m.id, m.user_id, m.calendly_event_uri || '/invitees/I', 'active', false, '2026-05-01', '2026-05-01', '{}'
+insert into public.meeting_invitees (meeting_id, user_id, uri, email, status, rescheduled, created_at, updated_at, raw)
+  select m.id, m.user_id, m.calendly_event_uri || '/invitees/I', 'person' || m.user_id || '@example.com', 'active', false, '2026-05-01', '2026-05-01', '{}'
   from public.meetings m where m.user_id % 4 = 0;
 insert into public.calendly_webhook_events (event_id, event_type, payload, user_id, created_at, status)
-  select n::text, 'invitee.created', '{}', 10001 + n % 20000, calendly.now() - n * interval '1 minute',
+  select n::text, 'invitee.created', jsonb_build_object('payload', jsonb_build_object('email', 'person' || n || '@example.com',
+      'scheduled_event', jsonb_build_object('event_guests', jsonb_build_array(jsonb_build_object('email', 'guest' || n || '@example.com'))))), 10001 + n % 20000, calendly.now() - n * interval '1 minute',
     case when n % 1000 = 0 then 'deferred' else 'processed' end
   from generate_series(1, 45000) n;
 insert into public.calendly_sync_runs (connection_id, user_id, subject, trigger, sync_type, min_start_time, max_start_time, status, started_at, heartbeat_at, finished_at)
@@ -82,6 +84,8 @@ const OF_THE_SYNC = {
   "a repeat sync with an event missing": `select tests.pass('1 hour'),
     tests.sync('ana', array(select tests.event('A' || n) from generate_series(1, 99) n))`,
   "a slice of old webhook events": "select clean_old_webhook_events()",
+  "forgetting an invitee": "select calendly_forget_invitee('person12000@example.com')",
+  "forgetting a guest": "select calendly_forget_invitee('guest12000@example.com')",
 };
 
 databaseTest("on large tables no table is read from end to end", async (database, t) => {
@@ -102,7 +106,33 @@ databaseTest("on large tables no table is read from end to end", async (database
       assert.equal(await readsInFull(database, statement), null);
     });
   }
+  await t.step("and whoever is to be forgotten is found wherever they are", async () => {
+    const [{ counts }] = await database.query<{ counts: unknown }>(
+      "select calendly_forget_invitee('person16000@example.com') as counts",
+    );
+    assert.deepEqual(counts, { invitees: 10, meetings: 1, webhook_events: 1 });
+  });
+  for (const [index, condition] of Object.entries(OF_THE_FORGOTTEN)) {
+    await t.step(`by ${index}`, async () => {
+      const plan = await database.query(`explain select from public.${condition}`);
+      assert.match(JSON.stringify(plan), new RegExp(index));
+      assert.doesNotMatch(JSON.stringify(plan), /Seq Scan/);
+    });
+  }
 }, { seed: false });
+
+/** The conditions of calendly_forget_invitee, by the index that serves each. */
+const OF_THE_FORGOTTEN = {
+  meeting_invitees_email_idx:
+    "meeting_invitees where left(lower(email), 320) = 'person17000@example.com'",
+  meetings_guests_idx: `meetings where raw -> 'event_guests' <> '[]'
+    and calendly.guest_emails(raw) @> '{person17000@example.com}'`,
+  calendly_webhook_events_email_idx: `calendly_webhook_events
+    where left(lower(payload #>> '{payload,email}'), 320) = 'person17000@example.com'`,
+  calendly_webhook_events_guests_idx: `calendly_webhook_events
+    where payload #> '{payload,scheduled_event,event_guests}' <> '[]'
+      and calendly.guest_emails(payload #> '{payload,scheduled_event}') @> '{person17000@example.com}'`,
+};
 
 /** The tables of which a statement reads very many rows without an index, or null. */
 async function readsInFull(database: Database, statement: string, account = "null::uuid") {

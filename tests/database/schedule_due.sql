@@ -1,7 +1,7 @@
 -- When a connection is due after a sync: every quarter of an hour, every six hours while webhooks arrive,
 -- and sooner where something is unsettled, but never for ever.
 begin;
-select plan(30);
+select plan(35);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 
@@ -116,6 +116,21 @@ select is((tests.run_of('ana')).sync_type, 'INCREMENTAL', 'when the flag is clea
 select is(tests.due_in(), '0', 'the person is due at once when that ends');
 select tests.sync('ana', '{}', trigger => 'scheduled');
 select is((tests.run_of('ana')).sync_type, 'FULL', 'for a FULL one');
+
+-- a subscription that died
+select tests.add_person('cleo');
+select tests.sync('cleo', '{}');
+create temporary table subscription as select (public.calendly_begin_subscription(jsonb_build_object('auth_user_id', tests.account_of('cleo'))) ->> 'id')::uuid as id;
+select public.calendly_keep_subscription(id, 'https://api.calendly.com/webhook_subscriptions/W1', 'key') from subscription;
+select tests.sync('cleo', '{}');
+select is(tests.due_in('cleo'), '6 hours', 'with a living subscription a sync only repairs');
+select tests.begin('cleo', 'scheduled');
+select is(public.calendly_review_subscriptions((tests.connection_of('cleo')).id, '[]', 'key') ->> 'make', 'true', 'when a sync finds it dead, a new one is made');
+select tests.bring('cleo', tests.page('{}')), tests.finish('cleo');
+select is(tests.due_in('cleo'), '0', 'and what was missed meanwhile is due at once');
+select tests.sync('cleo', '{}', trigger => 'scheduled');
+select is((tests.run_of('cleo')).sync_type, 'FULL', 'all of it');
+select is(tests.due_in('cleo'), '5 minutes', 'then syncs come as they do without webhooks');
 
 -- never by itself
 select tests.add_person('ben');

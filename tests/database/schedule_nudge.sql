@@ -1,7 +1,7 @@
 -- What the minutely job does: as many nudges as there is due work and room for, to an address that no
 -- request can choose, without anything that would be worth stealing.
 begin;
-select plan(24);
+select plan(28);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben,cleo,dan,eve}'::text[]) name;
 update public.calendly_connections set next_sync_at = calendly.now() - interval '1 minute';
@@ -48,6 +48,14 @@ select public.calendly_disconnect(tests.account_of('ben'));
 update public.calendly_connections set next_sync_at = calendly.now() + interval '1 second' where user_id = tests.id_of('cleo');
 select is(calendly.nudge(), 1, 'nobody is nudged for who must reconnect, has gone, or is not due yet');
 
+-- what of it an operator sees
+select is(shown - 'jobs' - 'ticked_at', '{"project_url": "https://project.example.com", "due": 1, "working": 0, "instances": 20}', 'what is due, and who works, can be seen') from public.calendly_schedule() shown;
+select is((shown ->> 'ticked_at')::timestamptz, calendly.now(), 'when it ticked last, too') from public.calendly_schedule() shown;
+insert into cron.job_run_details (jobid, runid, status, return_message, start_time)
+  select j.jobid, 1000000 + n, status, status, now() from cron.job j, (values (1, 'failed'), (2, 'succeeded')) r (n, status) where j.jobname = 'calendly-nudge';
+select is((select array_agg(j ->> 'name' || coalesce(' ' || (j ->> 'status'), '') order by j ->> 'name') from jsonb_array_elements(public.calendly_schedule() -> 'jobs') j),
+  '{calendly-clean-job-log,calendly-clean-runs,calendly-clean-webhook-events,"calendly-nudge succeeded"}', 'and each job with its last run');
+
 -- the address
 select throws_ok($$select public.calendly_begin_sync(jsonb_build_object('user_id', tests.id_of('dan'), 'trigger', 'service', 'project_url', 'https://elsewhere.example.com'))$$, 'P0001', null, 'once known, another address is refused');
 select public.calendly_claim_sync('{"project_url": "https://elsewhere.example.com"}');
@@ -59,6 +67,8 @@ reset role;
 select throws_ok($$set local role authenticated; select public.calendly_claim_sync('{}')$$, '42501', null, 'a signed-in person cannot claim');
 reset role;
 select throws_ok($$set local role authenticated; select public.calendly_confirm_project('https://mine.example.com')$$, '42501', null, 'or move the project');
+reset role;
+select throws_ok($$set local role authenticated; select public.calendly_schedule()$$, '42501', null, 'or look at the schedule');
 reset role;
 
 select * from finish();

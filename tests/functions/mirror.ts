@@ -25,7 +25,7 @@ export async function assertMirrors(person: Person, view: View = (event) => even
 
 type View = (event: ScheduledEvent) => unknown;
 
-function expectedMeeting(event: ScheduledEvent, invitees: Invitee[]) {
+export function expectedMeeting(event: ScheduledEvent, invitees: Invitee[]) {
   const raw = structuredClone(event);
   delete raw.location?.data?.password;
   const canceled = event.status === "canceled";
@@ -53,7 +53,7 @@ function expectedMeeting(event: ScheduledEvent, invitees: Invitee[]) {
 }
 
 // deno-lint-ignore no-explicit-any -- a row as it is in the database
-function storedMeeting(row: any): ReturnType<typeof expectedMeeting> {
+export function storedMeeting(row: any): ReturnType<typeof expectedMeeting> {
   return {
     uri: row.calendly_event_uri,
     name: row.name,
@@ -75,7 +75,7 @@ function storedMeeting(row: any): ReturnType<typeof expectedMeeting> {
   };
 }
 
-function expectedInvitee(invitee: Invitee) {
+export function expectedInvitee(invitee: Invitee) {
   return {
     uri: invitee.uri,
     event: invitee.event,
@@ -98,7 +98,7 @@ function expectedInvitee(invitee: Invitee) {
 }
 
 // deno-lint-ignore no-explicit-any -- a row as it is in the database
-function storedInvitee(row: any): ReturnType<typeof expectedInvitee> {
+export function storedInvitee(row: any): ReturnType<typeof expectedInvitee> {
   return {
     uri: row.uri,
     event: row.calendly_event_uri,

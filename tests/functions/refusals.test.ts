@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { assertMirrors } from "./mirror.ts";
 import { day, projectTests } from "./support.ts";
+import { INVITEES } from "./thirty.ts";
 
 const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
 
@@ -66,6 +67,28 @@ projectTests("Refusals", {
       }
       assert.equal((await person.connection()).state, "active");
     });
+  },
+
+  "a token that is revoked in the middle of a sync": async (project) => {
+    const { control } = project.sandbox;
+    const person = await project.person({ events: 12, variety: "plain", from: day(2), to: day(9) });
+    control.faults({
+      path: INVITEES,
+      user: person.host.uri,
+      skip: 7,
+      times: null,
+      effect: { kind: "status", status: 401, body: { title: "Unauthenticated" } },
+    });
+    const { status, body: { error } } = await person.sync();
+    assert.deepEqual([status, error.code], [424, "token_refused"]);
+    assert.equal((await person.invitees()).length, 7, "what was read by then is kept");
+    const [run] = await person.runs();
+    assert.deepEqual([run.status, run.error.code], ["failed", "token_refused"]);
+    assert.equal(run.requests, person.requests() - 1, "and paid for: all but the one to connect");
+    control.clear_faults();
+    const { body } = await person.sync();
+    assert.deepEqual([body.status, body.requests], ["complete", 1 + 12 - 7]);
+    await assertMirrors(person);
   },
 
   "a token without the scopes that a sync needs": async (project, t) => {

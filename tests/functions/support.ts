@@ -124,7 +124,9 @@ export class Project {
   /** Starts the functions anew with another environment. */
   async restart(environment: Record<string, string>): Promise<void> {
     Object.assign(this.environment, environment);
-    for (const name of ["calendly-sync", "calendly-connect"]) await this.stack.functions.kill(name);
+    for (const name of ["calendly-sync", "calendly-connect", "calendly-webhook"]) {
+      await this.stack.functions.kill(name);
+    }
   }
 
   /** A request to a function just as given. */
@@ -247,6 +249,22 @@ export class Person {
   async row() {
     return (await this.#rows("select * from public.users where id = $1"))[0];
   }
+}
+
+/** Every value of every table that holds a text in some form, as `pg_dump` would show it. */
+export async function everythingStored(project: Project): Promise<string> {
+  const tables = await project.stack.sql<{ name: string }>(`
+    select format('%I.%I', n.nspname, c.relname) as name
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'm', 'p') and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')`);
+  const dumps: string[] = [];
+  for (const { name } of tables) {
+    const rows = await project.stack.sql<{ row: string }>(
+      `select to_jsonb(t)::text as row from ${name} t`,
+    );
+    dumps.push(...rows.map(({ row }) => `${name} ${row}`));
+  }
+  return dumps.join("\n");
 }
 
 /** Waits until something is so; fails after 10 s. */

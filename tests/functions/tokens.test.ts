@@ -1,25 +1,9 @@
 /** A Calendly token is of use to nobody without the key, which the database does not have. */
 import assert from "node:assert/strict";
 import { assertMirrors } from "./mirror.ts";
-import { day, type Person, type Project, projectTests } from "./support.ts";
+import { day, everythingStored, type Person, type Project, projectTests } from "./support.ts";
 
 const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
-
-/** Every value of every table that holds a text in some form, as `pg_dump` would show it. */
-async function everythingStored(project: Project): Promise<string> {
-  const tables = await project.stack.sql<{ name: string }>(`
-    select format('%I.%I', n.nspname, c.relname) as name
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relkind in ('r', 'm', 'p') and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')`);
-  const dumps: string[] = [];
-  for (const { name } of tables) {
-    const rows = await project.stack.sql<{ row: string }>(
-      `select to_jsonb(t)::text as row from ${name} t`,
-    );
-    dumps.push(...rows.map(({ row }) => `${name} ${row}`));
-  }
-  return dumps.join("\n");
-}
 
 const [OLD, NEW] = ["old key".padEnd(32, "."), "new key".padEnd(32, ".")];
 

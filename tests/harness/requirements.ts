@@ -14,6 +14,9 @@ export interface Requirement {
 
 const realPostgresUrl = Deno.env.get("TEST_DATABASE_URL");
 
+/** Folder of a Postgres server's programs, of a version that has pg_cron; undefined: there is none. */
+export const SERVER_PROGRAMS = await findServer();
+
 export const REQUIREMENTS = {
   realPostgres: {
     label: "real Postgres",
@@ -31,6 +34,16 @@ export const REQUIREMENTS = {
     label: "psql",
     met: await isInstalled("psql"),
     how: "apt-get install postgresql-client",
+  },
+  pgbench: {
+    label: "pgbench",
+    met: Boolean(realPostgresUrl) && await isInstalled("pgbench"),
+    how: "TEST_DATABASE_URL, and apt-get install postgresql-15 for pgbench",
+  },
+  postgresServer: {
+    label: "Postgres server with pg_cron",
+    met: SERVER_PROGRAMS !== undefined,
+    how: "apt-get install postgresql-15 postgresql-15-cron: the test starts one of its own",
   },
   calendlyReference: {
     label: "Calendly reference",
@@ -56,6 +69,18 @@ export function needing(
     name: [name, ...requirements.map(({ label }) => `[${label}]`)].join(" "),
     ignore: requirements.some(({ met }) => !met),
   };
+}
+
+async function findServer(): Promise<string | undefined> {
+  for (const version of [17, 16, 15]) {
+    const programs = `/usr/lib/postgresql/${version}/bin`;
+    const extension = `/usr/share/postgresql/${version}/extension/pg_cron.control`;
+    if (await exists(`${programs}/postgres`) && await exists(extension)) return programs;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
 }
 
 async function isInstalled(command: string): Promise<boolean> {

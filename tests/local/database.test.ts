@@ -1,6 +1,10 @@
-/** What the embedded Postgres must not do to the process that it runs in. */
+/** What a database must not do to the process that uses it. */
 import assert from "node:assert/strict";
+import { openPostgres } from "../../local/database.ts";
+import { Cluster } from "../harness/cluster.ts";
 import { databaseTest } from "../harness/databases.ts";
+import { needing } from "../harness/requirements.ts";
+import { eventually } from "../schedule/support.ts";
 
 databaseTest("an error in SQL leaves the process's exit code alone", async (database) => {
   for (let round = 0; round < 3; round++) {
@@ -30,3 +34,37 @@ databaseTest("a script is one transaction, and values have one shape", async (da
     }],
   );
 }, { migrations: null });
+
+Deno.test({
+  ...needing("every query gets an answer or an error while Postgres crashes", "postgresServer"),
+  async fn() {
+    await using cluster = await Cluster.start();
+    const database = await openPostgres(cluster.url);
+    try {
+      for (let crash = 0; crash < 3; crash++) {
+        const inFlight = Promise.allSettled([
+          ...Array.from({ length: 4 }, () => database.query("select pg_sleep(600)")),
+          ...Array.from(
+            { length: 4 },
+            () => database.command("supabase_admin", "select pg_sleep(600)"),
+          ),
+        ]);
+        const observer = cluster.connect();
+        await eventually("all are in flight", async () => {
+          const sleeping = await observer`
+            select from pg_stat_activity where wait_event = 'PgSleep'`;
+          return sleeping.length === 8;
+        });
+        await observer.end();
+        await cluster.restart("immediate");
+        for (const { status } of await inFlight) assert.equal(status, "rejected");
+        const answers = await Promise.all(
+          Array.from({ length: 20 }, () => database.query("select 1 as n")),
+        );
+        assert.deepEqual(answers, Array(20).fill([{ n: 1 }]));
+      }
+    } finally {
+      await database.close();
+    }
+  },
+});

@@ -98,14 +98,6 @@ databaseTest(
   none,
 );
 
-databaseTest("the project's own script does what its migrations do", async (database) => {
-  const migrations = await readMigrations();
-  await database.script(`set local role postgres;\n${migrationScript(migrations)}`);
-  await database.script(`set local role postgres;\n${migrationScript(migrations)}`);
-  assert.deepEqual(await migrate(database, migrations), []);
-  assert.deepEqual(await database.query("select id from public.users"), []);
-}, none);
-
 Deno.test("migrations apply in the order of their versions", async () => {
   const versions = (await readMigrations()).map(({ version }) => version);
   assert.ok(versions.length > 0);

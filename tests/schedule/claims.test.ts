@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { needing } from "../harness/requirements.ts";
 import { type Claim, Instances } from "./instances.ts";
+import { eventually } from "./support.ts";
 
 type Started = Claim & { status: "started" };
 
@@ -109,6 +110,32 @@ claimsTest("a click and claims at the same moment: one of them runs", 1, async (
     if (clicked.status === "in_progress") assert.equal(clicked.run_id, running[0].run_id);
     await instances.carryOut(running[0]);
   }
+});
+
+claimsTest("a lease begins when the wait for the connection is over", 1, async ({ sql }) => {
+  const [{ id }] = await sql`select id from public.users`;
+  const begin = async () =>
+    (await sql`select public.calendly_begin_sync(${
+      sql.json({ user_id: id, trigger: "manual" })
+    }) as claim`)[0].claim as Started;
+  let begun: Promise<Started> | undefined;
+  const [{ freed_at }] = await sql.begin(async (holder) => {
+    await holder`select from public.calendly_connections for no key update`;
+    begun = begin();
+    await eventually("the click waits", async () => {
+      const waiting = await sql`select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`;
+      return waiting.length === 1;
+    });
+    return await holder`select clock_timestamp()::text as freed_at`;
+  });
+  const { run_id } = await begun!;
+  const [{ whole, run_after }] = await sql`
+    select o.lease_expires_at >= ${freed_at}::timestamptz + s.lease_duration as whole,
+      r.started_at >= ${freed_at}::timestamptz as run_after
+    from public.calendly_sync_runs r join calendly.open_runs o on o.run_id = r.id, calendly.settings s
+    where r.id = ${run_id}`;
+  assert.deepEqual([whole, run_after], [true, true]);
 });
 
 claimsTest("one that was taken over cannot write any more", 1, async (instances) => {

@@ -32,8 +32,8 @@ create unlogged table tests.instance (
   kind text
 );
 
--- how many worked at each tick
-create table tests.open_places (open bigint not null);
+-- how many worked at each claim
+create unlogged table tests.open_places (open bigint not null);
 
 -- p1 to pN, all due at once
 create procedure tests.populate(people integer, slow numeric, failing numeric, deadly numeric, at timestamptz) language plpgsql as $$
@@ -57,7 +57,8 @@ begin
 end
 $$;
 
-create procedure tests.pass(minutes integer) language plpgsql as $$
+-- so many nudges of strangers come with each tick
+create procedure tests.pass(minutes integer, strangers integer default 0) language plpgsql as $$
 declare
   at timestamptz := calendly.now();
   ends_at constant timestamptz := at + minutes * interval '1 minute';
@@ -71,11 +72,15 @@ begin
     if instance.id is null or instance.next_at > tick_at then
       exit when tick_at > ends_at;
       perform calendly.set_clock(tick_at);
-      insert into tests.open_places select calendly.running_instances();
       nudged := calendly.nudge();
       delete from net.http_request_queue;
       insert into tests.instance (began_at, next_at)
-        select boot.at, boot.at from generate_series(1, nudged), lateral (select tick_at + random() * interval '1 second' as at) boot;
+        select boot.at, boot.at
+        from (
+          select tick_at + random() * interval '1 second' as at from generate_series(1, nudged)
+          union all
+          select tick_at + random() * interval '1 minute' from generate_series(1, strangers)
+        ) boot;
       tick_at := tick_at + interval '1 minute';
     else
       perform calendly.set_clock(instance.next_at);
@@ -101,6 +106,7 @@ begin
     if exists (select from tests.instance i where i.id <> instance.id and i.claim ->> 'user_id' = instance.claim ->> 'user_id') then
       raise 'user % is synced twice at once', instance.claim ->> 'user_id';
     end if;
+    insert into tests.open_places select calendly.running_instances();
     select k.* into how from tests.person p join tests.kind k on k.name = p.kind where p.user_id = (instance.claim ->> 'user_id')::integer;
     if how.ends = 'die' then
       delete from tests.instance i where i.id = instance.id;

@@ -29,8 +29,28 @@ for (
   );
 }
 
-async function passAnHour(database: Database, people: number): Promise<void> {
-  const places = Math.max(4, Math.round(people * INSTANCES / 1000));
+databaseTest(
+  "a stranger who nudges every second gets nobody synced sooner or more often, by no more instances",
+  async (database) => {
+    const strangers = 60;
+    const places = 3;
+    await populate(database, 40, places);
+    await database.query(`call tests.pass(${MINUTES}, ${strangers})`);
+    const [{ fewest, most, places_taken, claims }] = await database.query<Record<string, number>>(
+      `select min(syncs) as fewest, max(syncs) as most,
+         (select max(open)::integer from tests.open_places) as places_taken,
+         (select count(*)::integer from public.calendly_sync_runs) as claims
+       from tests.person where kind in ('healthy', 'slow')`,
+    );
+    // the first at once, the others after an interval each, a tenth shorter at the shortest
+    assert.ok(fewest >= 4 && most <= 1 + Math.floor(MINUTES / (15 * 0.9)), `${fewest} to ${most}`);
+    assert.ok(places_taken <= places, `${places_taken} of ${places} places`);
+    assert.ok(claims < 40 * 6, `${claims} runs for ${strangers * MINUTES} nudges`);
+  },
+  { seed: false },
+);
+
+async function populate(database: Database, people: number, places: number): Promise<void> {
   await database.script(await Deno.readTextFile(new URL("fairness.sql", import.meta.url)));
   await database.query("select public.calendly_configure($1)", [
     JSON.stringify({ instances: places }),
@@ -39,6 +59,11 @@ async function passAnHour(database: Database, people: number): Promise<void> {
     `call tests.populate(${people}, ${SLOW}, ${FAILING}, ${DEADLY}, '${BEGIN}')`,
   );
   await database.query("analyze");
+}
+
+async function passAnHour(database: Database, people: number): Promise<void> {
+  const places = Math.max(4, Math.round(people * INSTANCES / 1000));
+  await populate(database, people, places);
   await database.query(`call tests.pass(${MINUTES})`);
 
   // To its interval come its jitter, a tick, and a minute of standing in line.

@@ -25,9 +25,22 @@ export async function eventually(
   seconds = 30,
 ): Promise<void> {
   const end = Date.now() + seconds * 1000;
-  while (!await holds()) {
+  while (!await within(5000, holds())) {
     if (Date.now() > end) assert.fail(`${what}: not after ${seconds} s`);
     await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** The answer, or false if there is none by then. */
+async function within(milliseconds: number, answer: Promise<boolean>): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), milliseconds);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -7,7 +7,7 @@ import ky, { HTTPError, type Options } from "ky";
 import { z } from "zod";
 import { calendlyUrl } from "./environment.ts";
 import { ApiError } from "./errors.ts";
-import { parseJson } from "./json.ts";
+import { cleanAnswer, parseJson } from "./json.ts";
 
 /** Calendly did not answer as it should, and time may help. `retryAfter` in seconds. */
 export class Interruption extends Error {
@@ -186,7 +186,7 @@ export class Calendly {
       response = await this.#send(method, path, options, renewed);
     }
     const text = await response.text();
-    const parsed = schema.safeParse(text === "" ? undefined : parseJson(text));
+    const parsed = schema.safeParse(text === "" ? undefined : JSON.parse(text));
     if (!parsed.success) {
       throw new Interruption(
         "calendly_unavailable",
@@ -195,7 +195,7 @@ export class Calendly {
     }
     const asked = (Date.parse(response.headers.get("date") ?? "") || Date.now()) -
       (performance.now() - began);
-    return { body: parsed.data, observedAt: new Date(asked).toISOString() };
+    return { body: cleanAnswer(parsed.data), observedAt: new Date(asked).toISOString() };
   }
 
   async #send(method: string, path: string, options: Options, token: string): Promise<Response> {
@@ -210,6 +210,7 @@ export class Calendly {
         fetch: (input, init) => this.#fetch(input, init),
         timeout: TIMEOUT,
         redirect: "error",
+        parseJson, // what an error says is kept as well
         retry: {
           limit: RETRIES,
           retryOnTimeout: true,
@@ -221,7 +222,7 @@ export class Calendly {
       });
     } catch (error) {
       throw error instanceof HTTPError
-        ? understand(error)
+        ? understand(error, token)
         : new Interruption("calendly_unavailable", "Calendly does not answer.");
     }
   }
@@ -247,17 +248,15 @@ export class Calendly {
 }
 
 /** What an HTTP error of Calendly's means for us. */
-function understand(error: HTTPError): Error {
+function understand(error: HTTPError, token: string): Error {
   const { status, headers } = error.response;
   const body = (typeof error.data === "object" && error.data !== null ? error.data : {}) as Record<
     string,
     unknown
   >;
-  const message = typeof body.message === "string"
-    ? body.message
-    : typeof body.title === "string"
-    ? body.title
-    : `HTTP ${status}`;
+  const text = [body.message, body.title].find((text) => typeof text === "string");
+  // kept on the run and shown to people
+  const message = text?.replaceAll(token, "…").slice(0, 500).toWellFormed() ?? `HTTP ${status}`;
   if (status === 429) {
     const seconds = Number(headers.get("retry-after") ?? headers.get("x-ratelimit-reset") ?? NaN);
     return new Interruption(
@@ -280,7 +279,7 @@ function understand(error: HTTPError): Error {
     return new ApiError(
       "scope_missing",
       `The Calendly token lacks a scope: ${scopes}`,
-      "Make a token with users:read and scheduled_events:read and connect again.",
+      "Make a token with users:read and scheduled_events:read, and with webhooks:write for webhooks, and connect again.",
     );
   }
   if (status >= 500 || status === 408) {

@@ -29,6 +29,7 @@ export type Database = {
           "user_id": number;
           "webhook_state": string;
           "webhooks_checked_at": string | null;
+          "webhooks_lost_at": string | null;
           "webhooks_wanted": boolean;
         };
         ComputedFields: never;
@@ -55,6 +56,7 @@ export type Database = {
           "user_id": number;
           "webhook_state"?: string;
           "webhooks_checked_at"?: string | null;
+          "webhooks_lost_at"?: string | null;
           "webhooks_wanted"?: boolean;
         };
         Update: {
@@ -80,6 +82,7 @@ export type Database = {
           "user_id"?: number;
           "webhook_state"?: string;
           "webhooks_checked_at"?: string | null;
+          "webhooks_lost_at"?: string | null;
           "webhooks_wanted"?: boolean;
         };
         Relationships: [
@@ -111,6 +114,7 @@ export type Database = {
           "finished_at": string | null;
           "heartbeat_at": string;
           "id": string;
+          "initial": boolean;
           "max_start_time": string;
           "min_start_time": string;
           "progress": NonNullable<Json>;
@@ -140,6 +144,7 @@ export type Database = {
           "finished_at"?: string | null;
           "heartbeat_at": string;
           "id"?: string;
+          "initial"?: boolean;
           "max_start_time": string;
           "min_start_time": string;
           "progress"?: NonNullable<Json>;
@@ -168,6 +173,7 @@ export type Database = {
           "finished_at"?: string | null;
           "heartbeat_at"?: string;
           "id"?: string;
+          "initial"?: boolean;
           "max_start_time"?: string;
           "min_start_time"?: string;
           "progress"?: NonNullable<Json>;
@@ -593,6 +599,7 @@ export type Database = {
         Args: { "connection_id": string; "key_id": string; "listed": Json };
         Returns: Json;
       };
+      "calendly_schedule": { Args: Record<PropertyKey, never>; Returns: Json };
       "calendly_start_oauth": { Args: { "request": Json }; Returns: undefined };
       "calendly_subscription_query": { Args: { "connection_id": string }; Returns: Json };
       "calendly_take_oauth_state": {

@@ -6,6 +6,29 @@ export function parseJson(text: string): unknown {
   return clean(JSON.parse(text), 0);
 }
 
+/**
+ * The same for what a schema has left of an answer of Calendly's. Of a row nested too deeply only the name
+ * stays, marked for Postgres to reject: it must not fail its page.
+ */
+export function cleanAnswer<T>(answer: T): T {
+  if (answer === null || typeof answer !== "object") return answer;
+  return Object.fromEntries(
+    Object.entries(answer).map((
+      [key, value],
+    ) => [key, Array.isArray(value) ? value.map(cleanRow) : cleanRow(value)]),
+  ) as T;
+}
+
+function cleanRow(row: unknown): unknown {
+  try {
+    return clean(row, 0);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    const { uri } = row as { uri?: unknown };
+    return { nested_too_deeply: true, ...(typeof uri === "string" ? { uri: cleanText(uri) } : {}) };
+  }
+}
+
 const MAX_DEPTH = 64;
 
 function clean(value: unknown, depth: number): unknown {

@@ -114,13 +114,15 @@ async function carryOut(
         continue;
       }
       await wait(next.wait_seconds);
-      const result = await perform(calendly, next);
+      const { result, failure } = await perform(calendly, next);
       spent.requests += result.requests;
       next = await database.callUntilAnswered("calendly_apply_step", {
         ...run,
         step: next.step,
         result,
       }) as Next;
+      // a run that was paused instead will meet it again
+      if (failure && next.do !== "stop") throw failure;
     }
   } catch (error) {
     const known = error instanceof ApiError ? error : new ApiError(
@@ -177,25 +179,29 @@ function report(stopped: Next & { do: "stop" }, fields: Record<string, unknown>)
   );
 }
 
-async function perform(
-  calendly: Calendly,
-  step: Step,
-): Promise<Record<string, unknown> & { requests: number }> {
-  let interruption: Interruption & { eventUri?: string } | undefined;
+/** What a step brought; `failure`: why it could not go on, once what it brought has been applied. */
+interface Performed {
+  result: Record<string, unknown> & { requests: number };
+  failure?: unknown;
+}
 
-  /** Reads each event in turn until Calendly interrupts; what has been read by then is not lost. */
+async function perform(calendly: Calendly, step: Step): Promise<Performed> {
+  let interruption: Interruption & { eventUri?: string } | undefined;
+  let failure: unknown;
+
+  /** Reads each event in turn until Calendly interrupts or refuses; what has been read by then is not lost. */
   async function each<T>(
     eventUris: string[],
     read: (eventUri: string) => Promise<T>,
   ): Promise<T[]> {
     const done: T[] = [];
     await pMap(eventUris, async (eventUri) => {
-      if (interruption) return;
+      if (interruption || failure) return;
       try {
         done.push(await read(eventUri));
       } catch (error) {
-        if (!(error instanceof Interruption)) throw error;
-        interruption ??= Object.assign(error, { eventUri });
+        if (error instanceof Interruption) interruption ??= Object.assign(error, { eventUri });
+        else failure ??= error;
       }
     }, { concurrency: CONCURRENCY });
     return done;
@@ -215,11 +221,12 @@ async function perform(
   } else if (step.do === "read_invitees") {
     result.invitees = await each(step.event_uris, (eventUri) => readInvitees(calendly, eventUri));
   }
-  if (interruption) {
+  // a run that fails is not paused first
+  if (interruption && !failure) {
     const { code, message, retryAfter, eventUri } = interruption;
     result.interruption = { code, message, retry_after: retryAfter, event_uri: eventUri };
   }
-  return { ...result, ...calendly.takeCosts() };
+  return { result: { ...result, ...calendly.takeCosts() }, failure };
 }
 
 async function readEvent(calendly: Calendly, eventUri: string): Promise<Record<string, unknown>> {

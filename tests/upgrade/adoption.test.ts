@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import type { Database } from "../../local/database.ts";
 import { databaseTest, openTestDatabase, testOnEach } from "../harness/databases.ts";
 import { ACCOUNTS, adopt, asOwner, earlierApp, ID_TYPES } from "./fixtures/earlier_app.ts";
-import { FIXTURES } from "./fixtures/fixtures.ts";
+import { FIXTURES } from "../database/fixtures/fixtures.ts";
+import { RIGHTS } from "./snapshot.ts";
 
 const UNMIGRATED = { migrations: null };
 const KEPT = {
@@ -156,27 +157,6 @@ databaseTest("an earlier app's own columns of ours are used as they are", async 
   );
   assert.equal(n, 0, "nobody has been synced");
 }, UNMIGRATED);
-
-/** Every right of the API's roles in public and calendly, columns and sequences included. */
-const RIGHTS = `
-  select c.oid::regclass::text as object, r.rolname as role, p.name as right
-  from pg_class c cross join pg_roles r
-  cross join unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p (name)
-  where c.relnamespace in ('public'::regnamespace, 'calendly'::regnamespace) and c.relkind in ('r', 'v')
-    and r.rolname in ('anon', 'authenticated', 'service_role')
-    and (has_table_privilege(r.oid, c.oid, p.name)
-      or (p.name in ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES') and has_any_column_privilege(r.oid, c.oid, p.name)))
-  union all
-  select c.oid::regclass::text, r.rolname, p.name
-  from pg_class c cross join pg_roles r cross join unnest('{USAGE,SELECT,UPDATE}'::text[]) p (name)
-  where c.relnamespace in ('public'::regnamespace, 'calendly'::regnamespace) and c.relkind = 'S'
-    and r.rolname in ('anon', 'authenticated', 'service_role') and has_sequence_privilege(r.oid, c.oid, p.name)
-  union all
-  select f.oid::regprocedure::text, r.rolname, 'EXECUTE'
-  from pg_proc f cross join pg_roles r
-  where f.pronamespace in ('public'::regnamespace, 'calendly'::regnamespace)
-    and r.rolname in ('anon', 'authenticated', 'service_role') and has_function_privilege(r.oid, f.oid, 'EXECUTE')
-  order by 1, 2, 3`;
 
 testOnEach(
   "an empty and an adopted database, in an old and in a new project, end with the same rights",

@@ -1,0 +1,270 @@
+/**
+ * `deno task status`: how the sync of a project is going: health, alerts, freshness, the schedule and the
+ * last runs. Of the stack that runs here (.local/stack.json) or, where SUPABASE_URL and SUPABASE_SECRET_KEY
+ * (or SUPABASE_SERVICE_ROLE_KEY) are set, of that project. Exits with 0 when it is healthy, with 1 when not.
+ */
+import { createClient } from "@supabase/supabase-js";
+import { Problem } from "./problem.ts";
+import { LOCAL_FOLDER } from "./stack.ts";
+import { Terminal } from "./terminal.ts";
+
+/** As many users and runs are shown. */
+const SHOWN = 20;
+
+export interface Project {
+  url: string;
+  secretKey: string;
+}
+
+/** What calendly_health, calendly_schedule and the views tell; times and intervals as Postgres writes them. */
+export interface Status {
+  health: {
+    status: "healthy" | "unhealthy";
+    alerts: {
+      code: string;
+      severity: string;
+      user_id: number | null;
+      since: string | null;
+      message: string;
+      what_to_do: string;
+    }[];
+    freshness: {
+      users: number;
+      never_synced: number;
+      p50: string | null;
+      p95: string | null;
+      max: string | null;
+    };
+  };
+  schedule: {
+    ticked_at: string | null;
+    due: number;
+    working: number;
+    instances: number;
+    jobs: {
+      name: string;
+      schedule: string;
+      active: boolean;
+      started_at: string | null;
+      status: string | null;
+      message: string | null;
+    }[];
+  };
+  /** The stalest first. */
+  users: {
+    user_id: number;
+    email: string | null;
+    connection_state: string;
+    last_calendly_sync: string | null;
+    next_sync_at: string | null;
+    active_calendly_meetings: number;
+    deleted_calendly_meetings: number;
+    webhook_events_received: number;
+    last_error: { code?: string } | null;
+  }[];
+  userCount: number;
+  /** The latest first. */
+  runs: {
+    user_id: number;
+    trigger: string;
+    sync_type: string;
+    status: string;
+    created: number;
+    updated: number;
+    deleted: number;
+    requests: number;
+    started_at: string;
+    finished_at: string | null;
+    error: { code?: string } | null;
+  }[];
+}
+
+/** The project that the environment names, else the stack that runs here. Error: no_project. */
+export async function findProject(
+  env: Record<string, string | undefined>,
+  folder = LOCAL_FOLDER,
+): Promise<Project> {
+  const hint = "Start one with `deno task start`, or set SUPABASE_URL and SUPABASE_SECRET_KEY.";
+  if (env.SUPABASE_URL) {
+    const secretKey = env.SUPABASE_SECRET_KEY || env.SUPABASE_SERVICE_ROLE_KEY;
+    // the local stack is not what was asked about
+    if (!secretKey) throw new Problem("no_project", "SUPABASE_SECRET_KEY is not set.", hint);
+    return { url: env.SUPABASE_URL.replace(/\/+$/, ""), secretKey };
+  }
+  try {
+    const stack = JSON.parse(await Deno.readTextFile(`${folder}/stack.json`));
+    return { url: stack.url, secretKey: stack.secret_key };
+  } catch {
+    throw new Problem("no_project", "No local stack runs.", hint);
+  }
+}
+
+/** Asks the project. Error: status_unknown. */
+export async function readStatus({ url, secretKey }: Project): Promise<Status> {
+  const client = createClient(url, secretKey, {
+    auth: { persistSession: false, autoRefreshToken: false },
+  });
+  const answers = await Promise.all([
+    client.rpc("calendly_health"),
+    client.rpc("calendly_schedule"),
+    client.from("calendly_sync_health").select("*", { count: "exact" })
+      .order("staleness", { ascending: false, nullsFirst: true }).order("user_id").limit(SHOWN),
+    client.from("calendly_sync_runs").select("*").order("started_at", { ascending: false })
+      .limit(SHOWN),
+  ]);
+  const failed = answers.find(({ error }) => error)?.error;
+  if (failed) {
+    throw new Problem(
+      "status_unknown",
+      `${url} does not tell: ${failed.message || "no answer"}`,
+      "Is it a secret key of this project, and are the migrations applied?",
+    );
+  }
+  const [health, schedule, users, runs] = answers;
+  return {
+    health: health.data,
+    schedule: schedule.data,
+    users: users.data!,
+    userCount: users.count ?? users.data!.length,
+    runs: runs.data!,
+  };
+}
+
+/** Prints a status as of `now`. */
+export function showStatus(terminal: Terminal, status: Status, now = new Date()): void {
+  const { health, schedule, users, userCount, runs } = status;
+  const ago = (time: string | null) => age(time, now);
+
+  terminal.heading(
+    health.status === "healthy" ? terminal.green("Healthy") : terminal.red("Unhealthy"),
+  );
+  if (health.alerts.length === 0) terminal.line("    no alerts");
+  for (const { severity, code, user_id, since, message, what_to_do } of health.alerts) {
+    const paint = severity === "critical" ? terminal.red : terminal.bold;
+    const whom = user_id === null ? "" : ` user ${user_id}`;
+    const when = since && terminal.dim(` since ${ago(since)}`);
+    terminal.line(`    ${paint(severity)} ${code}${whom}${when ?? ""}`);
+    terminal.line(`      ${message}`);
+    terminal.line(`      ${terminal.dim("→")} ${what_to_do}`);
+  }
+
+  const { freshness } = health;
+  terminal.heading("Freshness");
+  columns(terminal, ["connected users", "never synced", "half", "95 of 100", "stalest"], [[
+    String(freshness.users),
+    String(freshness.never_synced),
+    span(freshness.p50),
+    span(freshness.p95),
+    span(freshness.max),
+  ]]);
+
+  terminal.heading(
+    userCount > users.length ? `Users, the stalest ${users.length} of ${userCount}` : "Users",
+  );
+  columns(
+    terminal,
+    ["id", "email", "connection", "last sync", "next", "meetings", "deleted", "webhooks", "error"],
+    users.map((user) => [
+      String(user.user_id),
+      user.email ?? "",
+      user.connection_state,
+      ago(user.last_calendly_sync),
+      ago(user.next_sync_at),
+      String(user.active_calendly_meetings),
+      String(user.deleted_calendly_meetings),
+      String(user.webhook_events_received),
+      user.last_error?.code ?? "",
+    ]),
+  );
+
+  terminal.heading("Schedule");
+  const { due, working, instances, ticked_at } = schedule;
+  terminal.line(
+    `    last tick ${ago(ticked_at)}, ${due} due, ${working} of ${instances} instances at work`,
+  );
+  terminal.line();
+  columns(
+    terminal,
+    ["job", "schedule", "last run", "status", ""],
+    schedule.jobs.map((job) => [
+      job.name,
+      job.active ? job.schedule : "off",
+      ago(job.started_at),
+      job.status ?? "",
+      job.status === "failed" ? job.message ?? "" : "",
+    ]),
+  );
+
+  terminal.heading("Last runs");
+  columns(
+    terminal,
+    ["began", "user", "type", "by", "status", "new", "updated", "deleted", "requests", "error"],
+    runs.map((run) => [
+      ago(run.started_at),
+      String(run.user_id),
+      run.sync_type,
+      run.trigger,
+      run.status,
+      String(run.created),
+      String(run.updated),
+      String(run.deleted),
+      String(run.requests),
+      run.error?.code ?? "",
+    ]),
+  );
+  terminal.line();
+}
+
+/** A table with a heading, set to the left. */
+function columns(terminal: Terminal, names: string[], rows: string[][]): void {
+  if (rows.length === 0) return terminal.line("    none");
+  const widths = names.map((name, column) =>
+    Math.max(name.length, ...rows.map((row) => row[column].length))
+  );
+  const line = (cells: string[]) =>
+    `    ${cells.map((cell, column) => cell.padEnd(widths[column])).join("  ")}`.trimEnd();
+  terminal.line(terminal.dim(line(names)));
+  for (const row of rows) terminal.line(line(row));
+}
+
+/** "3 min ago", "in 2 h", "never". */
+function age(time: string | null, now: Date): string {
+  if (!time) return "never";
+  const seconds = (now.getTime() - Date.parse(time)) / 1000;
+  return seconds >= 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`;
+}
+
+/** An interval of Postgres: "00:03:10.5", "2 days 01:00:00". */
+function span(interval: string | null): string {
+  const [, days = "0", hours, minutes, seconds] =
+    interval?.match(/^(?:(\d+) days?)?\s*(?:(\d+):(\d+):([\d.]+))?$/) ?? [];
+  if (interval === null) return "–";
+  return duration(
+    Number(days) * 86_400 + Number(hours ?? 0) * 3600 + Number(minutes ?? 0) * 60 +
+      Number(seconds ?? 0),
+  );
+}
+
+function duration(seconds: number): string {
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 2 * 86_400) return `${(seconds / 3600).toFixed(1)} h`;
+  return `${Math.round(seconds / 86_400)} d`;
+}
+
+if (import.meta.main) {
+  const terminal = new Terminal();
+  try {
+    const project = await findProject(Deno.env.toObject());
+    const status = await readStatus(project);
+    terminal.line();
+    terminal.line(project.url);
+    showStatus(terminal, status);
+    Deno.exit(status.health.status === "healthy" ? 0 : 1);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    terminal.line(`  ${terminal.red(error.code)}  ${error.message}`);
+    terminal.line(`  ${error.hint}`);
+    Deno.exit(2);
+  }
+}

@@ -1,0 +1,121 @@
+/** A Postgres server of one's own, with pg_cron, that a test may restart as it likes. */
+import postgres from "postgres";
+import { SERVER_PROGRAMS } from "./requirements.ts";
+
+/**
+ * The driver throws this out of a timer, where nobody can catch it, when a connection dies between two
+ * statements of a transaction.
+ */
+function ignoreDeadSocket(event: ErrorEvent): void {
+  if (event.error instanceof TypeError && event.message.includes("reading 'write'")) {
+    event.preventDefault();
+  }
+}
+
+export class Cluster implements AsyncDisposable {
+  private constructor(
+    /** Of the superuser, in the database that pg_cron lives in. */
+    readonly url: string,
+    readonly folder: string,
+    readonly account: { uid?: number; gid?: number },
+  ) {}
+
+  static async start(): Promise<Cluster> {
+    globalThis.addEventListener("error", ignoreDeadSocket);
+    const account = await unprivileged();
+    const folder = await Deno.makeTempDir({ prefix: "postgres-" });
+    if (account.uid) await Deno.chown(folder, account.uid, account.gid!);
+    const port = freePort();
+    const cluster = new Cluster(
+      `postgresql://supabase_admin@127.0.0.1:${port}/postgres`,
+      folder,
+      account,
+    );
+    try {
+      await cluster.#run("initdb", [
+        `--pgdata=${folder}/data`,
+        "--username=supabase_admin",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--no-sync",
+      ]);
+      const settings = {
+        listen_addresses: "127.0.0.1",
+        port,
+        unix_socket_directories: "",
+        shared_preload_libraries: "pg_cron",
+        "cron.database_name": "postgres",
+        "cron.host": "127.0.0.1",
+        max_connections: 100,
+      };
+      await Deno.writeTextFile(
+        `${folder}/data/postgresql.conf`,
+        Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`).join(""),
+        { append: true },
+      );
+      await cluster.#control("start");
+      return cluster;
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** "immediate" is a crash: nothing is ended in order, and the log is replayed. */
+  async restart(mode: "fast" | "immediate"): Promise<void> {
+    await this.#control("restart", `--mode=${mode}`);
+  }
+
+  /** A connection of one's own, beside whatever else uses the server. */
+  connect(): postgres.Sql {
+    return postgres(this.url, { max: 1, onnotice: () => {} });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#control("stop", "--mode=immediate").catch(() => {});
+    await Deno.remove(this.folder, { recursive: true });
+    globalThis.removeEventListener("error", ignoreDeadSocket);
+  }
+
+  #control(action: string, ...options: string[]): Promise<void> {
+    const { folder } = this;
+    return this.#run("pg_ctl", [
+      action,
+      `--pgdata=${folder}/data`,
+      `--log=${folder}/log`,
+      "--wait",
+      "--silent",
+      ...options,
+    ]);
+  }
+
+  async #run(program: string, args: string[]): Promise<void> {
+    const { success, stderr } = await new Deno.Command(`${SERVER_PROGRAMS}/${program}`, {
+      args,
+      cwd: "/",
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+      ...this.account,
+    }).output();
+    if (!success) throw new Error(`${program} failed: ${new TextDecoder().decode(stderr)}`);
+  }
+}
+
+/** Postgres does not run as root: then the account of Debian's package runs it. */
+async function unprivileged(): Promise<{ uid?: number; gid?: number }> {
+  if (Deno.uid() !== 0) return {};
+  const id = async (what: string) => {
+    const { stdout } = await new Deno.Command("id", { args: [what, "postgres"] }).output();
+    return Number(new TextDecoder().decode(stdout));
+  };
+  return { uid: await id("-u"), gid: await id("-g") };
+}
+
+function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  return port;
+}

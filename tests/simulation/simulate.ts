@@ -1,0 +1,204 @@
+/**
+ * `deno task simulate --seeds N --from S`: team after team, each with a story of its own full of trouble;
+ * afterwards each mirror must equal what its Calendly has. A seed that fails is told again without what it
+ * can do without, and its differences are shown. `--processes P` (one a core) work side by side; `--json`
+ * answers with a `Report`.
+ */
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { Random } from "../../sandbox/random.ts";
+import { calmDown, type Divergence, judge, type Judgement } from "./calm.ts";
+import { Project } from "./project.ts";
+import { type Deed, deedsOf, gather, happen } from "./storm.ts";
+
+/** What many seeds come to. */
+export interface Report {
+  seeds: number;
+  deeds: number;
+  /** Requests that the functions made, to Calendly and to Postgres. */
+  requests: number;
+  faults: Record<string, number>;
+  exceptions: Record<string, number>;
+  /** Seeds that failed, and a story for each that is no longer than it need be. */
+  failures: { seed: number; deeds: Deed[]; divergences: Divergence[] }[];
+}
+
+export function emptyReport(): Report {
+  return { seeds: 0, deeds: 0, requests: 0, faults: {}, exceptions: {}, failures: [] };
+}
+
+export function add(sum: Report, part: Report): Report {
+  sum.seeds += part.seeds;
+  sum.deeds += part.deeds;
+  sum.requests += part.requests;
+  for (const name of ["faults", "exceptions"] as const) {
+    for (const [key, count] of Object.entries(part[name])) {
+      sum[name][key] = (sum[name][key] ?? 0) + count;
+    }
+  }
+  sum.failures.push(...part.failures);
+  return sum;
+}
+
+/** Tells a seed's story, or a part of it, and judges what came of it. */
+export async function tell(
+  project: Project,
+  seed: number,
+  deeds: Deed[] = deedsOf(seed),
+): Promise<Judgement> {
+  await project.begin(seed);
+  try {
+    const team = await gather(project, seed);
+    for (const [index, deed] of deeds.entries()) {
+      await happen(team, deed);
+      // Where a seed in a hundred finds Postgres down in the middle of its story.
+      if (seed % 100 === 0 && index === deeds.length >> 1) await project.restart();
+    }
+    for (const { effect, struck } of project.sandbox.control.faults()) {
+      if (struck > 0) project.struck[effect.kind] = (project.struck[effect.kind] ?? 0) + struck;
+    }
+    await calmDown(team, new Random(seed + 2));
+    return await judge(team);
+  } catch (error) {
+    const stored = error instanceof Error ? error.stack ?? error.message : String(error);
+    return {
+      divergences: [{ whose: "everybody", what: "the story", stored, expected: "its end" }],
+      exceptions: {},
+    };
+  } finally {
+    project.sandbox.close();
+  }
+}
+
+/** Leaves deeds out for as long as the story still fails: halves first, then less and less. */
+export async function shrink(project: Project, seed: number, deeds: Deed[]): Promise<Deed[]> {
+  for (let size = deeds.length >> 1; size > 0; size >>= 1) {
+    for (let from = 0; from < deeds.length;) {
+      const fewer = deeds.toSpliced(from, size);
+      if ((await tell(project, seed, fewer)).divergences.length > 0) deeds = fewer;
+      else from += size;
+    }
+  }
+  return deeds;
+}
+
+/** All seeds from one to before another. */
+export async function simulate(from: number, until: number): Promise<Report> {
+  await using project = await Project.open();
+  const report = emptyReport();
+  for (let seed = from; seed < until; seed++) {
+    const deeds = deedsOf(seed);
+    const { divergences, exceptions } = await tell(project, seed, deeds);
+    const failures: Report["failures"] = [];
+    add(report, {
+      seeds: 1,
+      deeds: deeds.length,
+      requests: project.requests,
+      faults: { ...project.struck },
+      exceptions,
+      failures,
+    });
+    if (divergences.length > 0) {
+      const fewer = await shrink(project, seed, deeds);
+      const last = await tell(project, seed, fewer);
+      report.failures.push({
+        seed,
+        deeds: fewer,
+        // A story that fails now and then would be a fault of the simulation.
+        divergences: last.divergences.length > 0 ? last.divergences : divergences,
+      });
+    }
+  }
+  return report;
+}
+
+/** The same by several processes, each with a part of the seeds. */
+async function simulateAll(from: number, seeds: number, processes: number): Promise<Report> {
+  const parts = Array.from({ length: processes }, (_, part) => {
+    const [first, next] = [part, part + 1].map((n) => from + Math.floor((seeds * n) / processes));
+    return next > first ? childReport(first, next - first) : emptyReport();
+  });
+  return (await Promise.all(parts)).reduce(add, emptyReport());
+}
+
+/** What a process of its own reports: the simulation takes over its clocks and its environment. */
+export async function childReport(from: number, seeds: number): Promise<Report> {
+  const { success, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--allow-all",
+      import.meta.url,
+      "--json",
+      "--processes=1",
+      `--from=${from}`,
+      `--seeds=${seeds}`,
+    ],
+    stdin: "null",
+    stderr: "inherit",
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  if (!success && text === "") throw new Error(`seeds from ${from} could not be simulated`);
+  return JSON.parse(text);
+}
+
+/** As a person reads it. */
+export function describe(report: Report): string {
+  const counts = (of: Record<string, number>) =>
+    Object.entries(of).sort(([, a], [, b]) => b - a)
+      .map(([name, count]) => `${name} ${count}`).join(", ") || "none";
+  const failures = report.failures.flatMap(({ seed, deeds, divergences }) => [
+    "",
+    `Seed ${seed} fails (deno task simulate --from ${seed} --seeds 1). What it takes:`,
+    ...deeds.map((deed) => `  ${deed.do} (${deed.seed})`),
+    ...divergences.flatMap(({ whose, what, stored, expected }) => [
+      `  ${whose}: ${what}`,
+      ...table(stored, expected),
+    ]),
+  ]);
+  return [
+    `${report.seeds} seeds, ${report.deeds} deeds, ${report.requests} requests`,
+    `faults: ${counts(report.faults)}`,
+    `exceptions: ${counts(report.exceptions)}`,
+    `seeds that diverge: ${report.failures.length}`,
+    ...failures,
+  ].join("\n");
+}
+
+/** Field by field, what is here and what Calendly has. */
+function table(stored: unknown, expected: unknown): string[] {
+  if (typeof stored !== "object" || typeof expected !== "object") {
+    return [`    here      ${text(stored)}`, `    Calendly  ${text(expected)}`];
+  }
+  const [a, b] = [stored, expected] as Record<string, unknown>[];
+  return Object.keys({ ...a, ...b }).flatMap((field) => [
+    `    ${field}`,
+    `      here      ${text(a[field])}`,
+    `      Calendly  ${text(b[field])}`,
+  ]);
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value) ?? "nothing";
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    args: Deno.args,
+    options: {
+      seeds: { type: "string", default: "100" },
+      from: { type: "string", default: "1" },
+      processes: { type: "string", default: String(availableParallelism()) },
+      json: { type: "boolean", default: false },
+    },
+  });
+  const [from, seeds, processes] = [values.from, values.seeds, values.processes].map(Number);
+  if (![from, seeds, processes].every((number) => Number.isSafeInteger(number) && number > 0)) {
+    console.error("--from, --seeds and --processes are whole numbers above 0.");
+    Deno.exit(2);
+  }
+  const report = processes === 1
+    ? await simulate(from, from + seeds)
+    : await simulateAll(from, seeds, processes);
+  console.log(values.json ? JSON.stringify(report) : describe(report));
+  Deno.exit(report.failures.length === 0 ? 0 : 1);
+}
