@@ -149,8 +149,10 @@ export class Bookings {
     const replacement = this.#memberships([to], event.resource, type);
     this.#world.reindexed(event, () => {
       event.resource.event_memberships = event.resource.event_memberships
-        .filter((membership) => membership.user !== to)
-        .flatMap((membership) => membership.user === from ? replacement : [membership]);
+        .flatMap((membership) => {
+          if (membership.user === from) return replacement;
+          return membership.user === to ? [] : [membership];
+        });
     });
     if (input.touch !== false) event.resource.updated_at = this.#stamp();
     return event;

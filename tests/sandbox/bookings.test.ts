@@ -180,6 +180,14 @@ Deno.test("a collective event has all its hosts, and is in the listing of each",
   assert.equal(listed.body.collection[0].uri, event.uri);
 });
 
+Deno.test("an event that is given to its own host stays there", () => {
+  const sandbox = pinned();
+  const { event } = sandbox.control.book();
+  const { uri } = sandbox.demo.user;
+  const kept = sandbox.control.reassign_host({ event: event.uri, to: uri });
+  assert.deepEqual(kept.event_memberships.map(({ user }) => user), [uri]);
+});
+
 Deno.test("a reassigned event moves from one host's listing to the other's", async () => {
   const sandbox = pinned();
   const client = new Client(sandbox);

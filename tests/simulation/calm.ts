@@ -34,8 +34,11 @@ const DAY = 24 * HOUR;
 /** Long enough for a weekly FULL sync and the last look for no-shows, a week after a meeting. */
 const CALM = [2 * MINUTE, 16 * MINUTE, 20 * MINUTE, 2 * HOUR, 7 * HOUR, ...Array(9).fill(DAY)];
 
-/** The trouble ends: what can still come comes or is lost, who must act acts, and time passes. */
-export async function calmDown(team: Team, draw: Random): Promise<void> {
+/**
+ * The trouble ends: what can still come comes or is lost, who must act acts, and time passes. Returns since
+ * when all is calm.
+ */
+export async function calmDown(team: Team, draw: Random): Promise<string> {
   const { project } = team;
   const { control } = project.sandbox;
   control.clear_faults();
@@ -48,6 +51,7 @@ export async function calmDown(team: Team, draw: Random): Promise<void> {
     const options = isLost ? { drop: true } : { duplicate: draw.chance(0.3) };
     await project.runtime.until(control.deliver([id], options));
   }
+  const since = project.sandbox.truth().now;
   for (const span of CALM) {
     await project.advance(span);
     await reconnect(team);
@@ -57,6 +61,7 @@ export async function calmDown(team: Team, draw: Random): Promise<void> {
       await project.advance(MINUTE);
     }
   }
+  return since;
 }
 
 /** Does what the connection's state asks of a person. */
@@ -70,8 +75,8 @@ async function reconnect(team: Team): Promise<void> {
   }
 }
 
-/** Compares everything with the sandbox's own truth. */
-export async function judge(team: Team): Promise<Judgement> {
+/** Compares everything with the sandbox's own truth, and what was spent since then with the rules. */
+export async function judge(team: Team, calmSince: string): Promise<Judgement> {
   const judgement: Judgement = { divergences: [], exceptions: {} };
   const diverges = (divergence: Divergence) => judgement.divergences.push(divergence);
   const except = (name: string) =>
@@ -86,6 +91,7 @@ export async function judge(team: Team): Promise<Judgement> {
     if (divergences.length === 0) await countsAreTrue(team, person, diverges);
     await costsNothing(team, person, diverges);
   }
+  await spendingIsBounded(team, calmSince, diverges);
   await nothingIsLeft(team, diverges);
   return judgement;
 }
@@ -275,6 +281,23 @@ async function costsNothing(team: Team, person: Person, tell: Tell): Promise<voi
   if (!isSame(stored, expected)) {
     tell({ whose: person.email, what: "a sync without news", stored, expected });
   }
+}
+
+/**
+ * Without trouble, a sync asks for its pages, for what is missing from them or waits (25 at most), for the
+ * invitees that are due, and once a day for the subscription.
+ */
+async function spendingIsBounded({ project, scope }: Team, since: string, tell: Tell) {
+  const stored = await project.sql(
+    `select r.sync_type, r.requests, r.progress,
+       greatest(1, ceil((r.fetched_active + r.fetched_canceled)::numeric / s.page_size)) as pages
+     from public.calendly_sync_runs r, calendly.settings s
+     where r.started_at > $1 and r.status = 'complete'
+       and r.requests > greatest(1, ceil((r.fetched_active + r.fetched_canceled)::numeric / s.page_size))
+         + s.absence_checks + (r.progress ->> 'invitees_read')::integer + 4`,
+    [since],
+  );
+  if (stored.length > 0) tell({ whose: scope, what: "spending", stored, expected: "less" });
 }
 
 /** Nothing hangs, nothing waits, nobody need act. */

@@ -164,7 +164,7 @@ export class Project implements AsyncDisposable {
     const [, name] = new URL(request.url).pathname.match(/^\/functions\/v1\/([a-z-]+)/)!;
     const { death } = this;
     this.death = undefined;
-    if (death) this.#count("instance stops");
+    if (death) this.count("instance stops");
     return this.runtime.invoke(FUNCTIONS[name as keyof typeof FUNCTIONS], request, death);
   }
 
@@ -223,7 +223,7 @@ export class Project implements AsyncDisposable {
 
   /** Postgres stops and starts again with what it had committed. */
   async restart(): Promise<void> {
-    this.#count("Postgres restarts");
+    this.count("Postgres restarts");
     this.database = await this.database.restart();
     this.dataApi = await createDataApi(this.database, this.keys, PROJECT_URL);
   }
@@ -237,7 +237,7 @@ export class Project implements AsyncDisposable {
     this.requests++;
     if (!request.url.startsWith(PROJECT_URL)) return await this.sandbox.fetch(request);
     const loss = this.losses.shift();
-    if (loss) this.#count(loss);
+    if (loss) this.count(loss);
     if (loss === "request lost") throw new TypeError("connection refused");
     if (loss === "refused") {
       return Response.json({ code: "PGRST001", message: "no connection" }, { status: 503 });
@@ -248,7 +248,8 @@ export class Project implements AsyncDisposable {
     return new Response(body.byteLength > 0 ? body : null, answer);
   }
 
-  #count(fault: string): void {
+  /** Notes a fault that strikes. */
+  count(fault: string): void {
     this.struck[fault] = (this.struck[fault] ?? 0) + 1;
   }
 }

@@ -57,8 +57,7 @@ export async function tell(
     for (const { effect, struck } of project.sandbox.control.faults()) {
       if (struck > 0) project.struck[effect.kind] = (project.struck[effect.kind] ?? 0) + struck;
     }
-    await calmDown(team, new Random(seed + 2));
-    return await judge(team);
+    return await judge(team, await calmDown(team, new Random(seed + 2)));
   } catch (error) {
     const stored = error instanceof Error ? error.stack ?? error.message : String(error);
     return {

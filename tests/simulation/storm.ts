@@ -295,7 +295,11 @@ async function passTime(team: Team, draw: Random) {
   ]);
   await team.project.advance(seconds + draw.int(0, 59));
   const ticks = draw.int(0, 2);
-  for (let tick = 0; tick < ticks; tick++) await team.project.nudge({ lost: draw.chance(0.2) });
+  for (let tick = 0; tick < ticks; tick++) {
+    const lost = draw.chance(0.2);
+    if (lost) team.project.count("nudges lost");
+    await team.project.nudge({ lost });
+  }
 }
 
 async function click(team: Team, draw: Random) {
@@ -319,12 +323,14 @@ async function deliver(team: Team, draw: Random) {
   const { control } = project.sandbox;
   const due = draw.shuffle(dueDeliveries(project));
   while (due.length > 0) {
-    const together = due.splice(0, draw.int(1, 3)).map((id) =>
-      control.deliver(
-        draw.chance(0.15) ? [] : [id],
-        draw.chance(0.12) ? { drop: true } : { duplicate: draw.chance(0.2) },
-      )
-    );
+    const together = due.splice(0, draw.int(1, 3)).map((id) => {
+      if (draw.chance(0.15)) return Promise.resolve([]); // It takes its time.
+      const drop = draw.chance(0.12);
+      const duplicate = draw.chance(0.2);
+      if (drop) project.count("webhook lost");
+      else if (duplicate) project.count("webhook twice");
+      return control.deliver([id], { drop, duplicate });
+    });
     await project.runtime.until(Promise.all(together));
   }
 }
@@ -392,18 +398,22 @@ function instanceStops({ project }: Team, draw: Random) {
 }
 
 async function clocksDiffer({ project }: Team, draw: Random) {
-  project.skew = draw.pick([0, -90, -20, 20, 90]) * 1000;
+  project.count("clocks differ");
+  project.skew = draw.pick([-90, -20, 20, 90]) * 1000;
   await project.setDatabaseClock();
 }
 
 function tokenRevoked({ people, project }: Team, draw: Random) {
   const person = pick(draw, people, ({ token }) => token !== undefined);
-  if (person) project.sandbox.control.revoke_token({ token: person.token! });
+  if (!person) return;
+  project.count("token revoked");
+  project.sandbox.control.revoke_token({ token: person.token! });
 }
 
 async function subscriptionGone({ project, people }: Team, draw: Random) {
   const subscription = pick(draw, project.sandbox.truth().webhook_subscriptions);
   if (!subscription) return;
+  project.count("subscription deleted");
   const { token } = project.sandbox.control.create_token({ user: people[0].host.uri });
   await project.atCalendly("DELETE", new URL(subscription.uri).pathname, token);
 }
