@@ -1,17 +1,19 @@
 /**
  * Runs the pgTAP files beside it (`begin; … select * from finish(); rollback;`) on a migrated database
  * without the demo account: on the embedded Postgres, under the old default privileges and the new, and on
- * a real one by pg_prove. As on the platform, `extensions` is on the search path.
+ * a real one by pg_prove. As on the platform, `extensions` is on the search path. Files that are named after
+ * `--` run alone.
  */
 import assert from "node:assert/strict";
 import { type PgliteConnection } from "@supabase/lite/pglite";
 import { openTestDatabase } from "../harness/databases.ts";
+import { wanted } from "../harness/parts.ts";
 import { needing } from "../harness/requirements.ts";
 import { readTap } from "../harness/tap.ts";
 import { FIXTURES, sqlFiles } from "./fixtures/fixtures.ts";
 
 const INSTALL = `create extension if not exists pgtap with schema extensions;\n${FIXTURES}`;
-const files = sqlFiles(new URL("./", import.meta.url));
+const files = wanted(sqlFiles(new URL("./", import.meta.url)));
 
 for (const [defaultPrivileges, project] of [["none", "a new"], ["all", "an old"]] as const) {
   Deno.test(`pgTAP in ${project} project [embedded Postgres]`, async (t) => {

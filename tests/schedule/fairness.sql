@@ -66,12 +66,12 @@ declare
   nudged integer;
   instance tests.instance;
 begin
-  perform setseed(0.5);  -- the same hour every time
+  perform setseed(mod(extract(epoch from at), 1000) / 1000);  -- the same hour every time
   loop
     select i.* into instance from tests.instance i order by i.next_at limit 1;
     if instance.id is null or instance.next_at > tick_at then
-      exit when tick_at > ends_at;
       perform calendly.set_clock(tick_at);
+      exit when tick_at >= ends_at;
       nudged := calendly.nudge();
       delete from net.http_request_queue;
       insert into tests.instance (began_at, next_at)

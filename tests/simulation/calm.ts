@@ -12,7 +12,7 @@ import {
 } from "../functions/mirror.ts";
 import type { Random } from "../../sandbox/random.ts";
 import type { Person } from "./project.ts";
-import { connect, dueDeliveries, type Team } from "./storm.ts";
+import { type Booked, connect, dueDeliveries, type Team } from "./storm.ts";
 
 /** Where the mirror is not what Calendly is. */
 export interface Divergence {
@@ -98,14 +98,14 @@ export async function judge(team: Team, calmSince: string): Promise<Judgement> {
 
 // The mirror ----------------------------------------------------------------------------------------------
 
-async function compare(
-  team: Team,
-  person: Person,
-): Promise<(Divergence & { exception?: string })[]> {
+type Found = Divergence & { exception?: string };
+type Note = (what: string, stored: unknown, expected: unknown, exception?: string) => void;
+
+// deno-lint-ignore no-explicit-any -- rows as they are in the database
+type Row = any;
+
+async function compare(team: Team, person: Person): Promise<Found[]> {
   const { project } = team;
-  const truth = project.sandbox.truth();
-  const found: (Divergence & { exception?: string })[] = [];
-  const bookings = new Map(truth.scheduled_events.map((booking) => [booking.event.uri, booking]));
   const meetings = await project.sql("select * from public.meetings where user_id = $1", [
     person.id,
   ]);
@@ -114,58 +114,58 @@ async function compare(
      join public.meetings m on m.id = v.meeting_id where v.user_id = $1`,
     [person.id],
   );
-  const left = hasLeft(team, person);
-  const note = (uri: string, stored: unknown, expected: unknown, exception?: string) => {
-    found.push({
-      whose: person.email,
-      what: uri,
-      stored,
-      expected,
-      exception: left ? "left the organization" : exception,
-    });
+  const found: Found[] = [];
+  const left = hasLeft(team, person) ? "left the organization" : undefined;
+  const note: Note = (what, stored, expected, exception) => {
+    found.push({ whose: person.email, what, stored, expected, exception: left ?? exception });
   };
 
-  const own = truth.scheduled_events.filter(({ event }) => isHost(event, person));
-  for (const { event, invitees: expected } of own) {
-    const unseen = isOutside(team, event) ? "outside every window" : undefined;
-    const row = meetings.find((row) => row.calendly_event_uri === event.uri);
-    if (!row) {
-      note(event.uri, "no row", `a row: ${event.status}`, unseen);
-      continue;
-    }
-    differences(
-      storedMeeting(row),
-      expectedMeeting(event, expected),
-      (stored, expected) =>
-        note(event.uri, stored, expected, unseen ?? erasedSeat(team, event, Object.keys(stored))),
+  const bookings = new Map(
+    project.sandbox.truth().scheduled_events.map((booking) => [booking.event.uri, booking]),
+  );
+  for (const booking of bookings.values()) {
+    const { uri } = booking.event;
+    if (!isHost(booking.event, person)) continue;
+    const seats = invitees.filter((row) => row.calendly_event_uri === uri);
+    compareMeeting(
+      team,
+      booking,
+      meetings.find((row) => row.calendly_event_uri === uri),
+      seats,
+      note,
     );
-    const seats = new Map(
-      invitees.filter((row) => row.calendly_event_uri === event.uri).map((row) => [row.uri, row]),
-    );
-    for (const invitee of expected) {
-      const seat = seats.get(invitee.uri);
-      seats.delete(invitee.uri);
-      if (!seat) note(invitee.uri, "no row", `a row: ${invitee.status}`, unseen);
-      else {
-        differences(
-          storedInvitee(seat),
-          expectedInvitee(invitee),
-          (stored, wanted) =>
-            note(invitee.uri, stored, wanted, unseen ?? lateNoShow(team, event, invitee, stored)),
-        );
-      }
-    }
-    for (const [uri, { status }] of seats) {
-      note(uri, `a row: ${status}`, "no row", unseen ?? erasedSeat(team, event));
-    }
   }
-  for (const row of meetings) {
-    const booking = bookings.get(row.calendly_event_uri);
-    if (row.is_deleted || (booking && isHost(booking.event, person))) continue;
-    const unseen = isOutside(team, booking?.event ?? row.raw) ? "outside every window" : undefined;
-    note(row.calendly_event_uri, "a row: active", booking ? "reassigned" : "gone", unseen);
+  for (const row of meetings.filter((row) => !row.is_deleted)) {
+    const event = bookings.get(row.calendly_event_uri)?.event;
+    if (event && isHost(event, person)) continue;
+    const unseen = outside(team, event ?? row.raw);
+    note(row.calendly_event_uri, "a row: active", event ? "reassigned" : "gone", unseen);
   }
   return found;
+}
+
+function compareMeeting(team: Team, booking: Booked, row: Row, seats: Row[], note: Note): void {
+  const { event, invitees } = booking;
+  const unseen = outside(team, event);
+  if (!row) return note(event.uri, "no row", `a row: ${event.status}`, unseen);
+  differences(storedMeeting(row), expectedMeeting(event, invitees), (stored, expected) => {
+    const exception = unseen ?? erasedSeat(team, event, Object.keys(stored));
+    note(event.uri, stored, expected, exception);
+  });
+  for (const invitee of invitees) {
+    const seat = seats.find(({ uri }) => uri === invitee.uri);
+    if (!seat) note(invitee.uri, "no row", `a row: ${invitee.status}`, unseen);
+    else {
+      differences(storedInvitee(seat), expectedInvitee(invitee), (stored, expected) => {
+        const exception = unseen ?? lateNoShow(team, event, invitee, Object.keys(stored));
+        note(invitee.uri, stored, expected, exception);
+      });
+    }
+  }
+  for (const { uri, status } of seats) {
+    if (invitees.some((invitee) => invitee.uri === uri)) continue;
+    note(uri, `a row: ${status}`, "no row", unseen ?? erasedSeat(team, event));
+  }
 }
 
 function isHost(event: ScheduledEvent, person: Person): boolean {
@@ -179,23 +179,17 @@ function hasLeft({ project, scope, organization }: Team, person: Person): boolea
 }
 
 /** A FULL sync does not see it, nor did any in these days. */
-function isOutside({ project }: Team, event: ScheduledEvent): boolean {
+function outside({ project }: Team, event: ScheduledEvent): string | undefined {
   const days = (Date.parse(event.start_time) - project.now) / 1000 / DAY;
-  return days < -730 || days > 365 - 9;
+  return days < -730 || days > 365 - 9 ? "outside every window" : undefined;
 }
 
 /** Marked or undone after the last look for no-shows, a week after the meeting, and no webhook came. */
-function lateNoShow(
-  { noShows }: Team,
-  event: ScheduledEvent,
-  { uri }: Invitee,
-  stored: Record<string, unknown>,
-): string | undefined {
+function lateNoShow(team: Team, event: ScheduledEvent, { uri }: Invitee, fields: string[]) {
   const last = Date.parse(event.end_time) + 7 * DAY * 1000;
-  const isOnlyThat = Object.keys(stored).every((field) =>
-    ["no_show_at", "no_show_uri", "raw.no_show"].includes(field)
-  );
-  return isOnlyThat && (noShows.get(uri) ?? 0) > last
+  const follow = ["no_show_at", "no_show_uri", "raw.no_show"];
+  if ((team.noShows.get(uri) ?? 0) <= last) return undefined;
+  return fields.every((field) => follow.includes(field))
     ? "a no-show after its last check"
     : undefined;
 }

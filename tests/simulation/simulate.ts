@@ -112,7 +112,7 @@ export async function simulate(from: number, until: number): Promise<Report> {
 }
 
 /** The same by several processes, each with a part of the seeds. */
-async function simulateAll(from: number, seeds: number, processes: number): Promise<Report> {
+export async function simulateAll(from: number, seeds: number, processes: number): Promise<Report> {
   const parts = Array.from({ length: processes }, (_, part) => {
     const [first, next] = [part, part + 1].map((n) => from + Math.floor((seeds * n) / processes));
     return next > first ? childReport(first, next - first) : emptyReport();

@@ -420,7 +420,7 @@ async function subscriptionGone({ project, people }: Team, draw: Random) {
 
 // Choosing ------------------------------------------------------------------------------------------------
 
-interface Booked {
+export interface Booked {
   event: ScheduledEvent;
   invitees: Invitee[];
 }

@@ -1,0 +1,266 @@
+/** Disconnecting ends at Calendly what was begun there, whatever is under way and whoever is away. */
+import assert from "node:assert/strict";
+import { assertMirrors } from "../functions/mirror.ts";
+import { day, type Person, type Project, projectTests, until } from "../functions/support.ts";
+import { connectByOAuth, isLive, runSchedule, subscriptionsOf, watchTokens } from "./support.ts";
+
+const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
+
+/** Somebody connected by OAuth and synced, with webhooks. */
+async function connected(project: Project): Promise<Person> {
+  await project.stack.sql("update calendly_connections set next_sync_at = null");
+  const person = await project.person({ ...FEW, connected: false });
+  await connectByOAuth(person);
+  await person.sync();
+  assert.equal((await person.invoke("calendly-connect/webhooks", "POST")).status, 201);
+  return person;
+}
+
+/** Connections that still have something to be ended at Calendly. */
+async function left(project: Project): Promise<number> {
+  const [{ left }] = await project.stack.sql(
+    "select count(*)::integer as left from calendly.farewells",
+  );
+  return left;
+}
+
+async function assertNothingLeft(person: Person, token: string): Promise<void> {
+  await until(async () => await left(person.project) === 0);
+  assert.deepEqual(subscriptionsOf(person), []);
+  assert.equal(await isLive(person.project, token), false);
+}
+
+projectTests("Disconnecting", {
+  "at Calendly": async (project, t) => {
+    using watched = watchTokens(project);
+    const person = await connected(project);
+    const [{ access_token }] = watched.given;
+
+    await t.step("the token is revoked and the subscription deleted", async () => {
+      const { status, body } = await person.disconnect();
+      assert.deepEqual([status, body.state, body.webhooks], [200, "disconnected", {
+        state: "none",
+        enabled: false,
+      }]);
+      await assertNothingLeft(person, access_token);
+    });
+
+    await t.step("and here the token is forgotten, and the meetings are kept", async () => {
+      const [{ count }] = await project.stack.sql(
+        "select count(*)::integer from calendly.credentials",
+      );
+      assert.equal(count, 0);
+      await assertMirrors(person);
+    });
+
+    await t.step("and connecting anew goes on where it was", async () => {
+      await connectByOAuth(person);
+      const { body } = await person.sync();
+      assert.deepEqual([body.status, body.unchanged], ["complete", 3]);
+      assert.equal(body.requests, 2, "one lists, one makes sure that no subscription is left");
+    });
+    await person.disconnect();
+  },
+
+  "erasing": async (project) => {
+    const [person, colleague] = [await connected(project), await project.person()];
+    const { control } = project.sandbox;
+    const organization = person.host.current_organization;
+    control.join({ user: colleague.host.uri, organization });
+    const { uri } = control.create_event_type({
+      user: person.host.uri,
+      hosts: [person.host.uri, colleague.host.uri],
+      pooling_type: "collective",
+      locations: ["physical"],
+    });
+    control.book({ event_type: uri });
+    await control.deliver();
+    for (const each of [person, colleague]) await each.sync();
+    await project.stack.sql("insert into meetings (user_id, name) values ($1, 'of the app')", [
+      person.id,
+    ]);
+
+    const { body } = await person.disconnect({ erase: true });
+    assert.equal(body.erased_meetings, 4);
+    assert.deepEqual((await person.meetings()).map(({ name }) => name), ["of the app"]);
+    assert.deepEqual([await person.invitees(), await person.runs()], [[], []]);
+    const rows = await project.stack.sql(
+      "select from calendly_webhook_events where user_id = $1 union all select from calendly_connections where user_id = $1",
+      [person.id],
+    );
+    assert.deepEqual(rows, []);
+    assert.equal((await colleague.meetings()).length, 1, "the other host keeps the shared event");
+    await assertMirrors(colleague);
+    await until(async () => await left(project) === 0);
+  },
+
+  "whatever is under way": async (project, t) => {
+    using watched = watchTokens(project);
+    const newest = () => watched.given.at(-1)!.access_token;
+
+    await t.step("a running sync stops and writes nothing more", async () => {
+      const person = await connected(project);
+      project.sandbox.control.book({ user: person.host.uri, location: "physical" });
+      await project.advance("1m");
+      const held = project.wire.hold("calendly_apply_step");
+      const syncing = person.sync();
+      await held.arrived;
+      await person.disconnect();
+      person.requests();
+      held.release();
+      const { status, body: { error } } = await syncing;
+      assert.deepEqual([status, error.code], [409, "lease_lost"]);
+      const [run] = await person.runs();
+      assert.deepEqual([run.status, run.error.code], ["failed", "disconnected"]);
+      assert.equal((await person.meetings()).length, 3);
+      await assertNothingLeft(person, newest());
+    });
+
+    await t.step("a paused one is not taken up", async () => {
+      const person = await connected(project);
+      await project.advance("1m");
+      project.sandbox.control.faults({
+        path: "/scheduled_events",
+        user: person.host.uri,
+        times: 3,
+        effect: { kind: "status", status: 503 },
+      });
+      assert.equal((await person.sync()).body.status, "paused");
+      await person.disconnect();
+      await assertNothingLeft(person, newest());
+      person.requests();
+      await project.advance("1h");
+      await runSchedule(project);
+      const [run] = await person.runs();
+      assert.deepEqual([run.status, run.error.code], ["failed", "disconnected"]);
+      assert.equal(person.requests(), 0);
+    });
+
+    await t.step("a refresh brings its pair to the one who revokes it", async () => {
+      const person = await connected(project);
+      await project.advance("3h");
+      const held = project.wire.hold("calendly_finish_refresh");
+      const syncing = person.sync();
+      await held.arrived;
+      // with the spent pair nothing could be ended: Calendly is away until the new one is there
+      project.sandbox.control.faults([{
+        path: "/webhook_subscriptions/*",
+        times: 3,
+        effect: { kind: "status", status: 503 },
+      }, { path: "/oauth/token", effect: { kind: "status", status: 503 } }]);
+      await person.disconnect();
+      held.release();
+      assert.equal((await syncing).status, 409);
+      await project.advance("2m");
+      await runSchedule(project);
+      await project.advance("2m");
+      await runSchedule(project);
+      project.sandbox.control.clear_faults();
+      await project.advance("1h");
+      await runSchedule(project);
+      await assertNothingLeft(person, newest());
+    });
+
+    await t.step("a subscription in the making is deleted", async () => {
+      const person = await connected(project);
+      const held = project.wire.hold("calendly_keep_subscription");
+      const enabling = person.invoke("calendly-connect/webhooks", "POST");
+      await held.arrived;
+      await person.disconnect();
+      held.release();
+      await enabling;
+      await project.advance("2m");
+      await runSchedule(project);
+      await assertNothingLeft(person, newest());
+      assert.deepEqual((await person.connection()).webhooks, { state: "none", enabled: false });
+    });
+
+    await t.step("and whoever connects again at once is not ended with it", async () => {
+      const person = await connected(project);
+      const former = newest();
+      await person.disconnect();
+      await connectByOAuth(person);
+      await person.invoke("calendly-connect/webhooks", "POST");
+      await until(async () => await left(project) === 0);
+      assert.equal(await isLive(project, former), false);
+      assert.ok(await isLive(project, newest()));
+      assert.equal(subscriptionsOf(person).length, 1);
+      await project.advance("1m");
+      assert.equal((await person.sync()).body.status, "complete");
+      await person.disconnect();
+      await until(async () => await left(project) === 0);
+    });
+  },
+
+  "while Calendly is away": async (project, t) => {
+    using watched = watchTokens(project);
+    const person = await connected(project);
+    const { control } = project.sandbox;
+
+    await t.step("it is done here at once", async () => {
+      for (const path of ["/webhook_subscriptions/*", "/oauth/revoke"]) {
+        control.faults({ path, times: null, effect: { kind: "status", status: 503 } });
+      }
+      const { status, body } = await person.disconnect();
+      assert.deepEqual([status, body.state], [200, "disconnected"]);
+      assert.equal((await person.sync()).body.error.code, "not_connected");
+      await until(async () =>
+        (await project.stack.sql("select from calendly.farewells where attempts = 1")).length === 1
+      );
+    });
+
+    await t.step("and there as soon as it can be, tried less and less often", async () => {
+      const tries = () => control.requests({ path: "/webhook_subscriptions/*" }).count;
+      const counts: number[] = [];
+      for (let hour = 0; hour < 3; hour++) {
+        const before = tries();
+        for (let tick = 0; tick < 12; tick++) {
+          await project.advance("5m");
+          await runSchedule(project);
+        }
+        counts.push(tries() - before);
+      }
+      assert.ok(counts[0] > counts[2] && counts[2] > 0, counts.join());
+      control.clear_faults();
+      await project.advance("1h");
+      await runSchedule(project);
+      await assertNothingLeft(person, watched.given[0].access_token);
+    });
+
+    await t.step("but not for ever", async () => {
+      const other = await connected(project);
+      control.faults({
+        path: "/oauth/revoke",
+        times: null,
+        effect: { kind: "status", status: 503 },
+      });
+      await other.disconnect();
+      for (let time = 0; time < 31; time++) {
+        await project.advance("2h");
+        await runSchedule(project);
+      }
+      assert.equal(await left(project), 0, "the token is forgotten");
+      control.clear_faults();
+    });
+  },
+
+  "with a token that Calendly refuses there is nothing to end": async (project) => {
+    using watched = watchTokens(project);
+    const person = await connected(project);
+    project.sandbox.control.revoke_token({ token: watched.given[0].access_token });
+    await project.advance("3h");
+    assert.equal((await person.sync()).body.error.code, "reconnect_required");
+    assert.equal((await person.disconnect()).body.state, "disconnected");
+    await until(async () => await left(project) === 0);
+  },
+
+  "a personal access token is forgotten, its person withdraws it at Calendly": async (project) => {
+    const person = await project.person(FEW);
+    await person.invoke("calendly-connect/webhooks", "POST");
+    project.sandbox.control.clear_requests();
+    await person.disconnect();
+    await until(async () => await left(project) === 0);
+    assert.deepEqual(subscriptionsOf(person), []);
+    assert.equal(project.sandbox.control.requests({ path: "/oauth/revoke" }).count, 0);
+  },
+});

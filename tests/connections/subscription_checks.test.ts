@@ -1,0 +1,285 @@
+/** Subscriptions die silently at Calendly. Once a day somebody looks, makes a new one and syncs the gap. */
+import assert from "node:assert/strict";
+import { assertMirrors, time } from "../functions/mirror.ts";
+import { day, idOf, type Person, type Project, projectTests, until } from "../functions/support.ts";
+import { Wire } from "../functions/wire.ts";
+import { asDelivered } from "../webhooks/support.ts";
+import { connectByOAuth, runSchedule, subscriptionsOf } from "./support.ts";
+
+const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
+
+/** Somebody synced, whose webhooks are on; of all, the only one that the schedule syncs. */
+async function subscribed(project: Project): Promise<Person> {
+  await project.stack.sql("update calendly_connections set next_sync_at = null");
+  const person = await project.person(FEW);
+  await person.invoke("calendly-connect/webhooks", "POST");
+  await person.sync();
+  return person;
+}
+
+/** A request to Calendly with the person's own token. */
+async function ask(person: Person, method: string, path: string, body?: unknown) {
+  const response = await person.project.sandbox.fetch(
+    new Request(`https://api.calendly.com${path}`, {
+      method,
+      headers: { authorization: `Bearer ${person.token}` },
+      body: body === undefined ? null : JSON.stringify(body),
+    }),
+  );
+  if (!response.ok) throw new Error(await response.text());
+}
+
+/** Ends the subscription at Calendly, behind our back. */
+async function remove(person: Person): Promise<void> {
+  const [{ uri }] = subscriptionsOf(person);
+  await ask(person, "DELETE", `/webhook_subscriptions/${idOf(uri)}`);
+}
+
+/** Has Calendly disable it, as it does after a day without any success. */
+async function disableByFailures(person: Person): Promise<void> {
+  const { project } = person;
+  project.sandbox.control.book({ user: person.host.uri, location: "physical" });
+  project.wire.refuse("calendly_receive_webhook", 1);
+  await project.sandbox.control.deliver();
+  await project.advance("25h");
+  assert.deepEqual(subscriptionsOf(person).map(({ state }) => state), ["disabled"]);
+}
+
+/** Fails unless one living subscription is at our address, and brings what is booked. */
+async function assertDelivers(person: Person): Promise<void> {
+  const { sandbox, wire } = person.project;
+  const [subscription, ...more] = subscriptionsOf(person);
+  assert.deepEqual([subscription?.state, more], ["active", []]);
+  assert.ok(subscription.callback_url.startsWith(`${wire.url}/functions/v1/calendly-webhook/`));
+  const { event } = sandbox.control.book({ user: person.host.uri, location: "physical" });
+  const sent = await sandbox.control.deliver();
+  assert.deepEqual(sent.map(({ attempts }) => attempts.at(-1)!.status), [200]);
+  assert.equal((await person.meeting(event.uri)).synced_via_webhook, true);
+  assert.deepEqual((await person.connection()).webhooks, { state: "active", enabled: true });
+}
+
+/** The schedule's runs at this moment: one that finds the loss, and at once one that fills the gap. */
+async function scheduled(person: Person): Promise<string[]> {
+  const runs = await person.runs();
+  return runs.filter(({ trigger, started_at }) =>
+    trigger === "scheduled" && time(started_at) === person.project.now
+  ).map(({ sync_type, status }) => `${sync_type} ${status}`).sort();
+}
+
+/** Everything that happens to a calendar, some of it where only a FULL sync looks. */
+function liveOn(person: Person, from: number): void {
+  const { control } = person.project.sandbox;
+  const user = person.host.uri;
+  const book = (days: number) =>
+    control.book({
+      user,
+      location: "physical",
+      start_time: day(from + days),
+      end_time: day(from + days + 1 / 48),
+    });
+  book(1);
+  book(300);
+  control.cancel({ event: book(2).event.uri });
+  control.reschedule({ invitee: book(3).invitee.uri, start_time: day(from + 4) });
+  control.reschedule({ invitee: book(5).invitee.uri, start_time: day(from + 290) });
+  control.mark_no_show({ invitee: book(6).invitee.uri });
+}
+
+projectTests("Looking after subscriptions", {
+  "a subscription is dead for two days while bookings go on": async (project, t) => {
+    const deaths: [string, (person: Person) => Promise<unknown>][] = [
+      ["removed at Calendly", remove],
+      ["disabled by Calendly", disableByFailures],
+    ];
+    for (const [what, kill] of deaths) {
+      await t.step(what, async () => {
+        const person = await subscribed(project);
+        await project.stack.sql("update calendly_connections set next_sync_at = null");
+        const since = Date.parse(project.now);
+        await kill(person);
+        while (Date.parse(project.now) - since < 48 * 3_600_000) {
+          liveOn(
+            person,
+            (Date.parse(project.now) - Date.parse("2026-03-02T10:00:00Z")) / 86_400_000,
+          );
+          await project.sandbox.control.deliver();
+          await project.advance("6h");
+        }
+        assert.equal((await person.meetings()).length, 3, "nobody has told of it");
+
+        await project.stack.sql(
+          "update calendly_connections set next_sync_at = calendly.now() where user_id = $1",
+          [person.id],
+        );
+        await runSchedule(project);
+        await assertMirrors(person);
+        const meetings = await person.meetings();
+        assert.equal(new Set(meetings.map((row) => row.calendly_event_uri)).size, meetings.length);
+        assert.deepEqual(await scheduled(person), ["FULL complete", "INCREMENTAL complete"]);
+        assert.equal((await person.connection()).last_error, null);
+        await assertDelivers(person);
+        await assertMirrors(person, asDelivered);
+      });
+    }
+  },
+
+  "the schedule looks once a day": async (project, t) => {
+    const person = await subscribed(project);
+    const looks = () => {
+      const { count } = project.sandbox.control.requests({ path: "/webhook_subscriptions" });
+      project.sandbox.control.clear_requests();
+      return count;
+    };
+    await t.step("and does nothing while all is well", async () => {
+      looks();
+      const [before] = subscriptionsOf(person);
+      for (let time = 0; time < 12; time++) {
+        await project.advance("6h");
+        await runSchedule(project);
+      }
+      assert.equal(looks(), 2, "in three days; the first day ends a moment later than four syncs");
+      assert.deepEqual(subscriptionsOf(person), [before]);
+    });
+
+    await t.step("and finds a dead one within a day", async () => {
+      await remove(person);
+      for (let time = 0; time < 5; time++) {
+        await project.advance("6h");
+        await runSchedule(project);
+      }
+      await assertDelivers(person);
+    });
+
+    await t.step("and a click that finds it has the schedule sync the gap", async () => {
+      await remove(person);
+      liveOn(person, 30);
+      await project.advance("25h");
+      assert.equal((await person.sync()).body.sync_type, "INCREMENTAL", "a click stays cheap");
+      await runSchedule(project);
+      assert.deepEqual((await scheduled(person)).slice(0, 1), ["FULL complete"]);
+      await assertMirrors(person, asDelivered);
+      await assertDelivers(person);
+    });
+  },
+
+  "while no new one can be made": async (project, t) => {
+    const person = await subscribed(project);
+    await remove(person);
+    await project.advance("25h");
+    project.sandbox.control.faults({
+      path: "/webhook_subscriptions",
+      method: "POST",
+      user: person.host.uri,
+      times: null,
+      effect: { kind: "status", status: 503 },
+    });
+    liveOn(person, 1);
+
+    await t.step("syncs go on, as often as without webhooks", async () => {
+      await runSchedule(project);
+      await assertMirrors(person);
+      const { webhooks, next_sync } = await person.connection();
+      assert.deepEqual(webhooks, { state: "disabled", enabled: false });
+      assert.ok(Date.parse(next_sync) - Date.parse(project.now) <= 15 * 60_000);
+    });
+
+    await t.step("it is an alert", async () => {
+      const [alert] = await project.stack.sql(
+        "select severity, what_to_do from calendly_alerts where user_id = $1 and code = 'webhook_disabled'",
+        [person.id],
+      );
+      assert.equal(alert.severity, "warning");
+      assert.ok(alert.what_to_do);
+    });
+
+    await t.step("and the next sync that can makes it", async () => {
+      project.sandbox.control.clear_faults();
+      await project.advance("15m");
+      await runSchedule(project);
+      await assertDelivers(person);
+      const alerts = await project.stack.sql(
+        "select code from calendly_alerts where user_id = $1",
+        [person.id],
+      );
+      assert.deepEqual(alerts, []);
+    });
+  },
+
+  "one that calls another address": async (project, t) => {
+    const person = await subscribed(project);
+    const original = project.wire.url;
+    const moved = new Wire();
+    moved.leadTo(project.stack.url);
+
+    await t.step("as after a move of the project, is replaced", async () => {
+      await project.restart({ SUPABASE_URL: moved.url });
+      await project.stack.sql("select calendly_confirm_project($1)", [moved.url]);
+      await project.advance("25h");
+      await runScheduleAt(moved, project);
+      const [subscription, ...more] = subscriptionsOf(person);
+      assert.ok(subscription.callback_url.startsWith(`${moved.url}/functions/v1/`));
+      assert.deepEqual(more, []);
+    });
+    await project.restart({ SUPABASE_URL: original });
+    await project.stack.sql("select calendly_confirm_project($1)", [original]);
+    await moved.stop();
+
+    await t.step("and somebody else's is left alone", async () => {
+      const foreign = {
+        url: "https://crm.example.com/hooks/calendly",
+        events: ["invitee.created"],
+        organization: person.host.current_organization,
+        user: person.host.uri,
+        scope: "user",
+      };
+      await ask(person, "POST", "/webhook_subscriptions", foreign);
+      await project.advance("25h");
+      await runSchedule(project);
+      const urls = subscriptionsOf(person).map(({ callback_url }) => callback_url);
+      assert.equal(urls.length, 2);
+      assert.ok(urls.includes(foreign.url));
+      await person.disconnect();
+      await until(() => subscriptionsOf(person).length === 1);
+      assert.equal(subscriptionsOf(person)[0].callback_url, foreign.url);
+    });
+  },
+
+  "an account that ends ends its subscription at Calendly": async (project, t) => {
+    const endings: [string, string][] = [
+      ["the account in Auth", "delete from auth.users where id = $1"],
+      ["the person's row in users", "delete from public.users where auth_user_id = $1"],
+    ];
+    for (const [what, statement] of endings) {
+      await t.step(what, async () => {
+        const person = await subscribed(project);
+        await project.stack.sql(statement, [person.account.auth_user_id]);
+        await runSchedule(project);
+        assert.deepEqual(subscriptionsOf(person), []);
+        const [{ left }] = await project.stack.sql(
+          "select count(*)::integer as left from calendly.farewells",
+        );
+        assert.equal(left, 0, "and its last token is forgotten");
+      });
+    }
+    await t.step("with a token that must be refreshed first", async () => {
+      const person = await project.person({ connected: false });
+      await connectByOAuth(person);
+      await person.invoke("calendly-connect/webhooks", "POST");
+      await project.advance("5h");
+      await project.stack.sql("delete from auth.users where id = $1", [
+        person.account.auth_user_id,
+      ]);
+      await runSchedule(project);
+      assert.deepEqual(subscriptionsOf(person), []);
+    });
+  },
+});
+
+/** The schedule of a project whose functions reach it at another address. */
+async function runScheduleAt(wire: Wire, project: Project): Promise<void> {
+  const { calls } = project.wire;
+  const before = calls.length;
+  await project.fetch("calendly-sync/nudge", { method: "POST" });
+  await until(() => wire.calls.includes("calendly_claim_farewell"));
+  assert.equal(calls.length, before, "nobody uses the former address");
+}
