@@ -84,7 +84,9 @@ export class Stage {
 
   /** Acts a story out, from an empty calendar. */
   async act(deeds: Deed[]): Promise<Outcome> {
-    const { sandbox } = this.hooks.project;
+    const { sandbox, stack } = this.hooks.project;
+    // The embedded Postgres has no autovacuum, and thousands of orders leave as many mirrors behind.
+    await stack.sql("vacuum");
     const outcome = await act(sandbox, this.cast, deeds);
     await this.hooks.project.setClock(sandbox.truth().now);
     return outcome;
