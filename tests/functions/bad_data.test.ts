@@ -185,6 +185,16 @@ projectTests("Bad data", {
     });
   },
 
+  "a URI is a name: no address, and no part of one but the last": async (project) => {
+    const { person, events: [{ event }], override } = await withEvents(project, 1);
+    override(event.uri, { uri: "https://elsewhere.example.com/scheduled_events/a?b#c%2Fd" });
+    person.requests();
+    await person.sync();
+    const { requests } = project.sandbox.control.requests({ user: person.host.uri });
+    assert.equal(person.requests(), 2);
+    assert.equal(requests.at(-1)!.path, "/scheduled_events/a%3Fb%23c%252Fd/invitees");
+  },
+
   "an impossible invitee": async (project, t) => {
     const { control } = project.sandbox;
     const impossible: Record<string, unknown>[] = [

@@ -42,7 +42,12 @@ export class Instances implements AsyncDisposable {
       } finally {
         await database.close();
       }
-      const sql = postgres(url, { max: connections, onnotice: () => {} });
+      const sql = postgres(url, {
+        max: connections,
+        onnotice: () => {},
+        // who waits for a lock for ever has failed
+        connection: { lock_timeout: 20_000 },
+      });
       await sql`select tests.add_person('p' || n) from generate_series(1, ${people}) n`;
       await sql`update public.users set calendly_initial_sync_complete = true`;
       return new Instances(sql, url, drop);

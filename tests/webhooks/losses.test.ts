@@ -5,7 +5,7 @@ import postgres from "postgres";
 import { type Person, until } from "../functions/support.ts";
 import { asDelivered, type Hooks, hookTest, silence } from "./support.ts";
 
-const ROUNDS = Deno.env.get("PROOF") === "full" ? 50 : 5;
+const ROUNDS = Deno.env.get("PROOF") === "full" ? 20 : 5;
 const FUNCTION = "calendly-webhook";
 
 /** Milliseconds after which something happens in each round: a delivery takes some tens. */

@@ -1,0 +1,48 @@
+/** How a mutation is written down. */
+
+export interface Mutation {
+  /** What becomes wrong. */
+  breaks: string;
+  file: string;
+  from: string;
+  to: string;
+  caughtBy: NamedTest[];
+}
+
+/** A test that must fail; of a long one a part that runs alone, and of that a step. */
+export interface NamedTest {
+  file: string;
+  test: string;
+  part?: string;
+  step?: string;
+  /** It needs concurrency, and so a real Postgres. */
+  real?: true;
+}
+
+/** An assertion of a pgTAP file. */
+export function pgtap(file: string, assertion: string): NamedTest {
+  return {
+    file: "tests/database/pgtap.test.ts",
+    test: "pgTAP in a new project",
+    part: `${file}.sql`,
+    step: `${file}.sql: ${assertion}`,
+  };
+}
+
+/** A sentence of the named behaviours. */
+export function behaviour(way: "webhooks" | "syncs", sentence: string): NamedTest {
+  return { file: "tests/behaviours/behaviours.test.ts", test: `By ${way}`, part: sentence };
+}
+
+/** A test by requests, as `functions/tokens`. */
+export function requests(suite: string, test: string, part?: string, step?: string): NamedTest {
+  return { file: `tests/${suite}.test.ts`, test, part, step };
+}
+
+export function sql(name: string): string {
+  return `supabase/migrations/20261101${name}.sql`;
+}
+
+export function typescript(name: string): string {
+  return `supabase/functions/${name}.ts`;
+}
