@@ -51,7 +51,7 @@ export async function tell(
     const team = await gather(project, seed);
     for (const [index, deed] of deeds.entries()) {
       await happen(team, deed);
-      // Where a seed in a hundred finds Postgres down in the middle of its story.
+      // A seed in a hundred finds Postgres restarted in the middle of its story.
       if (seed % 100 === 0 && index === deeds.length >> 1) await project.restart();
     }
     for (const { effect, struck } of project.sandbox.control.faults()) {
@@ -88,14 +88,13 @@ export async function simulate(from: number, until: number): Promise<Report> {
   for (let seed = from; seed < until; seed++) {
     const deeds = deedsOf(seed);
     const { divergences, exceptions } = await tell(project, seed, deeds);
-    const failures: Report["failures"] = [];
     add(report, {
       seeds: 1,
       deeds: deeds.length,
       requests: project.requests,
       faults: { ...project.struck },
       exceptions,
-      failures,
+      failures: [],
     });
     if (divergences.length > 0) {
       const fewer = await shrink(project, seed, deeds);

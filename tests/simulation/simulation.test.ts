@@ -21,3 +21,16 @@ for (
     assert.deepEqual(report.failures, []);
   });
 }
+
+Deno.test("a mirror that loses changes diverges, and the story is told with no more than it takes", async () => {
+  const { success, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-all", new URL("fixtures/broken.ts", import.meta.url).href],
+    stdin: "null",
+    stderr: "inherit",
+  }).output();
+  assert.ok(success);
+  const { length, deeds, divergences, isSound } = JSON.parse(new TextDecoder().decode(stdout));
+  assert.ok(deeds.length <= 3 && deeds.length < length, JSON.stringify(deeds));
+  assert.ok(divergences.length > 0);
+  assert.ok(isSound);
+});
