@@ -28,8 +28,9 @@ declare
 begin
   perform calendly.check_project(request ->> 'project_url');
   select c.* into connection from public.calendly_connections c
-    where (request ? 'connection_id' and c.id = (request ->> 'connection_id')::uuid)
-      or (request ? 'auth_user_id' and c.user_id = calendly.user_of((request ->> 'auth_user_id')::uuid))
+    -- case, not or: that would be free to look for an account of nobody's
+    where c.id = case when request ? 'connection_id' then (request ->> 'connection_id')::uuid
+      else (select k.id from public.calendly_connections k where k.user_id = calendly.user_of((request ->> 'auth_user_id')::uuid)) end
     for no key update;
   if not found or connection.state <> 'active' then
     perform calendly.fail(case when connection.state = 'reconnect_required' then 'reconnect_required' else 'not_connected' end,

@@ -31,8 +31,11 @@ export interface Judgement {
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-/** Long enough for a weekly FULL sync and the last look for no-shows, a week after a meeting. */
-const CALM = [2 * MINUTE, 16 * MINUTE, 20 * MINUTE, 2 * HOUR, 7 * HOUR, ...Array(9).fill(DAY)];
+/**
+ * Long enough for a weekly FULL sync, for the last look for no-shows a week after a meeting, and for what
+ * either of them leaves to the next sync.
+ */
+const CALM = [2 * MINUTE, 16 * MINUTE, 7 * HOUR, DAY, 8 * DAY, 7 * HOUR];
 
 /**
  * The trouble ends: what can still come comes or is lost, who must act acts, and time passes. Returns since
@@ -181,7 +184,7 @@ function hasLeft({ project, scope, organization }: Team, person: Person): boolea
 /** A FULL sync does not see it, nor did any in these days. */
 function outside({ project }: Team, event: ScheduledEvent): string | undefined {
   const days = (Date.parse(event.start_time) - project.now) / 1000 / DAY;
-  return days < -730 || days > 365 - 9 ? "outside every window" : undefined;
+  return days < -730 || days > 365 - 10 ? "outside every window" : undefined;
 }
 
 /** Marked or undone after the last look for no-shows, a week after the meeting, and no webhook came. */
