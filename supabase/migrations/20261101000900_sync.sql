@@ -354,9 +354,11 @@ language plpgsql set search_path = ''
 as $$
 begin
   insert into calendly.run_changes as c (run_id, user_id, event_uri, class)
-    select count_changes.run_id, n.user_id, n.event_uri, n.class
+    -- an invitee of it, one that is gone and a reschedule are three changes of one meeting
+    select distinct on (n.user_id, n.event_uri) count_changes.run_id, n.user_id, n.event_uri, n.class
     from unnest(changes) n
     where n.class <> 'unchanged'
+    order by n.user_id, n.event_uri, n.class = 'updated', n.class
     -- new stays new; what was deleted or came back says more than that it changed
     on conflict on constraint run_changes_pkey do update set class = excluded.class
       where c.class <> 'created' and excluded.class <> 'updated';
