@@ -59,6 +59,7 @@ const [storms, { tests, mutations }] = await Promise.all([
   oneByOne(),
 ]);
 console.log(describe(storms));
+await Deno.mkdir(new URL("./", RELIABILITY), { recursive: true });
 await Deno.writeTextFile(RELIABILITY, document(storms, tests, mutations));
 await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", RELIABILITY.pathname] })
   .output();
