@@ -236,13 +236,14 @@ function reachable(environment: Record<string, string>): string[] {
 }
 
 /** What Deno itself needs to find its cache, its registry and its certificates. */
-function denoEnvironment(): Record<string, string> {
+export function denoEnvironment(all = Deno.env.toObject()): Record<string, string> {
   const kept =
     /^(HOME|USERPROFILE|LOCALAPPDATA|XDG_CACHE_HOME|TMPDIR|DENO_(?!SERVE).*|NPM_CONFIG_.*)$/;
+  const certificates = /^(SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS)$/;
   const proxies = /^(HTTPS?_PROXY|NO_PROXY)$/;
   return Object.fromEntries(
-    Object.entries(Deno.env.toObject()).filter(([name]) =>
-      kept.test(name.toUpperCase()) || proxies.test(name.toUpperCase())
+    Object.entries(all).filter(([name]) =>
+      [kept, certificates, proxies].some((names) => names.test(name.toUpperCase()))
     ),
   );
 }

@@ -12,6 +12,7 @@ export class Problem extends Error {
       | "migration_changed"
       | "migration_failed"
       | "no_network"
+      | "functions_failed"
       | "sync_failed"
       | "no_project"
       | "status_unknown",

@@ -76,7 +76,15 @@ async function boot(terminal: Terminal, options: StackOptions): Promise<Stack> {
   try {
     await terminal.step(
       "Edge Functions",
-      () => stack.functions.warm(),
+      () =>
+        stack.functions.warm().catch((cause) => {
+          throw new Problem(
+            "functions_failed",
+            "The Edge Functions do not start.",
+            "Above is what they printed. The first start fetches their libraries from the npm registry.",
+            { cause },
+          );
+        }),
       (names) => names.join(", "),
     );
     return stack;

@@ -1,5 +1,6 @@
 /** The local stack runs Edge Functions as the platform does. */
 import assert from "node:assert/strict";
+import { denoEnvironment } from "../../local/functions.ts";
 import { type Stack } from "../../local/stack.ts";
 import { startTestStack } from "../harness/stack.ts";
 
@@ -126,3 +127,16 @@ async function isRunning(pid: number): Promise<boolean> {
   return (await new Deno.Command("kill", { args: ["-0", String(pid)], stderr: "null" }).output())
     .success;
 }
+
+Deno.test("a function's Deno trusts and reaches what this one does, and is told no more", () => {
+  const needed = {
+    HOME: "/home/ana",
+    DENO_TLS_CA_STORE: "system",
+    SSL_CERT_FILE: "/certificates.pem",
+    NODE_EXTRA_CA_CERTS: "/certificates.pem",
+    https_proxy: "http://proxy.example.com",
+    npm_config_registry: "https://npm.example.com",
+  };
+  const others = { AWS_SECRET_ACCESS_KEY: "a secret", PATH: "/bin", DENO_SERVE_ADDRESS: "tcp:1" };
+  assert.deepEqual(denoEnvironment({ ...needed, ...others }), needed);
+});

@@ -215,6 +215,17 @@ Deno.test("--once ends badly when a part of it does not work", async () => {
   );
 });
 
+Deno.test("functions that do not start are named", async () => {
+  await using folder = await temporaryFolder();
+  const silent = new Terminal({ writeSync: (bytes) => bytes.length, isTerminal: () => false });
+  const options = { ephemeral: true, folder: folder.path, functions };
+  await assertProblem(
+    tellOnce(silent, options, new Promise(() => {})),
+    "functions_failed",
+    /do not start/,
+  );
+});
+
 const EMPTY = new URL("./fixtures/migrations/", import.meta.url);
 
 async function assertProblem(work: Promise<unknown>, code: string, message: RegExp): Promise<void> {

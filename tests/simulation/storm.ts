@@ -219,7 +219,9 @@ function reschedule(team: Team, draw: Random) {
 }
 
 function markNoShow(team: Team, draw: Random) {
-  const seat = pick(draw, seats(team, { begun: true }), ({ no_show }) => no_show === null);
+  // Nobody fails to come to what was canceled: the mirror looks for no-shows of active seats.
+  const present = ({ no_show, status }: Invitee) => no_show === null && status === "active";
+  const seat = pick(draw, seats(team, { begun: true }), present);
   if (!seat) return;
   team.project.sandbox.control.mark_no_show({ invitee: seat.uri });
   team.noShows.set(seat.uri, team.project.now);
