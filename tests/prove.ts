@@ -54,10 +54,9 @@ if (!Number.isSafeInteger(seeds) || seeds < 1 || !REQUIREMENTS.realPostgres.met)
 }
 
 const began = new Date();
-const [storms, { tests, mutations }] = await Promise.all([
-  simulateAll(1, seeds, Math.max(1, availableParallelism() - 1)),
-  oneByOne(),
-]);
+const others = oneByOne();
+const storms = await simulateAll(1, seeds, availableParallelism(), others);
+const { tests, mutations } = await others;
 console.log(describe(storms));
 await Deno.mkdir(new URL("./", RELIABILITY), { recursive: true });
 await Deno.writeTextFile(RELIABILITY, document(storms, tests, mutations));

@@ -3,9 +3,7 @@ begin;
 select plan(25);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
-select tests.add_account('olga@example.com');
-select public.calendly_connect(jsonb_build_object('auth_user_id', tests.account_of('olga'), 'connection_id', gen_random_uuid(), 'calendly_user_uri', tests.host('olga'),
-  'calendly_organization_uri', 'https://api.calendly.com/organizations/acme', 'scope', 'organization', 'kind', 'personal_access_token', 'token_jwe', 'x'));
+select tests.add_organization('olga');
 select tests.add_person('ana');
 select tests.add_account('ben@example.com');
 select tests.add_account('cleo@example.com', confirmed => false);

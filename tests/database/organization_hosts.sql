@@ -1,12 +1,11 @@
 -- In an organization an event may go from one member to another: the listing shows it all the same, so it
--- is asked for by itself, and only that answer takes it from the former host.
+-- is asked for by itself, and only that answer takes it from the former host. Whether Calendly moves
+-- updated_at then is not known: E3's stays.
 begin;
 select plan(13);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
-select tests.add_account('olga@example.com');
-select public.calendly_connect(jsonb_build_object('auth_user_id', tests.account_of('olga'), 'connection_id', gen_random_uuid(), 'calendly_user_uri', tests.host('olga'),
-  'calendly_organization_uri', 'https://api.calendly.com/organizations/acme', 'scope', 'organization', 'kind', 'personal_access_token', 'token_jwe', 'x'));
+select tests.add_organization('olga');
 select tests.add_account('ben@example.com'), tests.add_account('cleo@example.com');
 create function tests.hosted(event text, names text[], changes jsonb default '{}') returns jsonb language sql as $$
   select tests.event(event, tests.seats(0, 0) || changes || jsonb_build_object('event_memberships', jsonb_agg(jsonb_build_object('user', tests.host(name), 'user_email', name || '@example.com'))))
@@ -27,29 +26,29 @@ select is(tests.owners('E3'), 'ben, cleo', 'and one of two');
 select tests.pass('1 hour');
 select tests.begin('olga', 'scheduled');
 create temporary table step as select tests.bring('olga', tests.page(array[tests.hosted('E1', '{cleo}', tests.moved()), tests.hosted('E2', '{zoe}', tests.moved()),
-  tests.hosted('E3', '{cleo}', tests.moved()), tests.hosted('E4', '{cleo}')])) as next;
+  tests.hosted('E3', '{cleo}'), tests.hosted('E4', '{cleo}')])) as next;
 select is(next ->> 'do', 'read_events', 'what a member has lost is asked for by itself') from step;
 select set_eq('select unnest(tests.event_names(next)) from step', '{E1,E2,E3}'::text[], 'and nothing else');
 select is(tests.owners('E1'), 'ben, cleo', 'the listing alone gives, and takes nothing');
 select tests.bring('olga', jsonb_build_object('events', jsonb_build_array(
   tests.read_of('E1', 200, tests.hosted('E1', '{cleo}', tests.moved())), tests.read_of('E2', 200, tests.hosted('E2', '{zoe}', tests.moved())),
-  tests.read_of('E3', 200, tests.hosted('E3', '{cleo}', tests.moved())))));
+  tests.read_of('E3', 200, tests.hosted('E3', '{cleo}')))));
 select is(tests.owners('E1'), 'ben reassigned, cleo', 'the event itself takes it from the former host');
 select is(tests.owners('E2'), 'ben reassigned', 'also where the new one is no user');
 select is(tests.owners('E3'), 'ben reassigned, cleo', 'or one of several is left');
 select is(tests.finish('olga') #>> '{result,status}', 'complete', 'so the organization is synced');
-select is(row(r.fetched_active, r.created, r.deleted, r.rejected)::text, '(4,1,3,0)', 'and everything counts once') from tests.run_of('olga') r;
+select is(row(r.fetched_active, r.created, r.deleted, r.updated, r.unchanged, r.rejected)::text, '(4,1,3,1,1,0)', 'and everything counts once') from tests.run_of('olga') r;
 
 -- afterwards
 select tests.pass('1 hour');
 select tests.begin('olga', 'scheduled');
 select is(tests.bring('olga', tests.page(array[tests.hosted('E1', '{cleo}', tests.moved()), tests.hosted('E2', '{zoe}', tests.moved()),
-  tests.hosted('E3', '{cleo}', tests.moved()), tests.hosted('E4', '{cleo}')])) ->> 'do', 'finish', 'a repeat costs nothing more');
+  tests.hosted('E3', '{cleo}'), tests.hosted('E4', '{cleo}')])) ->> 'do', 'finish', 'a repeat costs nothing more');
 select tests.finish('olga');
 select tests.pass('1 hour');
 select tests.begin('olga', 'scheduled');
 select tests.bring('olga', tests.page(array[tests.hosted('E1', '{ben}', '{"updated_at": "2026-05-22T00:00:00.000000Z"}'), tests.hosted('E2', '{zoe}', tests.moved()),
-  tests.hosted('E3', '{cleo}', tests.moved()), tests.hosted('E4', '{cleo}')]));
+  tests.hosted('E3', '{cleo}'), tests.hosted('E4', '{cleo}')]));
 select is(tests.owners('E1'), 'ben, cleo', 'who gets it back has it back');
 select tests.bring('olga', jsonb_build_object('events', jsonb_build_array(tests.read_of('E1', 200, tests.hosted('E1', '{ben}', '{"updated_at": "2026-05-22T00:00:00.000000Z"}')))));
 select is(tests.owners('E1'), 'ben, cleo reassigned', 'and the other has lost it');

@@ -97,6 +97,7 @@ export async function simulate(from: number, until: number): Promise<Report> {
       failures: [],
     });
     if (divergences.length > 0) {
+      console.error(`seed ${seed} diverges`);
       const fewer = await shrink(project, seed, deeds);
       const last = await tell(project, seed, fewer);
       report.failures.push({
@@ -110,13 +111,33 @@ export async function simulate(from: number, until: number): Promise<Report> {
   return report;
 }
 
-/** The same by several processes, each with a part of the seeds. */
-export async function simulateAll(from: number, seeds: number, processes: number): Promise<Report> {
-  const parts = Array.from({ length: processes }, (_, part) => {
-    const [first, next] = [part, part + 1].map((n) => from + Math.floor((seeds * n) / processes));
-    return next > first ? childReport(first, next - first) : emptyReport();
-  });
-  return (await Promise.all(parts)).reduce(add, emptyReport());
+const PORTION = 100;
+
+/**
+ * The same by several processes, each with a portion of the seeds at a time. The last process starts when
+ * its core is `free`.
+ */
+export async function simulateAll(
+  from: number,
+  seeds: number,
+  processes: number,
+  free: Promise<unknown> = Promise.resolve(),
+): Promise<Report> {
+  const portion = Math.min(PORTION, Math.ceil(seeds / processes));
+  const sum = emptyReport();
+  let next = from;
+  const work = async () => {
+    while (next < from + seeds) {
+      const first = next;
+      next = Math.min(first + portion, from + seeds);
+      add(sum, await childReport(first, next - first));
+    }
+  };
+  await Promise.all(
+    Array.from({ length: processes }, (_, n) => n < processes - 1 ? work() : free.then(work)),
+  );
+  sum.failures.sort((a, b) => a.seed - b.seed);
+  return sum;
 }
 
 /** What a process of its own reports: the simulation takes over its clocks and its environment. */
