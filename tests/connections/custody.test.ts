@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { createClient } from "@supabase/supabase-js";
 import { assertMirrors } from "../functions/mirror.ts";
 import {
-  day,
   everythingStored,
   type Person,
   type Project,
@@ -13,7 +12,9 @@ import {
 import { Wire } from "../functions/wire.ts";
 import {
   connectByOAuth,
+  connected,
   derivedKey,
+  FEW,
   isLive,
   start,
   subscriptionsOf,
@@ -21,15 +22,6 @@ import {
   tokenRequests,
   watchTokens,
 } from "./support.ts";
-
-const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
-
-async function connected(project: Project): Promise<Person> {
-  const person = await project.person({ ...FEW, connected: false });
-  assert.equal((await connectByOAuth(person)).status, 201);
-  assert.equal((await person.sync()).body.status, "complete");
-  return person;
-}
 
 /** Puts the ciphertext of each into the other's row. */
 async function swap(project: Project, ann: Person, bob: Person): Promise<void> {

@@ -1,17 +1,20 @@
 /** Disconnecting ends at Calendly what was begun there, whatever is under way and whoever is away. */
 import assert from "node:assert/strict";
 import { assertMirrors } from "../functions/mirror.ts";
-import { day, type Person, type Project, projectTests, until } from "../functions/support.ts";
-import { connectByOAuth, isLive, runSchedule, subscriptionsOf, watchTokens } from "./support.ts";
-
-const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
+import { type Person, type Project, projectTests, until } from "../functions/support.ts";
+import {
+  connectByOAuth,
+  connected,
+  FEW,
+  isLive,
+  runSchedule,
+  subscriptionsOf,
+  watchTokens,
+} from "./support.ts";
 
 /** Somebody connected by OAuth and synced, with webhooks. */
-async function connected(project: Project): Promise<Person> {
-  await project.stack.sql("update calendly_connections set next_sync_at = null");
-  const person = await project.person({ ...FEW, connected: false });
-  await connectByOAuth(person);
-  await person.sync();
+async function withWebhooks(project: Project): Promise<Person> {
+  const person = await connected(project);
   assert.equal((await person.invoke("calendly-connect/webhooks", "POST")).status, 201);
   return person;
 }
@@ -39,7 +42,7 @@ async function assertNothingLeft(person: Person, token: string): Promise<void> {
 projectTests("Disconnecting", {
   "at Calendly": async (project, t) => {
     using watched = watchTokens(project);
-    const person = await connected(project);
+    const person = await withWebhooks(project);
     const [{ access_token }] = watched.given;
 
     await t.step("the token is revoked and the subscription deleted", async () => {
@@ -105,7 +108,7 @@ projectTests("Disconnecting", {
     const newest = () => watched.given.at(-1)!.access_token;
 
     await t.step("a running sync stops and writes nothing more", async () => {
-      const person = await connected(project);
+      const person = await withWebhooks(project);
       project.sandbox.control.book({ user: person.host.uri, location: "physical" });
       await project.advance("1m");
       const held = project.wire.hold("calendly_apply_step");
@@ -123,7 +126,7 @@ projectTests("Disconnecting", {
     });
 
     await t.step("a paused one is not taken up", async () => {
-      const person = await connected(project);
+      const person = await withWebhooks(project);
       await project.advance("1m");
       project.sandbox.control.faults({
         path: "/scheduled_events",
@@ -143,7 +146,7 @@ projectTests("Disconnecting", {
     });
 
     await t.step("a refresh brings its pair to the one who revokes it", async () => {
-      const person = await connected(project);
+      const person = await withWebhooks(project);
       await project.advance("3h");
       const held = project.wire.hold("calendly_finish_refresh");
       const syncing = person.sync();
@@ -168,7 +171,7 @@ projectTests("Disconnecting", {
     });
 
     await t.step("a subscription in the making is deleted", async () => {
-      const person = await connected(project);
+      const person = await withWebhooks(project);
       const held = project.wire.hold("calendly_keep_subscription");
       const enabling = person.invoke("calendly-connect/webhooks", "POST");
       await held.arrived;
@@ -182,7 +185,7 @@ projectTests("Disconnecting", {
     });
 
     await t.step("and whoever connects again at once is not ended with it", async () => {
-      const person = await connected(project);
+      const person = await withWebhooks(project);
       const former = newest();
       await person.disconnect();
       await connectByOAuth(person);
@@ -200,7 +203,7 @@ projectTests("Disconnecting", {
 
   "while Calendly is away": async (project, t) => {
     using watched = watchTokens(project);
-    const person = await connected(project);
+    const person = await withWebhooks(project);
     const { control } = project.sandbox;
 
     await t.step("it is done here at once", async () => {
@@ -232,7 +235,7 @@ projectTests("Disconnecting", {
     });
 
     await t.step("but not for ever", async () => {
-      const other = await connected(project);
+      const other = await withWebhooks(project);
       control.faults({
         path: "/oauth/revoke",
         times: null,
@@ -251,7 +254,7 @@ projectTests("Disconnecting", {
 
   "with a token that Calendly refuses there is nothing to end": async (project) => {
     using watched = watchTokens(project);
-    const person = await connected(project);
+    const person = await withWebhooks(project);
     project.sandbox.control.revoke_token({ token: watched.given[0].access_token });
     await project.advance("3h");
     assert.equal((await person.sync()).body.error.code, "reconnect_required");

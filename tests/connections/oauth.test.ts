@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { assertMirrors } from "../functions/mirror.ts";
-import { day, type Person, type Project, projectTests, until } from "../functions/support.ts";
+import { type Person, type Project, projectTests, until } from "../functions/support.ts";
 import {
   callBack,
   connectByOAuth,
   consent,
+  FEW,
   finish,
   isLive,
   runSchedule,
@@ -16,7 +17,6 @@ import {
   watchTokens,
 } from "./support.ts";
 
-const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
 const RETURN_URL = "https://app.example.com/settings?tab=calendly";
 
 function stranger(project: Project): Promise<Person> {

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { assertMirrors } from "../functions/mirror.ts";
 import {
-  day,
   type Person,
   type Project,
   projectTest,
@@ -11,6 +10,8 @@ import {
 } from "../functions/support.ts";
 import {
   connectByOAuth,
+  connected,
+  FEW,
   isLive,
   member,
   moreInstances,
@@ -19,17 +20,6 @@ import {
   tokenRequests,
   watchTokens,
 } from "./support.ts";
-
-const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
-
-/** Somebody who has connected by OAuth and is synced; of all, the only one that the schedule syncs. */
-async function connected(project: Project): Promise<Person> {
-  await project.stack.sql("update calendly_connections set next_sync_at = null");
-  const person = await project.person({ ...FEW, connected: false });
-  await connectByOAuth(person);
-  await person.sync();
-  return person;
-}
 
 /** Has Calendly's tokens end at once, though they were given for two hours. */
 async function expireUnawares(project: Project): Promise<void> {

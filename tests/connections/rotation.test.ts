@@ -1,9 +1,8 @@
 /** Rotating CALENDLY_TOKEN_KEY: nobody notices, and `deno task reencrypt` tells when the old one may go. */
 import assert from "node:assert/strict";
-import { day, type Person, type Project, projectTests } from "../functions/support.ts";
-import { connectByOAuth, derivedKey, runSchedule, subscriptionsOf } from "./support.ts";
+import { type Person, type Project, projectTests } from "../functions/support.ts";
+import { connectByOAuth, derivedKey, FEW, runSchedule, subscriptionsOf } from "./support.ts";
 
-const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
 const [OLD, NEW, LOST] = ["old", "new", "lost"].map((name) => `the ${name} key`.padEnd(32, "."));
 
 function useKeys(project: Project, keys: string): Promise<void> {

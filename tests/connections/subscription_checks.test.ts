@@ -4,9 +4,7 @@ import { assertMirrors, time } from "../functions/mirror.ts";
 import { day, idOf, type Person, type Project, projectTests, until } from "../functions/support.ts";
 import { Wire } from "../functions/wire.ts";
 import { asDelivered } from "../webhooks/support.ts";
-import { connectByOAuth, runSchedule, subscriptionsOf } from "./support.ts";
-
-const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
+import { connectByOAuth, FEW, runSchedule, subscriptionsOf } from "./support.ts";
 
 /** Somebody synced, whose webhooks are on; of all, the only one that the schedule syncs. */
 async function subscribed(project: Project): Promise<Person> {

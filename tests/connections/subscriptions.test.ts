@@ -1,11 +1,12 @@
 /** Webhook subscriptions at Calendly: made on request, replaced without a gap, refused with a reason, ended. */
 import assert from "node:assert/strict";
 import { assertMirrors } from "../functions/mirror.ts";
-import { type Answer, day, type Person, type Project, projectTests } from "../functions/support.ts";
+import { type Answer, type Person, type Project, projectTests } from "../functions/support.ts";
 import { asDelivered, sign } from "../webhooks/support.ts";
 import {
   connectByOAuth,
   derivedKey,
+  FEW,
   member,
   runSchedule,
   subscriptionsOf,
@@ -18,7 +19,6 @@ const EVENTS = [
   "invitee_no_show.created",
   "invitee_no_show.deleted",
 ];
-const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
 
 const enable = (person: Person) => person.invoke("calendly-connect/webhooks", "POST");
 const disable = (person: Person) => person.invoke("calendly-connect/webhooks", "DELETE");

@@ -2,13 +2,17 @@
  * What the connections' tests share: the way to Calendly's consent page and back, members of one
  * organization, and what Calendly has been asked for and still has.
  */
+import assert from "node:assert/strict";
 import { hkdfSync } from "node:crypto";
 import { Functions } from "../../local/functions.ts";
 import type { Role, WebhookSubscription } from "../../sandbox/mod.ts";
-import { type Answer, Person, type Project, until } from "../functions/support.ts";
+import { type Answer, day, Person, type Project, until } from "../functions/support.ts";
 
 /** Encrypts the tokens where a test has to know with what: CALENDLY_TOKEN_KEY. */
 export const TOKEN_KEY = "the key that encrypts the tokens";
+
+/** As many meetings as a test needs that is about something else. */
+export const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
 
 /** What a sync and its webhooks ask for. */
 export const SCOPES = [
@@ -92,6 +96,15 @@ export async function connectByOAuth(
   const url = await start(person, { scope, replace });
   const back = await consent(person.project, url, { user: person.host.uri, ...decision });
   return await finish(person, back, { sync });
+}
+
+/** Somebody who has connected by OAuth and is synced; of all, the only one that the schedule syncs. */
+export async function connected(project: Project): Promise<Person> {
+  await project.stack.sql("update calendly_connections set next_sync_at = null");
+  const person = await project.person({ ...FEW, connected: false });
+  assert.equal((await connectByOAuth(person)).status, 201);
+  assert.equal((await person.sync()).body.status, "complete");
+  return person;
 }
 
 /** Somebody with an account here and a Calendly user in that organization; not connected. */

@@ -97,15 +97,10 @@ projectTests("Cost", {
 
     await t.step("of a group, in one request however many seats changed", async () => {
       const person = await project.person();
-      const workshop = control.create_event_type({
-        user: person.host.uri,
-        kind: "group",
-        seats: 8,
-        locations: null,
-      });
+      const event_type = workshop(person);
       const book = (name: string) =>
         control.book({
-          event_type: workshop.uri,
+          event_type,
           user: person.host.uri,
           start_time: day(3),
           invitee: { name },
@@ -122,15 +117,10 @@ projectTests("Cost", {
 
     await t.step("of a counter that moved although the event's updated_at did not", async () => {
       const person = await project.person();
-      const workshop = control.create_event_type({
-        user: person.host.uri,
-        kind: "group",
-        seats: 8,
-        locations: null,
-      });
+      const event_type = workshop(person);
       const book = (touch: boolean) =>
         control.book({
-          event_type: workshop.uri,
+          event_type,
           user: person.host.uri,
           start_time: day(4),
           touch,
@@ -158,6 +148,16 @@ projectTests("Cost", {
     assert.equal(Date.parse(row.rate_resets_at), Date.parse(project.now) + 60_000);
   },
 });
+
+/** An event type of the person's with seats. */
+function workshop({ host, project }: Person): string {
+  return project.sandbox.control.create_event_type({
+    user: host.uri,
+    kind: "group",
+    seats: 8,
+    locations: null,
+  }).uri;
+}
 
 /** Which version of each row is there now. */
 async function rowVersions(person: Person): Promise<Record<string, string[]>> {
