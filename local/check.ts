@@ -1,6 +1,6 @@
 /**
  * `deno task check`: formatting, lint and types of everything. A function is checked with its own
- * deno.json, which is what is deployed, and may pin nothing otherwise than the root's does.
+ * deno.json and deno.lock, which are what is deployed, and may pin nothing otherwise than the root's does.
  */
 import root from "../deno.json" with { type: "json" };
 
@@ -21,7 +21,7 @@ await deno("fmt", "--check", "--quiet");
 await deno("lint", "--quiet");
 await deno("check", "--quiet", ...others);
 for (const folder of functions) {
-  await deno("check", "--quiet", "--no-lock", `--config=${folder}/deno.json`, `${folder}/index.ts`);
+  await deno("check", "--quiet", "--frozen", `--config=${folder}/deno.json`, `${folder}/index.ts`);
   await comparePins(folder);
 }
 if (failed) Deno.exit(1);

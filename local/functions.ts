@@ -2,6 +2,7 @@
  * The Edge Functions of supabase/functions, each in a Deno process of its own with its own environment and
  * few permissions, started by its first request and again after it died.
  */
+import { fileURLToPath } from "node:url";
 
 const FUNCTIONS = new URL("../supabase/functions/", import.meta.url);
 const WORKER = new URL("./worker.ts", import.meta.url);
@@ -107,7 +108,8 @@ export class Functions {
     if (!/^[a-z0-9-]+$/.test(name) || !await exists(new URL("index.ts", folder))) {
       throw new Deno.errors.NotFound(`There is no function ${name}.`);
     }
-    const worker = this.#workers.get(name) ?? new Worker(name, folder, this.#options);
+    const isLocked = await exists(new URL("deno.lock", folder));
+    const worker = this.#workers.get(name) ?? new Worker(name, folder, isLocked, this.#options);
     this.#workers.set(name, worker);
     return worker;
   }
@@ -118,14 +120,16 @@ class Worker {
   readonly lines: string[] = [];
   readonly #name: string;
   readonly #folder: URL;
+  readonly #isLocked: boolean;
   readonly #options: FunctionsOptions;
   #child?: Deno.ChildProcess;
   #address?: Promise<string>;
   #ended?: Promise<void>;
 
-  constructor(name: string, folder: URL, options: FunctionsOptions) {
+  constructor(name: string, folder: URL, isLocked: boolean, options: FunctionsOptions) {
     this.#name = name;
     this.#folder = folder;
+    this.#isLocked = isLocked;
     this.#options = options;
   }
 
@@ -168,18 +172,17 @@ class Worker {
 
   #spawn(): Promise<string> {
     const environment = this.#options.environment();
-    const path = (url: URL) => decodeURIComponent(url.pathname);
     const child = new Deno.Command(this.#options.deno ?? Deno.execPath(), {
       args: [
         "run",
         "--quiet",
         "--no-prompt",
-        "--no-lock",
-        `--config=${path(new URL("deno.json", this.#folder))}`,
-        `--allow-read=${path(new URL("../", this.#folder))}`,
+        this.#isLocked ? "--frozen" : "--no-lock",
+        `--config=${fileURLToPath(new URL("deno.json", this.#folder))}`,
+        `--allow-read=${fileURLToPath(new URL("../", this.#folder))}`,
         "--allow-env",
         `--allow-net=${reachable(environment).join(",")}`,
-        path(WORKER),
+        fileURLToPath(WORKER),
         new URL("index.ts", this.#folder).href,
       ],
       clearEnv: true,

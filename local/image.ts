@@ -2,11 +2,12 @@
  * A picture of the embedded Postgres after all migrations: a database in memory starts from it in a
  * fraction of the time. Kept on disk under the hash of everything that it was made from.
  */
+import { fileURLToPath } from "node:url";
 import { openEmbedded, type Preparation, prepare } from "./database.ts";
 import { PLATFORM, readMigrations, SEED } from "./migrations.ts";
 import configuration from "../deno.json" with { type: "json" };
 
-const FOLDER = new URL("../.local/images", import.meta.url).pathname;
+const FOLDER = fileURLToPath(new URL("../.local/images", import.meta.url));
 
 /** The image for this preparation, made first if need be. */
 export async function preparedImage(preparation: Preparation): Promise<Blob> {

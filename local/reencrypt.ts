@@ -5,11 +5,15 @@
  * one, too. Needs SUPABASE_URL, SUPABASE_SECRET_KEYS (or SUPABASE_SERVICE_ROLE_KEY) and CALENDLY_TOKEN_KEY of
  * the project in the environment. Safe to repeat.
  */
-import type { Credential } from "../supabase/functions/_shared/credential.ts";
-import { Database } from "../supabase/functions/_shared/database.ts";
-import { ApiError } from "../supabase/functions/_shared/errors.ts";
-import { subscriptionKeyId } from "../supabase/functions/_shared/signature.ts";
-import { decryptToken, encryptToken, isCurrent } from "../supabase/functions/_shared/tokens.ts";
+import type { Credential } from "../supabase/functions/_shared/calendly/credential.ts";
+import { Database } from "../supabase/functions/_shared/calendly/database.ts";
+import { ApiError } from "../supabase/functions/_shared/calendly/errors.ts";
+import { subscriptionKeyId } from "../supabase/functions/_shared/calendly/signature.ts";
+import {
+  decryptToken,
+  encryptToken,
+  isCurrent,
+} from "../supabase/functions/_shared/calendly/tokens.ts";
 
 /**
  * Encrypts what is not current. Counts connections; `unreadable` ones were made with no known key, and the

@@ -2,6 +2,7 @@
  * A whole Supabase project in one process, without Docker: database, Data API, Auth, Edge Functions, cron,
  * and a sandbox Calendly. `deno task start` runs one for a person, the tests run one each.
  */
+import { fileURLToPath } from "node:url";
 import { createClient } from "@supabase/supabase-js";
 import { createSandbox, type Sandbox, type SandboxOptions, serveSandbox } from "../sandbox/mod.ts";
 
@@ -83,7 +84,7 @@ export interface Stack {
 export const DEMO_USER = { email: "demo@example.com", password: "calendly-sync-demo" };
 
 /** Where a stack that is not ephemeral keeps its database and keys. */
-export const LOCAL_FOLDER = new URL("../.local", import.meta.url).pathname;
+export const LOCAL_FOLDER = fileURLToPath(new URL("../.local", import.meta.url));
 
 /** Starts a stack. Throws a `Problem` when something is in the way. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {

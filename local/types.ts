@@ -7,7 +7,7 @@ import { preparedImage } from "./image.ts";
 
 const SUPABASE_CLI = "supabase@3.1.0";
 const HEADER = "// Made by `deno task types` from the migrations. Not edited by hand.\n";
-const FILE = new URL("../supabase/functions/_shared/database.types.ts", import.meta.url);
+const FILE = new URL("../supabase/functions/_shared/calendly/database.types.ts", import.meta.url);
 
 const types = await generate();
 if (!Deno.args.includes("--check")) {

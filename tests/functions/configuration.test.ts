@@ -43,15 +43,28 @@ Deno.test("all functions import the same, because they share their code", async 
   for (const name of others) assert.deepEqual(await importsOf(name), await importsOf(first), name);
 });
 
+Deno.test("what is locked can be read by the Deno of the platform", async () => {
+  for (const name of await functionNames()) {
+    const lock = JSON.parse(await Deno.readTextFile(new URL(`${name}/deno.lock`, FUNCTIONS)));
+    assert.equal(lock.version, "4", `${name}/deno.lock: make it with deno@2.1.4 install`);
+  }
+});
+
+Deno.test("what is shared leaves other files of the project's _shared alone", async () => {
+  const names = [];
+  for await (const { name } of Deno.readDir(new URL("_shared/", FUNCTIONS))) names.push(name);
+  assert.deepEqual(names, ["calendly"]);
+});
+
 Deno.test("no function imports what is not deployed with it", async () => {
   const allowed = new Set(Object.keys(await importsOf("calendly-sync")));
-  for (const folder of ["_shared", ...await functionNames()]) {
+  for (const folder of ["_shared/calendly", ...await functionNames()]) {
     for await (const { name } of Deno.readDir(new URL(`${folder}/`, FUNCTIONS))) {
       if (!name.endsWith(".ts")) continue;
       const source = await Deno.readTextFile(new URL(`${folder}/${name}`, FUNCTIONS));
       for (const [, specifier] of source.matchAll(/^(?:import|export)\b[^;"=]*"([^"]+)";/gm)) {
         const inside = /^\.\/[\w.-]+$/.test(specifier) ||
-          /^\.\.\/_shared\/[\w.-]+$/.test(specifier);
+          /^\.\.\/_shared\/calendly\/[\w.-]+$/.test(specifier);
         assert.ok(inside || allowed.has(specifier), `${folder}/${name} imports ${specifier}`);
       }
     }

@@ -7,7 +7,7 @@ import { startStack } from "../../local/stack.ts";
 import { tellOnce } from "../../local/story.ts";
 import { Terminal } from "../../local/terminal.ts";
 
-const SCRIPT = new URL("./fixtures/start.ts", import.meta.url).pathname;
+const SCRIPT = new URL("./fixtures/start.ts", import.meta.url).href;
 const NO_CALENDLY = "http://127.0.0.1:9";
 const migrations = new URL("./fixtures/migrations/", import.meta.url);
 const functions = new URL("./fixtures/functions/", import.meta.url);

@@ -100,7 +100,7 @@ export const MIRROR: Mutation[] = [
   },
   {
     breaks: "the last page of invitees is skipped",
-    file: typescript("_shared/calendly"),
+    file: typescript("_shared/calendly/api"),
     from: "invitees.push(...body.collection);",
     to: "if (body.pagination.next_page_token || !pageToken) invitees.push(...body.collection);",
     caughtBy: [
@@ -216,7 +216,7 @@ export const MIRROR: Mutation[] = [
   },
   {
     breaks: "what jsonb refuses is sent to it",
-    file: typescript("_shared/json"),
+    file: typescript("_shared/calendly/json"),
     from: String.raw`text.toWellFormed().replace(/\u0000/g, "\uFFFD")`,
     to: "text",
     caughtBy: [
@@ -230,7 +230,7 @@ export const MIRROR: Mutation[] = [
   },
   {
     breaks: "a URI goes into an address as it is",
-    file: typescript("_shared/calendly"),
+    file: typescript("_shared/calendly/api"),
     from: 'return encodeURIComponent(uri.slice(uri.lastIndexOf("/") + 1));',
     to: 'return uri.slice(uri.lastIndexOf("/") + 1);',
     caughtBy: [
@@ -243,7 +243,7 @@ export const MIRROR: Mutation[] = [
   },
   {
     breaks: "a redirect is followed with the token",
-    file: typescript("_shared/calendly"),
+    file: typescript("_shared/calendly/api"),
     from: 'redirect: "error",',
     to: 'redirect: "follow",',
     caughtBy: [

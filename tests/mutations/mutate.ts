@@ -8,12 +8,13 @@
  * Those that need concurrency run where TEST_DATABASE_URL is set.
  */
 import { cp } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { type Outcome, readRecord } from "../harness/record.ts";
 import { REQUIREMENTS } from "../harness/requirements.ts";
 import type { Mutation, NamedTest } from "./mutation.ts";
 import { MUTATIONS } from "./mutations.ts";
 
-const ROOT = new URL("../../", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** A test that a mutation hangs is no test that has noticed it. */
 const TIMEOUT = 5 * 60_000;
 

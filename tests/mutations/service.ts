@@ -61,7 +61,7 @@ export const SERVICE: Mutation[] = [
   },
   {
     breaks: "any signature is accepted",
-    file: typescript("_shared/signature"),
+    file: typescript("_shared/calendly/signature"),
     from: 'if (signature && await crypto.subtle.verify("HMAC", hmac, signature, signed)) {',
     to: "if (signature && hmac && signed) {",
     caughtBy: [
@@ -191,7 +191,7 @@ export const SERVICE: Mutation[] = [
   },
   {
     breaks: "a token is written to the log",
-    file: typescript("_shared/calendly"),
+    file: typescript("_shared/calendly/api"),
     from: "return await ky(`${calendlyUrl()}/${path}`, {",
     to: "console.log(method, path, token);\n      return await ky(`${calendlyUrl()}/${path}`, {",
     caughtBy: [
@@ -205,7 +205,7 @@ export const SERVICE: Mutation[] = [
   },
   {
     breaks: "a ciphertext works for another connection",
-    file: typescript("_shared/tokens"),
+    file: typescript("_shared/calendly/tokens"),
     from: 'if (protectedHeader.connection !== id) throw new Error("another connection\'s");',
     to: "void protectedHeader;",
     caughtBy: [

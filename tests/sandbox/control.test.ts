@@ -22,7 +22,7 @@ async function post(url: string, verb: string, body?: unknown) {
 
 async function run(...args: string[]) {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("../../sandbox/main.ts", import.meta.url).pathname, ...args],
+    args: ["run", "-A", new URL("../../sandbox/main.ts", import.meta.url).href, ...args],
     env: { NO_COLOR: "1" },
   }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);

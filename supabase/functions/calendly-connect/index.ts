@@ -5,24 +5,24 @@
  * connection, POST and DELETE …/webhooks switch its webhooks on and off.
  */
 import { z } from "zod";
-import { authenticateUser } from "../_shared/authenticate.ts";
-import { inBackground } from "../_shared/background.ts";
+import { authenticateUser } from "../_shared/calendly/authenticate.ts";
+import { inBackground } from "../_shared/calendly/background.ts";
 import {
   Calendly,
   type CalendlyUser,
   Interruption,
   plainToken,
   Unavailable,
-} from "../_shared/calendly.ts";
-import { ConnectionToken, type Credential } from "../_shared/credential.ts";
-import { Database } from "../_shared/database.ts";
-import { supabaseUrl } from "../_shared/environment.ts";
-import { ApiError } from "../_shared/errors.ts";
-import { json, readBody, serve } from "../_shared/http.ts";
-import { revokeToken } from "../_shared/oauth.ts";
-import { bidFarewells, deleteAll, makeSubscription } from "../_shared/subscriptions.ts";
-import { sync } from "../_shared/sync.ts";
-import { encryptToken, type Token } from "../_shared/tokens.ts";
+} from "../_shared/calendly/api.ts";
+import { ConnectionToken, type Credential } from "../_shared/calendly/credential.ts";
+import { Database } from "../_shared/calendly/database.ts";
+import { supabaseUrl } from "../_shared/calendly/environment.ts";
+import { ApiError } from "../_shared/calendly/errors.ts";
+import { json, readBody, serve } from "../_shared/calendly/http.ts";
+import { revokeToken } from "../_shared/calendly/oauth.ts";
+import { bidFarewells, deleteAll, makeSubscription } from "../_shared/calendly/subscriptions.ts";
+import { sync } from "../_shared/calendly/sync.ts";
+import { encryptToken, type Token } from "../_shared/calendly/tokens.ts";
 import { finishConsent, returnToApp, startConsent } from "./oauth.ts";
 
 const Scope = z.enum(["user", "organization"]).default("user");

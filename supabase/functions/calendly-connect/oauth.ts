@@ -3,11 +3,11 @@
  * app; who finishes must be the signed-in person who set out, so a link that somebody else made and got
  * approved connects nothing.
  */
-import type { Database } from "../_shared/database.ts";
-import { Interruption } from "../_shared/calendly.ts";
-import { required } from "../_shared/environment.ts";
-import { ApiError } from "../_shared/errors.ts";
-import { toHex } from "../_shared/keys.ts";
+import type { Database } from "../_shared/calendly/database.ts";
+import { Interruption } from "../_shared/calendly/api.ts";
+import { required } from "../_shared/calendly/environment.ts";
+import { ApiError } from "../_shared/calendly/errors.ts";
+import { toHex } from "../_shared/calendly/keys.ts";
 import {
   authorizeUrl,
   exchangeCode,
@@ -15,8 +15,8 @@ import {
   InvalidGrant,
   missingScopes,
   revokeToken,
-} from "../_shared/oauth.ts";
-import { seal, unseal } from "../_shared/tokens.ts";
+} from "../_shared/calendly/oauth.ts";
+import { seal, unseal } from "../_shared/calendly/tokens.ts";
 
 /** What the person chose before setting out: see calendly_connect. */
 interface Choice {

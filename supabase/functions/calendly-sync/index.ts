@@ -5,13 +5,13 @@
  * GET …/health tells uptime monitors (secret key) whether all is well.
  */
 import { z } from "zod";
-import { authenticate } from "../_shared/authenticate.ts";
-import { inBackground } from "../_shared/background.ts";
-import { Database } from "../_shared/database.ts";
-import { ApiError } from "../_shared/errors.ts";
-import { json, readBody, serve } from "../_shared/http.ts";
-import { logError } from "../_shared/log.ts";
-import { sync, syncDue, type SyncRequest } from "../_shared/sync.ts";
+import { authenticate } from "../_shared/calendly/authenticate.ts";
+import { inBackground } from "../_shared/calendly/background.ts";
+import { Database } from "../_shared/calendly/database.ts";
+import { ApiError } from "../_shared/calendly/errors.ts";
+import { json, readBody, serve } from "../_shared/calendly/http.ts";
+import { logError } from "../_shared/calendly/log.ts";
+import { sync, syncDue, type SyncRequest } from "../_shared/calendly/sync.ts";
 
 const Body = z.strictObject({
   user_id: z.int32().positive().optional(),

@@ -4,15 +4,19 @@
  * id); what is made by OAuth is signed with the app's one key (CALENDLY_WEBHOOK_SIGNING_KEY).
  * Authentic, stored and applied in one transaction, then answered. GET …/test tells how to set it up.
  */
-import { Database } from "../_shared/database.ts";
-import { supabaseUrl } from "../_shared/environment.ts";
-import { ApiError } from "../_shared/errors.ts";
-import { json, readBytes, serve } from "../_shared/http.ts";
-import { parseJson } from "../_shared/json.ts";
-import { toHex } from "../_shared/keys.ts";
-import { log, logError } from "../_shared/log.ts";
-import { configuredKeys, subscriptionKeys, verifySignature } from "../_shared/signature.ts";
-import { EVENTS } from "../_shared/subscriptions.ts";
+import { Database } from "../_shared/calendly/database.ts";
+import { supabaseUrl } from "../_shared/calendly/environment.ts";
+import { ApiError } from "../_shared/calendly/errors.ts";
+import { json, readBytes, serve } from "../_shared/calendly/http.ts";
+import { parseJson } from "../_shared/calendly/json.ts";
+import { toHex } from "../_shared/calendly/keys.ts";
+import { log, logError } from "../_shared/calendly/log.ts";
+import {
+  configuredKeys,
+  subscriptionKeys,
+  verifySignature,
+} from "../_shared/calendly/signature.ts";
+import { EVENTS } from "../_shared/calendly/subscriptions.ts";
 
 const MAX_BODY = 256 * 1024;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

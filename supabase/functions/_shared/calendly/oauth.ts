@@ -1,7 +1,7 @@
 /** Calendly's authorization server: OAuth 2.0 with PKCE, refresh tokens that work once. */
 import ky, { HTTPError } from "ky";
 import { z } from "zod";
-import { Interruption } from "./calendly.ts";
+import { Interruption } from "./api.ts";
 import { required, supabaseUrl } from "./environment.ts";
 import { ApiError } from "./errors.ts";
 

@@ -2,7 +2,7 @@
  * Webhook subscriptions at Calendly: made, looked after and ended. One cannot be changed or revived and
  * its URL must be unique, so the new one is made before the old one is deleted.
  */
-import { Calendly, Interruption, Unavailable } from "./calendly.ts";
+import { Calendly, Interruption, Unavailable } from "./api.ts";
 import { ConnectionToken, type Credential, LastToken } from "./credential.ts";
 import type { Database } from "./database.ts";
 import { supabaseUrl } from "./environment.ts";

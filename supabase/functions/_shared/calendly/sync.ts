@@ -3,7 +3,7 @@
  * back, one round trip a step, until Postgres says stop. No rule of the sync is here.
  */
 import pMap from "p-map";
-import { Calendly, Interruption, Unavailable } from "./calendly.ts";
+import { Calendly, Interruption, Unavailable } from "./api.ts";
 import { ConnectionToken, type Credential } from "./credential.ts";
 import type { Database } from "./database.ts";
 import { supabaseUrl } from "./environment.ts";

@@ -2,7 +2,7 @@
  * The token of a connection while it is used: decrypted here, refreshed when it must be. Of any number of
  * instances one refreshes (Postgres says which), and the new pair is stored before anyone uses it.
  */
-import { Interruption, type TokenSource } from "./calendly.ts";
+import { Interruption, type TokenSource } from "./api.ts";
 import type { Database } from "./database.ts";
 import { ApiError } from "./errors.ts";
 import { type Grant, InvalidGrant, refreshGrant } from "./oauth.ts";
