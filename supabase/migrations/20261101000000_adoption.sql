@@ -39,21 +39,36 @@ begin
       ('meetings', 'raw', '{jsonb}')
   ),
   adopted as (
-    select c.oid, c.relname::text as relation, c.relkind
+    select c.oid, c.relname::text as relation, c.relkind, c.relowner,
+      case c.relname when 'users' then 'a new account' else 'what Calendly sends' end as incoming
     from pg_catalog.pg_class c
     where c.relnamespace = 'public'::regnamespace and c.relname in ('users', 'meetings')
   ),
   present as (
-    select a.relation, t.attname::text as attribute, t.attnotnull, t.atthasdef, t.attidentity, t.attgenerated,
-      -- a length or precision is no other type
-      pg_catalog.format_type(t.atttypid, null) as data_type
+    select a.oid, a.relation, t.attname::text as attribute, t.attnum, t.attidentity, t.attgenerated,
+      t.attnotnull or y.typnotnull as required,  -- by a domain as well
+      coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), y.typdefault) as default_value,
+      pg_catalog.format_type(t.atttypid, null) as data_type,
+      pg_catalog.format_type(t.atttypid, t.atttypmod) as declared_type,
+      -- Rounded, a clock would never equal Calendly's; and no e-mail of an account is longer than 255.
+      t.atttypmod >= 0 and t.atttypmod < case t.atttypid when 'timestamptz'::regtype then 6 when 'varchar'::regtype then 4 + 255 end as is_narrow
     from adopted a
     join pg_catalog.pg_attribute t on t.attrelid = a.oid and t.attnum > 0 and not t.attisdropped
+    join pg_catalog.pg_type y on y.oid = t.atttypid
+    left join pg_catalog.pg_attrdef d on d.adrelid = a.oid and d.adnum = t.attnum
   )
   select array_agg(problem order by problem) into problems
   from (
-    select format('public.%s is not a table', a.relation) as problem
-    from adopted a where a.relkind <> 'r'
+    select format('public.%s is not a plain table', a.relation) as problem
+    from adopted a
+    where a.relkind <> 'r' or exists (select from pg_catalog.pg_inherits i where a.oid in (i.inhrelid, i.inhparent))
+    union all
+    select format('public.%1$s belongs to %2$s: alter table public.%1$s owner to %3$s', a.relation, a.relowner::regrole, current_user)
+    from adopted a where not pg_catalog.pg_has_role(a.relowner, 'USAGE')
+    union all
+    select format('public.%s has a rule (%s) that may change what we write: drop it', a.relation, r.rulename)
+    from adopted a join pg_catalog.pg_rewrite r on r.ev_class = a.oid
+    where a.relkind = 'r'
     union all
     select format('public.%s already exists and is not ours', c.relname)
     from pg_catalog.pg_class c
@@ -69,10 +84,15 @@ begin
     select 'schema calendly already exists and is not ours'
     from pg_catalog.pg_namespace n where n.nspname = 'calendly'
     union all
-    select format('%s.%s is %s where %s is needed', p.relation, p.attribute, p.data_type, array_to_string(o.accepted, ' or '))
+    select format('%s.%s is %s where %s is needed', p.relation, p.attribute, p.declared_type, array_to_string(o.accepted, ' or '))
     from present p
     join ours o using (relation, attribute)
-    where p.data_type <> all (o.accepted)
+    where p.data_type <> all (o.accepted) or p.is_narrow
+    union all
+    select format('%s.%s is generated, but written by us: make it a plain column', p.relation, p.attribute)
+    from present p
+    join ours o using (relation, attribute)
+    where p.attgenerated <> '' or (p.attidentity <> '' and p.attribute <> 'id')
     union all
     select format('%s has no column %s', a.relation, required.attribute)
     from adopted a
@@ -91,26 +111,60 @@ begin
     select format('%s.%s is required and has no default: a meeting or user that we insert would be refused', p.relation, p.attribute)
     from present p
     left join ours o using (relation, attribute)
-    where p.attnotnull and not p.atthasdef and p.attidentity = '' and p.attgenerated = ''
-      and (o.attribute is null or (p.relation, p.attribute) in (('users', 'id'), ('meetings', 'id'), ('users', 'auth_user_id')))
+    where p.required and p.default_value is null and p.attidentity = '' and (o.attribute is null or p.attribute = 'id')
     union all
-    select format('%s.%s has a check constraint (%s) that may refuse what Calendly sends', a.relation, t.attname, k.conname)
+    select format('users.%s is required, but is null where a row has no account: drop not null', p.attribute)
+    from present p
+    where p.required and p.relation = 'users' and p.attribute in ('auth_user_id', 'auth_user_linked_at')
+    union all
+    select format('%s.%s has a %s (%s) that may refuse %s: drop it', a.relation, p.attribute,
+      case k.contype when 'c' then 'check constraint' else 'foreign key' end, k.conname, a.incoming)
     from adopted a
-    join pg_catalog.pg_constraint k on k.conrelid = a.oid and k.contype = 'c'
-    join pg_catalog.pg_attribute t on t.attrelid = a.oid and t.attnum = any (k.conkey)
-    join ours o on o.relation = a.relation and o.attribute = t.attname
-    where a.relation = 'meetings'
+    join pg_catalog.pg_constraint k on k.conrelid = a.oid and k.contype in ('c', 'f')
+    join present p on p.oid = a.oid and p.attnum = any (k.conkey)
+    join ours o on o.relation = a.relation and o.attribute = p.attribute
+    left join pg_catalog.pg_attribute r on r.attrelid = k.confrelid and r.attnum = any (k.confkey)
+    where ((p.attribute, k.confrelid, r.attname) in (
+        ('user_id', to_regclass('public.users'), 'id'), ('auth_user_id', 'auth.users'::regclass, 'id'))) is not true
     union all
     -- such as one on the event alone, which two hosts of ours may share
-    select format('meetings has a unique index (%s) that may refuse what Calendly sends', x.indexrelid::regclass)
+    select format('%s has %s (%s) that may refuse %s: drop it', a.relation,
+      case when x.indisexclusion then 'an exclusion constraint' else 'a unique index' end, x.indexrelid::regclass, a.incoming)
     from adopted a
-    join pg_catalog.pg_index x on x.indrelid = a.oid and x.indisunique
+    join pg_catalog.pg_index x on x.indrelid = a.oid and (x.indisunique or x.indisexclusion)
     cross join lateral (
-      select array_agg(t.attname::text order by t.attname) as columns
-      from pg_catalog.pg_attribute t join ours o on o.relation = 'meetings' and o.attribute = t.attname
-      where t.attrelid = a.oid and t.attnum = any (x.indkey)
-    ) of_ours
-    where a.relation = 'meetings' and not 'id' = any (of_ours.columns) and of_ours.columns <> '{calendly_event_uri,user_id}'
+      select
+        coalesce(array_agg(p.attribute) filter (where is_key), '{}') as keys,
+        coalesce(array_agg(p.attribute) filter (where o.attribute is not null), '{}') as of_ours,
+        -- where no column is ours: is it the same in each row that we insert?
+        bool_and(case when p.default_value is null then x.indnullsnotdistinct and p.attidentity = '' else p.default_value !~ '\w\(' end) as is_constant
+      from present p
+      left join ours o using (relation, attribute)
+      cross join lateral (select p.attnum = any ((x.indkey::int2[])[0:x.indnkeyatts - 1])) as k (is_key)
+      where p.oid = a.oid
+        and (is_key or exists (  -- in an expression or the condition
+          select from pg_catalog.pg_depend d
+          where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = x.indexrelid and d.refobjid = a.oid and d.refobjsubid = p.attnum))
+    ) of_index
+    where (of_ours <> '{}' or is_constant is not false)
+      and (x.indisexclusion or not case a.relation
+        when 'users' then of_ours && '{id,auth_user_id,email}'  -- see calendly.adopt_account
+        else keys @> '{id}' or keys @> '{user_id,calendly_event_uri}'
+      end)
+    union all
+    select distinct format('%s has a deferrable constraint (%s), which Postgres refuses for "on conflict": make it not deferrable', p.relation, k.conname)
+    from present p
+    join pg_catalog.pg_constraint k on k.conrelid = p.oid and k.contype in ('p', 'u', 'x') and k.condeferrable and p.attnum = any (k.conkey)
+    where p.relation = 'users' or p.attribute = 'calendly_event_uri'
+    union all
+    select format('public.%s is not what we make by that name: rename or drop it', c.relname)
+    from pg_catalog.pg_class c
+    where c.relnamespace = 'public'::regnamespace and (
+      (c.relname = 'users_auth_user_id_idx' and pg_catalog.pg_get_indexdef(c.oid) is distinct from
+        'CREATE UNIQUE INDEX users_auth_user_id_idx ON public.users USING btree (auth_user_id)')
+      or (c.relname = 'meetings_calendly_event_key' and not exists (
+        select from pg_catalog.pg_constraint k
+        where k.conindid = c.oid and k.conname = c.relname and k.conrelid = to_regclass('public.meetings') and k.contype = 'u')))
     union all
     -- Permissive policies add up, so one that is too wide cannot be narrowed by ours.
     select format('policy "%s" on %s lets %s %s: drop it, or narrow it to the own row (auth.uid())', p.polname, a.relation,

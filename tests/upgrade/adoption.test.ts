@@ -158,6 +158,60 @@ databaseTest("an earlier app's own columns of ours are used as they are", async 
   assert.equal(n, 0, "nobody has been synced");
 }, UNMIGRATED);
 
+databaseTest(
+  "what refuses nothing of ours in an earlier app's tables is kept",
+  async (database) => {
+    await asOwner(
+      database,
+      `${earlierApp()}
+    alter table public.users
+      alter email type varchar,
+      add auth_user_id uuid references auth.users (id),
+      add nickname text unique,
+      force row level security;
+    create unique index on public.users (lower(email)) where id < 4;
+    create table public.rooms (id serial primary key);
+    alter table public.meetings
+      add calendly_updated_at timestamptz, add calendly_created_at timestamptz(6), add end_time timestamptz(6),
+      add status text not null default 'active', add event_type_uri text not null default '', add raw jsonb,
+      add duration interval generated always as (end_time - start_time) stored,
+      add room_id integer references public.rooms (id),
+      add slug uuid not null default gen_random_uuid() unique,
+      add ticket text unique deferrable,
+      add check (title <> ''),
+      add constraint same_owner foreign key (user_id) references public.users (id),
+      add constraint one_each unique (user_id, calendly_event_uri);
+    create unique index on public.meetings (user_id, calendly_event_uri, start_time);`,
+    );
+    const before = await rows(database);
+    await adopt(database);
+    assert.deepEqual(await rows(database), before);
+    await database.script(`${FIXTURES}
+    select calendly.set_clock('2026-06-01T12:00:00Z');
+    update public.users set email = lower(email) where id = 1;
+    select tests.connect('ana');`);
+    const sync = async () => {
+      const [{ result }] = await database.query<{ result: Record<string, unknown> }>(
+        `select tests.sync('ana', array(select tests.event('E' || n) from generate_series(1, 5) n)) -> 'result' as result`,
+      );
+      const { created, updated, unchanged } = result;
+      return { created, updated, unchanged };
+    };
+    assert.deepEqual(await sync(), { created: 3, updated: 2, unchanged: 0 });
+    assert.deepEqual(await sync(), { created: 0, updated: 0, unchanged: 5 }, "the clock is exact");
+    const longest = `${"l".repeat(64)}@${"d".repeat(186)}.com`;
+    assert.equal(longest.length, 255);
+    for (const email of [longest, "nora@example.com"]) {
+      await database.query(
+        "insert into auth.users (id, email, email_confirmed_at) values (gen_random_uuid(), $1, now())",
+        [email],
+      );
+      assert.ok(await linked(database, email), "who signs up gets a row");
+    }
+  },
+  UNMIGRATED,
+);
+
 testOnEach(
   "an empty and an adopted database, in an old and in a new project, end with the same rights",
   "both",
