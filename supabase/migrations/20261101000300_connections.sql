@@ -39,13 +39,13 @@ comment on column public.calendly_connections.state is 'reconnect_required: Cale
 comment on column public.calendly_connections.next_sync_at is 'When the schedule syncs it next; null: never by itself.';
 comment on column public.calendly_connections.last_full_sync_at is 'End of the last complete FULL sync.';
 comment on column public.calendly_connections.current_as_of is 'Everything in the synced range was as Calendly had it then: the begin of the last complete run.';
-comment on column public.calendly_connections.last_error is '{code, message, hint, at} of the last failed run; null after a complete one.';
+comment on column public.calendly_connections.last_error is '{code, message, hint, at} of the last failed run, or of a subscription that could not be made; null after a complete run.';
 comment on column public.calendly_connections.failures is 'Runs in a row that failed: the back-off grows with them.';
 comment on column public.calendly_connections.refusals is 'Times in a row that Calendly refused the token (401, 403).';
 comment on column public.calendly_connections.webhook_state is 'Of our subscription at Calendly: none, active, disabled.';
 comment on column public.calendly_connections.webhooks_wanted is 'The person asked for webhooks: a subscription that is lost is made again.';
 comment on column public.calendly_connections.webhooks_checked_at is 'When the subscription was last seen to be alive at Calendly; looked after daily.';
-comment on column public.calendly_connections.webhooks_lost_at is 'When the subscription was found to be dead; null while it lives or none is wanted.';
+comment on column public.calendly_connections.webhooks_lost_at is 'When the subscription was found to be dead, or its deliveries began to fail; null while it delivers or none is wanted.';
 comment on column public.calendly_connections.rate_limit is 'Calendly''s X-RateLimit-Limit, requests a minute.';
 comment on column public.calendly_connections.rate_remaining is 'Calendly''s X-RateLimit-Remaining as of the last answer; worth nothing after rate_resets_at.';
 comment on column public.calendly_connections.rate_resets_at is 'When Calendly''s rate window starts anew.';
@@ -103,21 +103,31 @@ comment on column calendly.hosts.connection_id is 'The connection that syncs thi
 create function calendly.on_host_change() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
+declare
+  host constant calendly.hosts := coalesce(new, old);
+  enabled constant boolean := tg_op <> 'DELETE'
+    and (select c.webhook_state = 'active' from public.calendly_connections c where c.id = host.connection_id);
 begin
-  if tg_op = 'DELETE' or new.connection_id <> old.connection_id then
+  if tg_op = 'UPDATE' and new.connection_id = old.connection_id then
+    return null;
+  end if;
+  if tg_op <> 'INSERT' then
     -- a member's click that was put down on a connection which no longer brings this member's meetings
     perform calendly.end_run(r.id, jsonb_build_object('code', 'disconnected', 'message', 'The connection no longer brings this user''s meetings.'))
       from public.calendly_sync_runs r
       where r.connection_id = old.connection_id and r.user_id = old.user_id and r.status in ('running', 'paused');
   end if;
+  -- what webhooks the former connection had says nothing of the present one
+  update public.users u set calendly_webhook_enabled = enabled
+    where u.id = host.user_id and u.calendly_webhook_enabled <> enabled;
   return null;
 end
 $$;
 revoke all on function calendly.on_host_change() from public, anon, authenticated, service_role;
-comment on function calendly.on_host_change() is 'Ends what is open on the connection that a host leaves.';
+comment on function calendly.on_host_change() is 'Ends what is open on the connection that a host leaves; calendly_webhook_enabled is that of the connection from then on.';
 
 create trigger calendly_host_change
-  after delete or update of connection_id on calendly.hosts
+  after insert or delete or update of connection_id on calendly.hosts
   for each row execute function calendly.on_host_change();
 
 -- The account behind a connection is gone: nothing may run on its behalf any more.
@@ -144,6 +154,27 @@ comment on function calendly.on_user_change() is 'A deleted account ends its con
 create trigger calendly_user_change
   after update of auth_user_id, calendly_initial_sync_complete on public.users
   for each row execute function calendly.on_user_change();
+
+create function calendly.on_account_delete() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  -- A sync holds its connection and then needs the row of users, which the deletion is about to hold.
+  perform from public.calendly_connections c
+    where c.id in (
+      select k.id from public.users u join public.calendly_connections k on k.user_id = u.id where u.auth_user_id = old.id
+      union
+      select h.connection_id from public.users u join calendly.hosts h on h.user_id = u.id where u.auth_user_id = old.id)
+    order by c.id for no key update;
+  return old;
+end
+$$;
+revoke all on function calendly.on_account_delete() from public, anon, authenticated, service_role;
+comment on function calendly.on_account_delete() is 'Takes the locks of an account''s deletion in the order of a sync: the connection first, users last.';
+
+create trigger calendly_account_delete
+  before delete on auth.users
+  for each row execute function calendly.on_account_delete();
 
 create function calendly.say_farewell(connection_id uuid) returns void
 language plpgsql set search_path = ''
@@ -188,7 +219,6 @@ language plpgsql set search_path = ''
 as $$
 declare
   connection public.calendly_connections;
-  ended_hosts integer[];
   at constant timestamptz := calendly.now();
 begin
   select c.* into connection from public.calendly_connections c
@@ -199,14 +229,13 @@ begin
   end if;
   perform calendly.say_farewell(connection.id);
   perform calendly.end_runs(connection.id, jsonb_build_object('code', 'disconnected', 'message', 'The connection was ended.'));
-  with ended as (delete from calendly.hosts h where h.connection_id = connection.id returning h.user_id)
-  select array_agg(e.user_id) into ended_hosts from ended e;
+  perform from public.users u join calendly.hosts h on h.user_id = u.id where h.connection_id = connection.id
+    order by u.id for no key update of u;
+  delete from calendly.hosts h where h.connection_id = connection.id;
   update public.calendly_connections c
     set state = 'disconnected', next_sync_at = null, last_error = null, failures = 0, refusals = 0,
       webhook_state = 'none', webhooks_wanted = false, webhooks_checked_at = null, webhooks_lost_at = null, updated_at = at
     where c.id = connection.id;
-  update public.users u set calendly_webhook_enabled = false
-    where u.id = any (ended_hosts) and u.calendly_webhook_enabled;
   return true;
 end
 $$;
@@ -223,7 +252,10 @@ begin
   get diagnostics erased = row_count;
   delete from public.calendly_webhook_events e where e.user_id = erase_meetings.user_id;
   delete from public.calendly_sync_runs r where r.user_id = erase_meetings.user_id;
-  delete from public.calendly_connections c where c.user_id = erase_meetings.user_id and c.state = 'disconnected';
+  -- what is left of the connection keeps an organization's from bringing all of it again
+  update public.calendly_connections c
+    set calendly_user_name = null, calendly_user_email = null, last_full_sync_at = null, current_as_of = null, updated_at = calendly.now()
+    where c.user_id = erase_meetings.user_id and c.state = 'disconnected';
   update public.users u
     set last_calendly_sync = null, calendly_initial_sync_complete = false, calendly_webhook_enabled = false
     where u.id = erase_meetings.user_id;
@@ -318,6 +350,9 @@ begin
       calendly_user_name = excluded.calendly_user_name, calendly_user_email = excluded.calendly_user_email,
       scope = excluded.scope, state = 'active', next_sync_at = excluded.next_sync_at, last_error = null, failures = 0, refusals = 0,
       rate_limit = null, rate_remaining = null, rate_resets_at = null,
+      -- a subscription for another scope than before is none: the first sync looks for it
+      webhooks_checked_at = case when (c.scope, c.calendly_organization_uri, c.calendly_user_uri)
+        is not distinct from (excluded.scope, excluded.calendly_organization_uri, excluded.calendly_user_uri) then c.webhooks_checked_at end,
       last_full_sync_at = case when c.calendly_user_uri = excluded.calendly_user_uri then c.last_full_sync_at end,
       current_as_of = case when c.calendly_user_uri = excluded.calendly_user_uri then c.current_as_of end,
       connected_at = excluded.connected_at, updated_at = excluded.updated_at
@@ -382,15 +417,21 @@ language plpgsql security definer set search_path = ''
 as $$
 declare
   person constant integer := calendly.user_of(calendly_disconnect.auth_user_id);
-  disconnected constant boolean := calendly.disconnect(person);
+  disconnected boolean;
 begin
+  if erase and exists (select from calendly.hosts h join public.calendly_connections c on c.id = h.connection_id
+      where h.user_id = person and c.user_id <> person) then
+    perform calendly.fail('synced_by_organization', 'An organization''s connection brings these meetings, and would bring them again.',
+      'Connect yourself and disconnect with {"erase": true}: from then on the organization''s connection leaves you out.');
+  end if;
+  disconnected := calendly.disconnect(person);
   return calendly.connection_status(person)
     || jsonb_build_object('disconnected', disconnected)
     || case when erase then jsonb_build_object('erased_meetings', calendly.erase_meetings(person)) else '{}'::jsonb end;
 end
 $$;
 comment on function public.calendly_disconnect(uuid, boolean) is
-  'Ends an account''s connection and, if asked, erases its meetings: its status with {disconnected, erased_meetings?}. Error: unknown_user.';
+  'Ends an account''s connection and, if asked, erases its meetings: its status with {disconnected, erased_meetings?}. Errors: unknown_user, synced_by_organization.';
 
 revoke all on function public.calendly_prepare_connection(uuid), public.calendly_connect(jsonb),
   public.calendly_connection_status(uuid), public.calendly_disconnect(uuid, boolean)

@@ -73,14 +73,18 @@ begin
   update calendly.webhook_subscriptions w
     set state = 'active', ended_at = null, uri = calendly_keep_subscription.uri, key_id = calendly_keep_subscription.key_id
     where w.id = calendly_keep_subscription.id;
-  update public.calendly_connections c set webhook_state = 'active', webhooks_checked_at = at, webhooks_lost_at = null, updated_at = at where c.id = connection;
+  update public.calendly_connections c
+    set webhook_state = 'active', webhooks_checked_at = at, webhooks_lost_at = null, updated_at = at,
+      -- and so may what happened until there was one again
+      last_full_sync_at = case when c.webhooks_lost_at is null then c.last_full_sync_at end
+    where c.id = connection;
   update public.users u set calendly_webhook_enabled = true
     from calendly.hosts h where h.connection_id = connection and u.id = h.user_id and not u.calendly_webhook_enabled;
   return jsonb_build_object('replaced', to_jsonb(replaced));
 end
 $$;
 comment on function public.calendly_keep_subscription(uuid, text, text) is
-  'The subscription exists at Calendly under this URI, with a key derived from this secret: {replaced: [URIs to delete there]}, its own among them where it is not wanted any more.';
+  'The subscription exists at Calendly under this URI, with a key derived from this secret: {replaced: [URIs to delete there]}, its own among them where it is not wanted any more. Where the former one was lost, the next scheduled sync is FULL.';
 
 create function public.calendly_abandon_subscription(id uuid, error jsonb) returns void
 language plpgsql security definer set search_path = ''
@@ -179,20 +183,28 @@ declare
   at constant timestamptz := calendly.now();
   expected_url text;
   wanted boolean;
+  owner_id integer;
   alive boolean;
   current boolean;
+  failing_since timestamptz;
   obsolete text[];
 begin
-  select c.webhooks_wanted into wanted from public.calendly_connections c
+  select c.webhooks_wanted, c.user_id into wanted, owner_id from public.calendly_connections c
     where c.id = calendly_review_subscriptions.connection_id for no key update;
   select p.url || '/functions/v1/calendly-webhook/' into expected_url from calendly.project p;
   -- one whose key is derived from a secret that is being rotated out delivers, but not for long
-  select count(*) > 0, coalesce(bool_and(coalesce(w.key_id = calendly_review_subscriptions.key_id, true)), false)
-    into alive, current
+  select count(*) > 0, coalesce(bool_and(coalesce(w.key_id = calendly_review_subscriptions.key_id, true)), false),
+      min(calendly.to_time(l ->> 'retry_started_at'))
+    into alive, current, failing_since
     from calendly.webhook_subscriptions w
     join jsonb_array_elements(listed) l on l ->> 'uri' = w.uri
     where w.connection_id = calendly_review_subscriptions.connection_id and w.state = 'active'
       and l ->> 'state' = 'active' and l ->> 'callback_url' = expected_url || w.id;
+  -- Calendly tries for a day; what arrived since then has come through.
+  if failing_since < at - interval '25 hours'
+      or exists (select from public.calendly_webhook_events e where e.user_id = owner_id and e.created_at >= failing_since) then
+    failing_since := null;
+  end if;
   -- Ours by their id, whatever address they call, but no longer the one in use. Never anybody else's.
   obsolete := array(
     select l ->> 'uri'
@@ -208,11 +220,11 @@ begin
     -- where a new one is to be made, that settles it
     set webhooks_checked_at = case when wanted and not current then c.webhooks_checked_at else at end,
       webhook_state = case when not wanted then c.webhook_state when alive then 'active' else 'disabled' end,
-      webhooks_lost_at = case when wanted and not alive then coalesce(c.webhooks_lost_at, at) end,
+      webhooks_lost_at = case when not wanted then null when alive then failing_since else coalesce(c.webhooks_lost_at, at) end,
       -- what happened meanwhile may lie outside the small window
-      last_full_sync_at = case when alive or not wanted then c.last_full_sync_at end
+      last_full_sync_at = case when alive or not wanted or c.webhooks_lost_at is not null then c.last_full_sync_at end
     where c.id = calendly_review_subscriptions.connection_id;
-  if wanted and not alive then
+  if wanted and (not alive or failing_since is not null) then
     update public.users u set calendly_webhook_enabled = false
       from calendly.hosts h
       where h.connection_id = calendly_review_subscriptions.connection_id and u.id = h.user_id and u.calendly_webhook_enabled;
@@ -221,7 +233,7 @@ begin
 end
 $$;
 comment on function public.calendly_review_subscriptions(uuid, jsonb, text) is
-  'Compares the subscriptions that Calendly lists with ours, whose keys should be derived from this secret: {make: is a new one needed, delete: [URIs of ours that are of no use]}. After a gap the next scheduled sync is FULL.';
+  'Compares the subscriptions that Calendly lists with ours, whose keys should be derived from this secret: {make: is a new one needed, delete: [URIs of ours that are of no use]}. After a gap the next scheduled sync is FULL. One that is lost, or whose deliveries have failed since retry_started_at, is relied on no more.';
 
 revoke all on function public.calendly_begin_subscription(jsonb), public.calendly_keep_subscription(uuid, text, text),
   public.calendly_abandon_subscription(uuid, jsonb), public.calendly_disable_webhooks(uuid, text), public.calendly_subscription_query(uuid),

@@ -167,6 +167,7 @@ create table calendly.meeting_sync (
   invitees_total integer,
   invitees_canceled integer,
   read_failures integer not null default 0,
+  doubted boolean not null default false,
   event_due_at timestamptz,
   asked_at timestamptz,
   webhook_copies text[] not null default '{}',
@@ -185,6 +186,7 @@ comment on column calendly.meeting_sync.invitees_read_at is 'Calendly''s time of
 comment on column calendly.meeting_sync.invitees_total is 'The event''s counter at that read: seats ever booked.';
 comment on column calendly.meeting_sync.invitees_canceled is 'The event''s counter at that read: seats canceled.';
 comment on column calendly.meeting_sync.read_failures is 'Reads of the invitees in a row that brought nothing.';
+comment on column calendly.meeting_sync.doubted is 'The last read brought fewer invitees than the event counts; believed the second time in a row.';
 comment on column calendly.meeting_sync.event_due_at is 'When the event itself must be read again, because a webhook told too little; null: settled.';
 comment on column calendly.meeting_sync.asked_at is 'When the event, missing from a listing, was last asked for by itself.';
 comment on column calendly.meeting_sync.webhook_copies is 'URIs (the event, invitees) whose stored copy is a webhook''s: at equal time the API''s replaces it.';

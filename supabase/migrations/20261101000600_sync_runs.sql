@@ -57,7 +57,7 @@ comment on column public.calendly_sync_runs.absent is 'Meetings of the range tha
 comment on column public.calendly_sync_runs.requests is 'Requests to Calendly, retries included.';
 comment on column public.calendly_sync_runs.progress is '{phase, events, invitees_read, invitees_to_read}: see calendly.run_progress.';
 comment on column public.calendly_sync_runs.error is '{code, message, hint} of a failed or interrupted run.';
-comment on column public.calendly_sync_runs.heartbeat_at is 'Last sign of life.';
+comment on column public.calendly_sync_runs.heartbeat_at is 'Last sign of life: when the step that is under way was given out.';
 
 alter table public.calendly_sync_runs enable row level security;
 revoke all on public.calendly_sync_runs from public, anon, authenticated, service_role;
@@ -78,6 +78,7 @@ create table calendly.open_runs (
   doing text not null default 'list_events' check (doing in ('list_events', 'read_events', 'read_invitees', 'finish')),
   page_token text,
   list_after timestamptz not null,
+  listed_until timestamptz,
   list_restarts integer not null default 0,
   absence_checks integer not null default 0,
   processed integer not null default 0,
@@ -95,6 +96,7 @@ comment on column calendly.open_runs.instance_ends_at is 'When the instance''s t
 comment on column calendly.open_runs.instance_requests is 'Requests that the instance may still spend.';
 comment on column calendly.open_runs.step is 'Number of the step that is asked for; an answer to an earlier one has been applied already.';
 comment on column calendly.open_runs.list_after is 'The listing starts after this time: the range''s start or, when a page token expired, the last start time seen.';
+comment on column calendly.open_runs.listed_until is 'The last start time that the listing has shown, whatever has become of that event since.';
 comment on column calendly.open_runs.list_restarts is 'Times the listing was restarted because its page token expired, since the last page.';
 comment on column calendly.open_runs.absence_checks is 'Missing events asked for by themselves so far.';
 comment on column calendly.open_runs.processed is 'Meetings looked at so far.';

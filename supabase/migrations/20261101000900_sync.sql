@@ -244,6 +244,17 @@ $$;
 revoke all on function calendly.meetings_due(integer[], timestamptz) from public, anon, authenticated, service_role;
 comment on function calendly.meetings_due(integer[], timestamptz) is 'Meetings whose invitees must be read now, or by then. Nobody asks for those of a meeting that is gone or another''s.';
 
+create function calendly.open_runs_due(connection_id uuid, except_run uuid default null) returns timestamptz
+language sql stable set search_path = ''
+as $$
+  select min(case r.status when 'paused' then r.resume_at else o.lease_expires_at end)
+  from public.calendly_sync_runs r
+  join calendly.open_runs o on o.run_id = r.id
+  where r.connection_id = open_runs_due.connection_id and r.status in ('running', 'paused') and r.id is distinct from except_run
+$$;
+revoke all on function calendly.open_runs_due(uuid, uuid) from public, anon, authenticated, service_role;
+comment on function calendly.open_runs_due(uuid, uuid) is 'When the first of a connection''s open runs, but for one, has to be taken up: a paused one, or one whose instance has died by then.';
+
 create function calendly.next_sync_at(connection public.calendly_connections, at timestamptz) returns timestamptz
 language sql volatile set search_path = ''
 as $$
@@ -251,8 +262,9 @@ as $$
     at + calendly.jittered(case when u.calendly_webhook_enabled then g.webhook_sync_interval else g.sync_interval end),
     -- the flag was cleared while this run was under way, or a member has joined
     case when exists (select from public.users m where m.id = any (members.ids) and not m.calendly_initial_sync_complete) then at end,
-    -- sooner where something is unsettled: an invitee or event to read, a delivery that waits, …
+    -- sooner where something is unsettled: an invitee or event to read, a member's click, a delivery that waits, …
     case when unsettled.due_at <= at then at else unsettled.due_at end,
+    calendly.open_runs_due(connection.id),
     (select at + interval '1 minute' from public.calendly_webhook_events e where e.user_id = any (members.ids) and e.status = 'deferred' limit 1),
     -- … or a conference in the making, at first every minute, then half as often as it is old
     (select min(at + greatest(interval '1 minute', (at - m.created_at) / 2)) from public.meetings m
@@ -270,7 +282,7 @@ as $$
   where u.id = connection.user_id
 $$;
 revoke all on function calendly.next_sync_at(public.calendly_connections, timestamptz) from public, anon, authenticated, service_role;
-comment on function calendly.next_sync_at(public.calendly_connections, timestamptz) is 'When a connection is due after a complete run.';
+comment on function calendly.next_sync_at(public.calendly_connections, timestamptz) is 'When a connection is due after a complete run that lists all of it.';
 
 create function calendly.run_progress(run_id uuid) returns jsonb
 language sql stable set search_path = ''
@@ -295,9 +307,10 @@ begin
     set status = 'paused', resume_at = pause.resume_at, error = reason, heartbeat_at = calendly.now(), progress = calendly.run_progress(r.id)
     where r.id = pause.run_id;
   update public.calendly_connections c
-    set next_sync_at = pause.resume_at, updated_at = calendly.now()
+    set next_sync_at = least(pause.resume_at, calendly.open_runs_due(c.id, r.id), case when not calendly.is_main(r, c) then c.next_sync_at end),
+      updated_at = calendly.now()
     from public.calendly_sync_runs r
-    where r.id = pause.run_id and c.id = r.connection_id and (calendly.is_main(r, c) or c.next_sync_at > pause.resume_at);
+    where r.id = pause.run_id and c.id = r.connection_id;
   return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run_id));
 end
 $$;
@@ -434,6 +447,7 @@ begin
     set page_token = page ->> 'next_page_token', scope = state.scope,
         doing = case when last_page then 'read_events' else 'list_events' end,
         list_restarts = 0,
+        listed_until = greatest(o.listed_until, (select max(c.start_time) from unnest(accepted) c)),
         processed = o.processed + (select count(*) from unnest(changes) c where c.event_uri = any (fresh))
     where o.run_id = run.id;
   update public.calendly_sync_runs r
@@ -541,6 +555,8 @@ language plpgsql set search_path = ''
 as $$
 declare
   at constant timestamptz := calendly.now();
+  -- when the step was given out: no reading has begun before
+  asked_at constant timestamptz := run.heartbeat_at;
   read_uris text[] := array(select r ->> 'event_uri' from jsonb_array_elements(reads) r where r ? 'invitees');
   -- Fewer than the event counts are not believed before the second time in a row.
   doubted constant text[] := array(
@@ -548,7 +564,7 @@ declare
     from jsonb_array_elements(reads) r
     join calendly.meeting_sync s on s.event_uri = r ->> 'event_uri' and s.user_id = any (state.scope)
     join public.meetings m on m.user_id = s.user_id and m.calendly_event_uri = s.event_uri
-    where jsonb_array_length(r -> 'invitees') < calendly.seats(m.raw, 'total') and s.read_failures = 0);
+    where jsonb_array_length(r -> 'invitees') < calendly.seats(m.raw, 'total') and not s.doubted);
   copies calendly.invitee_copy[];
   outcomes calendly.invitees_outcome[];
   changes calendly.meeting_change[];
@@ -572,14 +588,14 @@ begin
       using public.meetings m, jsonb_array_elements(reads) r
       where r ? 'invitees' and m.calendly_event_uri = r ->> 'event_uri' and m.user_id = any (state.scope) and v.meeting_id = m.id
         and m.calendly_event_uri <> all (doubted)
-        and v.updated_at < at - make_interval(secs => (r ->> 'seconds')::double precision)
+        and v.updated_at < asked_at
         -- what could not be used was there all the same
         and not exists (select from jsonb_array_elements(r -> 'invitees') invitee where invitee ->> 'uri' = v.uri)
       returning m.user_id, m.calendly_event_uri
   )
   select changes || array(select distinct calendly.as_update(e.user_id, e.calendly_event_uri) from erased e) into changes;
 
-  insert into calendly.meeting_sync as s (user_id, event_uri, invitees_due_at, invitees_read_at, invitees_total, invitees_canceled, read_failures)
+  insert into calendly.meeting_sync as s (user_id, event_uri, invitees_due_at, invitees_read_at, invitees_total, invitees_canceled, doubted)
     select m.user_id, m.calendly_event_uri,
       case
         when o.unsure
@@ -587,12 +603,11 @@ begin
           -- a look for no-shows fell due while the answer was under way
           or calendly.next_no_show_check(m.end_time, m.status, calendly.to_time(r ->> 'observed_at')) <= at
           -- a webhook moved the counter while the answer was under way
-          or (m.updated_at >= at - make_interval(secs => (r ->> 'seconds')::double precision)
-            and not calendly.has_all_invitees(m.user_id, m.calendly_event_uri, m.raw)) then at + interval '1 minute'
+          or (m.updated_at >= asked_at and not calendly.has_all_invitees(m.user_id, m.calendly_event_uri, m.raw)) then at + interval '1 minute'
         else calendly.next_no_show_check(m.end_time, m.status, calendly.to_time(r ->> 'observed_at'))
       end,
       calendly.to_time(r ->> 'observed_at'), calendly.seats(m.raw, 'total'), calendly.seats(m.raw, 'canceled'),
-      case when m.calendly_event_uri = any (doubted) then 1 else 0 end
+      m.calendly_event_uri = any (doubted)
     from jsonb_array_elements(reads) r
     join public.meetings m on m.calendly_event_uri = r ->> 'event_uri' and m.user_id = any (state.scope)
     left join unnest(outcomes) o on o.user_id = m.user_id and o.event_uri = m.calendly_event_uri
@@ -600,7 +615,7 @@ begin
     on conflict (user_id, event_uri) do update set
       invitees_due_at = excluded.invitees_due_at,
       invitees_read_at = greatest(s.invitees_read_at, excluded.invitees_read_at),
-      invitees_total = excluded.invitees_total, invitees_canceled = excluded.invitees_canceled, read_failures = excluded.read_failures;
+      invitees_total = excluded.invitees_total, invitees_canceled = excluded.invitees_canceled, read_failures = 0, doubted = excluded.doubted;
   perform calendly.postpone_invitees(run.id, state.scope, (
     select coalesce(jsonb_agg(r), '[]') from jsonb_array_elements(reads) r where not r ? 'invitees'));
 
@@ -621,7 +636,7 @@ end
 $$;
 revoke all on function calendly.apply_read_invitees(public.calendly_sync_runs, calendly.open_runs, jsonb) from public, anon, authenticated, service_role;
 comment on function calendly.apply_read_invitees(public.calendly_sync_runs, calendly.open_runs, jsonb) is
-  'Applies complete readings of events'' invitees, [{event_uri, invitees, observed_at, seconds} or {event_uri, problem}]: observed_at is Calendly''s time when the reading began, seconds how long ago that was. A problem changes nothing that is known.';
+  'Applies complete readings of events'' invitees, [{event_uri, invitees, observed_at} or {event_uri, problem}]: observed_at is Calendly''s time when the reading began. A problem changes nothing that is known.';
 
 create function calendly.as_update(user_id integer, event_uri text) returns calendly.meeting_change
 language sql immutable set search_path = ''
@@ -660,11 +675,7 @@ begin
     update calendly.open_runs o
       set page_token = null, list_restarts = o.list_restarts + 1,
         -- the listing is sorted by start time: what has been seen is not listed again
-        list_after = greatest(o.list_after, (
-          select max(m.start_time) - interval '1 second'
-          from calendly.run_pages p
-          join public.meetings m on m.calendly_event_uri = any (p.event_uris) and m.user_id = any (o.scope)
-          where p.run_id = o.run_id))
+        list_after = greatest(o.list_after, o.listed_until - interval '1 second')
       where o.run_id = run.id;
     return null;
   end if;
@@ -834,9 +845,10 @@ begin
     returning o.interruptions into deaths;
   -- should the instance die, the schedule takes the run up when the lease has ended, or later where that happens again and again
   update public.calendly_connections c
-    set next_sync_at = greatest(at + settings.lease_duration, calendly.back_off(deaths, at))
-    -- a member's click does not put off the organization
-    where c.id = connection.id and calendly.is_main(run, c);
+    set next_sync_at = least(greatest(at + settings.lease_duration, calendly.back_off(deaths, at)), calendly.open_runs_due(c.id, run.id),
+      -- a member's click does not put off the organization
+      case when not calendly.is_main(run, c) then c.next_sync_at end)
+    where c.id = connection.id;
 
   select w.in_words into range_in_words from calendly.sync_range(run.sync_type, at) w;
   return jsonb_build_object(
@@ -931,6 +943,8 @@ begin
         -- a FULL sync that is missing fills the gap that a lost subscription left
         next_sync_at = case when run.sync_type = 'INCREMENTAL' and c.last_full_sync_at is null then at else calendly.next_sync_at(c, at) end
       where c.id = run.connection_id;
+  else
+    update public.calendly_connections c set next_sync_at = least(c.next_sync_at, calendly.next_sync_at(c, at)) where c.id = run.connection_id;
   end if;
   return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run.id), 'initial_sync_complete', run.initial);
 end
@@ -964,7 +978,7 @@ begin
       refusals = refused.times,
       failures = c.failures + 1,
       state = case when refused.times >= 3 then 'reconnect_required' else c.state end,
-      next_sync_at = case when refused.times < 3 then calendly.back_off(c.failures + 1, at) end,
+      next_sync_at = case when refused.times < 3 then least(calendly.back_off(c.failures + 1, at), calendly.open_runs_due(c.id)) end,
       updated_at = at
     from (select k.id, case when calendly_fail_sync.error ->> 'code' in ('token_refused', 'scope_missing', 'calendly_refused') then k.refusals + 1 else k.refusals end as times
       from public.calendly_connections k) refused

@@ -40,7 +40,7 @@ as $$
       from public.calendly_connections k
       where k.id in (select h.connection_id from calendly.hosts h where h.user_id = any (user_ids)) and k.state = 'active' and (k.next_sync_at > make_due.at or k.next_sync_at is null)
       -- A run holds this row before it waits for an event that we hold: never wait for it the other way
-      -- round. That run looks for what is due before it finishes.
+      -- round. When that run finishes, it looks for what is due.
       for no key update skip locked
     ) free
     where c.id = free.id
@@ -113,13 +113,32 @@ revoke all on function calendly.apply_delivery(jsonb) from public, anon, authent
 comment on function calendly.apply_delivery(jsonb) is
   'Applies a delivery to the meeting of every host who is a user: {status: processed, user_ids, created}; ignored where no host is a user or the type is not ours; deferred, with an error, where it is not understood.';
 
-create function calendly.process_webhook_event(id uuid, proves_webhooks boolean) returns jsonb
+create function calendly.proven_webhooks(user_ids integer[], connection_id uuid, created_by text) returns integer[]
+language sql stable set search_path = ''
+as $$
+  select array(
+    select h.user_id from calendly.hosts h
+    where h.user_id = any (user_ids) and case
+      when proven_webhooks.connection_id is not null then h.connection_id = proven_webhooks.connection_id
+      -- made by hand: by a host for the own events, or by somebody else for the organization's
+      when exists (select from calendly.hosts creator where creator.calendly_user_uri = created_by and creator.user_id = any (user_ids))
+        then h.calendly_user_uri = created_by
+      else true
+    end)
+$$;
+revoke all on function calendly.proven_webhooks(integer[], uuid, text) from public, anon, authenticated, service_role;
+comment on function calendly.proven_webhooks(integer[], uuid, text) is
+  'For which of an event''s hosts does a delivery prove that webhooks come? A co-host''s subscription brings the shared events only.';
+
+create function calendly.process_webhook_event(id uuid, proves_webhooks boolean, connection_id uuid default null) returns jsonb
 language plpgsql set search_path = ''
 as $$
 declare
   at constant timestamptz := calendly.now();
   event public.calendly_webhook_events;
   outcome jsonb;
+  user_ids integer[];
+  proven integer[];
 begin
   select e.* into event from public.calendly_webhook_events e where e.id = process_webhook_event.id for update;
   begin
@@ -143,23 +162,24 @@ begin
     where e.id = event.id
     returning e.* into event;
   if event.status = 'processed' then
+    user_ids := array(select jsonb_array_elements_text(outcome -> 'user_ids')::integer);
+    proven := case when proves_webhooks
+      then calendly.proven_webhooks(user_ids, process_webhook_event.connection_id, event.payload ->> 'created_by') else '{}' end;
     -- Users last, in order, and rarely: they are what everything else of a person may wait for.
-    perform from public.users u
-      where u.id in (select jsonb_array_elements_text(outcome -> 'user_ids')::integer)
-      order by u.id for no key update;
+    perform from public.users u where u.id = any (user_ids) order by u.id for no key update;
     update public.users u
-      set last_calendly_sync = at, calendly_webhook_enabled = u.calendly_webhook_enabled or proves_webhooks
-      where u.id in (select jsonb_array_elements_text(outcome -> 'user_ids')::integer)
-        and (u.last_calendly_sync is null or u.last_calendly_sync < at - interval '1 second' or (proves_webhooks and not u.calendly_webhook_enabled));
+      set last_calendly_sync = at, calendly_webhook_enabled = u.calendly_webhook_enabled or u.id = any (proven)
+      where u.id = any (user_ids)
+        and (u.last_calendly_sync is null or u.last_calendly_sync < at - interval '1 second' or (u.id = any (proven) and not u.calendly_webhook_enabled));
   elsif event.status = 'deferred' then
     perform calendly.make_due(array[event.user_id], at);
   end if;
   return outcome - 'user_ids';
 end
 $$;
-revoke all on function calendly.process_webhook_event(uuid, boolean) from public, anon, authenticated, service_role;
-comment on function calendly.process_webhook_event(uuid, boolean) is
-  'Applies a stored delivery and notes what became of it. proves_webhooks: it came just now, and by a subscription that goes on. Raises only where the database is busy or going down.';
+revoke all on function calendly.process_webhook_event(uuid, boolean, uuid) from public, anon, authenticated, service_role;
+comment on function calendly.process_webhook_event(uuid, boolean, uuid) is
+  'Applies a stored delivery and notes what became of it. proves_webhooks: it came just now, and by a subscription that goes on: that of connection_id, or one made by hand. Raises only where the database is busy or going down.';
 
 create function calendly.waiting_events(scope integer[]) returns table (event_uri text)
 language sql stable set search_path = ''
@@ -213,6 +233,7 @@ declare
   body constant jsonb := delivery -> 'body';
   name constant text := calendly.delivery_id(body, delivery ->> 'digest');
   owner_id integer;
+  subscriber uuid;
   goes_on boolean := true;
   stored_id uuid;
 begin
@@ -221,7 +242,7 @@ begin
     perform calendly.fail('not_authentic', 'The signature is too old or from the future.', 'Check the clock of whoever signs.');
   end if;
   if delivery ->> 'subscription_id' is not null then
-    select c.user_id, w.state <> 'ended' into owner_id, goes_on
+    select c.user_id, c.id, w.state <> 'ended' into owner_id, subscriber, goes_on
       from calendly.webhook_subscriptions w
       join public.calendly_connections c on c.id = w.connection_id
       where w.id = (delivery ->> 'subscription_id')::uuid and c.state <> 'disconnected';
@@ -242,7 +263,7 @@ begin
   if stored_id is null then
     return jsonb_build_object('status', 'duplicate', 'event_id', name);
   end if;
-  return calendly.process_webhook_event(stored_id, goes_on) || jsonb_build_object('event_id', name);
+  return calendly.process_webhook_event(stored_id, goes_on, subscriber) || jsonb_build_object('event_id', name);
 end
 $$;
 comment on function public.calendly_receive_webhook(jsonb) is

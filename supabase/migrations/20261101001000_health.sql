@@ -96,6 +96,7 @@ as $$
   with clock as (select calendly.now() as at),
   connections as (
     select c.*, last_run.absent, last_run.fetched, last_run.rejected, last_run.finished_at,
+      u.calendly_webhook_enabled as webhooks_arrive,
       case when u.calendly_webhook_enabled then g.webhook_sync_interval else g.sync_interval end as due_every
     from public.calendly_connections c
     join public.users u on u.id = c.user_id
@@ -118,6 +119,9 @@ as $$
     'See last_error in calendly_sync_health and the runs in calendly_sync_runs.'
   from connections c, clock
   where c.state = 'active' and coalesce(c.current_as_of, c.connected_at) < clock.at - 2 * c.due_every - interval '5 minutes'
+    -- whose regular turn is still to come, because the interval has just become shorter, is not late
+    and (c.failures > 0 or c.next_sync_at is null or c.next_sync_at not between clock.at - interval '5 minutes' and clock.at + 1.5 * c.due_every
+      or exists (select from public.calendly_sync_runs r where r.connection_id = c.id and r.status in ('running', 'paused')))
   union all
   select 'failing', 'critical', c.user_id, (
       select min(r.finished_at) from public.calendly_sync_runs r
@@ -128,8 +132,13 @@ as $$
   union all
   select 'webhook_disabled', 'warning', c.user_id, c.webhooks_lost_at,
     format('The webhook subscription of user %s is disabled at Calendly.', c.user_id),
-    'Make a new subscription: Calendly cannot revive one. Until then changes come with the schedule.'
+    'Where Calendly allows it, a new one is made within a day, or at once: POST /functions/v1/calendly-connect/webhooks. last_error in calendly_connections has what it said.'
   from connections c where c.webhook_state = 'disabled'
+  union all
+  select 'webhooks_failing', 'warning', c.user_id, c.webhooks_lost_at,
+    format('What Calendly delivers for user %s is refused.', c.user_id),
+    'See the log of calendly-webhook: CALENDLY_WEBHOOK_SIGNING_KEY may be another than that of the OAuth app. Until then changes come with the schedule.'
+  from connections c where c.webhook_state = 'active' and c.webhooks_lost_at is not null and not c.webhooks_arrive
   union all
   select 'mass_absence', 'critical', c.user_id, c.finished_at,
     format('%s of the meetings of user %s were missing from the last listing, which showed %s.', c.absent, c.user_id, c.fetched),

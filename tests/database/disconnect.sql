@@ -39,7 +39,7 @@ select is((select array_agg(m.name) from public.meetings m where m.user_id = tes
 select is((select count(*) from public.meeting_invitees where user_id = tests.id_of('ana')), 0::bigint, 'the invitees go');
 select is((select count(*) from public.calendly_webhook_events where user_id = tests.id_of('ana')), 0::bigint, 'the webhook events go');
 select is((select count(*) from public.calendly_sync_runs where user_id = tests.id_of('ana')), 0::bigint, 'the runs go');
-select is((select count(*) from public.calendly_connections where user_id = tests.id_of('ana')), 0::bigint, 'the connection goes');
+select is((select row(c.state, c.calendly_user_name, c.calendly_user_email, c.last_full_sync_at)::text from tests.connection_of('ana') c), '(disconnected,,,)', 'of the connection no more is left than that there was one');
 select is((select row(u.last_calendly_sync, u.calendly_initial_sync_complete)::text from public.users u where u.id = tests.id_of('ana')), '(,f)', 'and the person is as if never synced');
 select is((select row(count(m.id), (select count(*) from public.meeting_invitees where user_id = tests.id_of('ben')), (select count(*) from public.calendly_webhook_events))::text
   from public.meetings m where m.user_id = tests.id_of('ben')), '(1,1,1)', 'the other host of a shared event keeps everything');

@@ -170,7 +170,7 @@ select is(tests.alerts(), 'none', 'a subscription that lives is none');
 select public.calendly_review_subscriptions((tests.connection_of('ana')).id, '[]', 'key');
 select is(tests.alerts(), 'webhook_disabled ana', 'a dead one is an alert');
 select is((tests.alert('webhook_disabled')).severity, 'warning', 'a warning: the schedule still brings the changes');
-select ok((tests.alert('webhook_disabled')).what_to_do ~ 'new subscription', 'it says what to do');
+select ok((tests.alert('webhook_disabled')).what_to_do ~ 'a new one is made', 'it says what to do');
 select tests.sync_next(tests.calendar(80));
 select public.calendly_review_subscriptions((tests.connection_of('ana')).id, '[]', 'key');
 select is((tests.alert('webhook_disabled')).since, calendly.now() - interval '1 second', 'since it was first found dead, whatever has been synced or looked for meanwhile');

@@ -45,6 +45,7 @@ const STATUS: Record<string, number> = {
   calendly_user_taken: 409,
   another_calendly_user: 409,
   connection_changed: 409,
+  synced_by_organization: 409,
   project_moved: 409,
   body_too_large: 413,
   oauth_state_invalid: 409,
