@@ -108,8 +108,9 @@ function servePostgresWireNear(session: Session, port: number) {
   }
 }
 
-/** Opens a real Postgres. Its user must be a superuser: it prepares roles and schemas. */
-export async function openPostgres(url: string): Promise<Database> {
+/** Opens a real Postgres. Once `signal` aborts, whatever waits for its answers gets an error instead. */
+export async function openPostgres(url: string, signal?: AbortSignal): Promise<Database> {
+  signal?.throwIfAborted();
   // Data API and driver would both encode a jsonb argument; text is taken as it is.
   const encode = (value: unknown) => typeof value === "string" ? value : JSON.stringify(value);
   const connection = createPostgresConnection({
@@ -123,6 +124,7 @@ export async function openPostgres(url: string): Promise<Database> {
     },
   });
   survivePostgres(connection.driver);
+  signal?.addEventListener("abort", () => connection.driver.end({ timeout: 0 }), { once: true });
   try {
     await run(connection, "select 1");
   } catch (error) {

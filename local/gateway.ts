@@ -1,12 +1,24 @@
 /** The project's one address: what comes in under /rest, /auth and /functions goes where it belongs. */
 import { type Functions } from "./functions.ts";
 
-/** Listens on 127.0.0.1. Port 0 picks a free one; a taken one throws Deno.errors.AddrInUse. */
+/** Milliseconds that requests under way are given to end. */
+const PATIENCE = 5000;
+
+interface Routes {
+  dataApi: (request: Request) => Promise<Response>;
+  functions: Functions;
+}
+
+/**
+ * Listens on 127.0.0.1. Port 0 picks a free one; a taken one throws Deno.errors.AddrInUse. Until it is
+ * opened, whoever asks is told to come again; once it stops, it lets nobody in and those inside finish.
+ */
 export function serveGateway(
   port: number,
-  routes: { dataApi: (request: Request) => Promise<Response>; functions: Functions },
-): { url: string; stop: () => Promise<void> } {
+): { url: string; open: (routes: Routes) => void; stop: () => Promise<void> } {
+  let routes: Routes | undefined;
   const server = Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, (request) => {
+    if (!routes) return withCors(request, starting);
     const [, service, version, name] = new URL(request.url).pathname.split("/");
     if (version === "v1" && service === "functions" && name) {
       return routes.functions.fetch(name, request);
@@ -18,8 +30,22 @@ export function serveGateway(
   });
   return {
     url: `http://127.0.0.1:${server.addr.port}`,
-    stop: () => server.shutdown(),
+    open: (opened) => void (routes = opened),
+    async stop() {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const patience = new Promise<void>((resolve) => timer = setTimeout(resolve, PATIENCE));
+      await Promise.race([server.shutdown(), patience]);
+      clearTimeout(timer);
+    },
   };
+}
+
+function starting(): Promise<Response> {
+  const message = "The project is still starting.";
+  return Promise.resolve(Response.json(
+    { code: "STARTING", message, hint: "Try again in a second." },
+    { status: 503, headers: { "retry-after": "1" } },
+  ));
 }
 
 /** Lets every origin in, as the platform does; a function answers for itself. */

@@ -3,6 +3,7 @@
  * Nothing is imported here that has to be fetched, so that a missing network can be named as such.
  */
 import { parseArgs, parseEnv } from "node:util";
+import { askedToEnd, unlessAborted } from "./interrupt.ts";
 import { Problem } from "./problem.ts";
 import type { StackOptions } from "./stack.ts";
 import { Terminal } from "./terminal.ts";
@@ -91,32 +92,23 @@ async function readEnvironment(): Promise<Record<string, string | undefined>> {
   return { ...parseEnv(file), ...Deno.env.toObject() };
 }
 
-/** Resolves when the person (Ctrl-C) or the system asks the process to end. */
-function untilAsked(): Promise<void> {
-  return new Promise((resolve) => {
-    const signals: Deno.Signal[] = Deno.build.os === "windows"
-      ? ["SIGINT", "SIGBREAK"]
-      : ["SIGINT", "SIGTERM", "SIGHUP"];
-    for (const signal of signals) Deno.addSignalListener(signal, () => resolve());
-  });
-}
-
 /**
- * Does what the arguments say until it is done or somebody ends it, and returns the exit code. `folder` is
- * where the database, the keys and stack.json are kept.
+ * Does what the arguments say until it is done or somebody ends it, and returns the exit code: 130 when it
+ * was ended on the way. `folder` is where the database, the keys and stack.json are kept.
  */
 export async function main(args: string[], terminal: Terminal, folder?: string): Promise<number> {
-  const asked = untilAsked();
+  const asked = askedToEnd();
   try {
     const options = parseOptions(args, await readEnvironment());
     if (options === "help") {
       terminal.line(HELP);
       return 0;
     }
-    const { start, tellOnce } = await loadStory();
+    const { start, tellOnce } = await unlessAborted(asked, loadStory());
     const begin = options.once ? tellOnce : start;
     return await begin(terminal, { ...options.stack, folder }, asked);
   } catch (error) {
+    if (asked.aborted && error === asked.reason) return 130;
     if (!(error instanceof Problem)) throw error;
     terminal.line();
     terminal.line(`  ${terminal.red(error.code)}  ${error.message}`);

@@ -106,7 +106,7 @@ function isSame(statements: string[], sql: string): boolean {
   return bare(statements.join("")) === bare(sql);
 }
 
-/** An applied migration was edited, which happens until the first release is tagged. */
+/** What is on record for a version is not this file: the database was made from other ones. */
 export class MigrationChanged extends Error {
   override name = "MigrationChanged";
   constructor(migration: Migration) {

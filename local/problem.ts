@@ -9,13 +9,15 @@ export class Problem extends Error {
       | "folder_in_use"
       | "database_broken"
       | "database_unreachable"
+      | "not_superuser"
       | "migration_changed"
       | "migration_failed"
       | "no_network"
       | "functions_failed"
       | "sync_failed"
       | "no_project"
-      | "status_unknown",
+      | "status_unknown"
+      | "reencrypt_failed",
     message: string,
     readonly hint: string,
     options?: ErrorOptions,

@@ -2,8 +2,9 @@
  * `deno task reencrypt`: finishes a rotation of CALENDLY_TOKEN_KEY. Every stored token that was made with
  * an older key of the list is encrypted with the first one; then the older keys can be taken out of the
  * list, but not before the daily check has given every webhook subscription a key derived from the first
- * one, too. Needs SUPABASE_URL, SUPABASE_SECRET_KEYS (or SUPABASE_SERVICE_ROLE_KEY) and CALENDLY_TOKEN_KEY of
- * the project in the environment. Safe to repeat.
+ * one, too. Needs SUPABASE_URL, SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY) and CALENDLY_TOKEN_KEY of
+ * the project in the environment. Exits with 1 when a token cannot be read, with 2 when it could not go on.
+ * Safe to repeat.
  */
 import type { Credential } from "../supabase/functions/_shared/calendly/credential.ts";
 import { Database } from "../supabase/functions/_shared/calendly/database.ts";
@@ -13,7 +14,11 @@ import {
   decryptToken,
   encryptToken,
   isCurrent,
+  type Token,
 } from "../supabase/functions/_shared/calendly/tokens.ts";
+import { Problem } from "./problem.ts";
+import { namedProject } from "./project.ts";
+import { Terminal } from "./terminal.ts";
 
 /**
  * Encrypts what is not current. Counts connections; `unreadable` ones were made with no known key, and the
@@ -33,33 +38,41 @@ export async function reencrypt(database: Database): Promise<
     for (const { connection_id, version, token_jwe, webhook_key_id } of page) {
       after = connection_id;
       if (webhook_key_id && webhook_key_id !== webhookKey) result.outdated_webhooks++;
+      let token: Token;
       try {
         if (await isCurrent(token_jwe)) {
           result.current++;
           continue;
         }
-        const token = await decryptToken(token_jwe, connection_id);
-        const replaced = await database.call("calendly_reencrypt", {
-          connection_id,
-          version,
-          token_jwe: await encryptToken(token, connection_id),
-        });
-        // a refresh that came in between has used the current key
-        replaced ? result.reencrypted++ : result.current++;
+        token = await decryptToken(token_jwe, connection_id);
       } catch {
         result.unreadable.push(connection_id);
+        continue;
       }
+      const replaced = await database.call("calendly_reencrypt", {
+        connection_id,
+        version,
+        token_jwe: await encryptToken(token, connection_id),
+      });
+      // a refresh that came in between has used the current key
+      replaced ? result.reencrypted++ : result.current++;
     }
   }
 }
 
-if (import.meta.main) {
-  const { current, reencrypted, outdated_webhooks, unreadable } = await reencrypt(new Database())
-    .catch((error) => {
-      if (!(error instanceof ApiError)) throw error;
-      console.error([error.message, error.hint].filter((text) => text).join("\n"));
-      Deno.exit(1);
-    });
+/** Does it in the project that the environment names, tells how it went, and returns the exit code. */
+async function main(): Promise<number> {
+  const project = namedProject(Deno.env.toObject());
+  if (!project) {
+    throw new Problem(
+      "no_project",
+      "SUPABASE_URL is not set.",
+      "Set SUPABASE_URL, SUPABASE_SECRET_KEY and CALENDLY_TOKEN_KEY to the project's.",
+    );
+  }
+  const { current, reencrypted, outdated_webhooks, unreadable } = await reencrypt(
+    new Database(project.secretKey),
+  );
   console.log(`${reencrypted} encrypted anew, ${current} were current.`);
   if (outdated_webhooks > 0) {
     console.log(
@@ -67,14 +80,31 @@ if (import.meta.main) {
         "replaces them: repeat this tomorrow, before you take the older keys out of the list.",
     );
   }
-  if (unreadable.length > 0) {
-    console.error(
-      `${unreadable.length} cannot be read with any of the keys:`,
-      unreadable.join(", "),
-    );
-    console.error(
-      "Put the key they were made with back into the list, or let these people reconnect.",
-    );
-    Deno.exit(1);
+  if (unreadable.length === 0) return 0;
+  console.error(
+    `${unreadable.length} cannot be read with any of the keys:`,
+    unreadable.join(", "),
+  );
+  console.error(
+    "Put the key they were made with back into the list, or let these people reconnect.",
+  );
+  return 1;
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await main());
+  } catch (error) {
+    const { code, message, hint } = error instanceof ApiError || error instanceof Problem
+      ? error
+      : new Problem(
+        "reencrypt_failed",
+        error instanceof Error ? error.message : String(error),
+        "Is it a secret key of this project, and are the migrations applied?",
+      );
+    const terminal = new Terminal(Deno.stderr);
+    terminal.line(`  ${terminal.red(code)}  ${message}`);
+    if (hint) terminal.line(`  ${hint}`);
+    Deno.exit(2);
   }
 }

@@ -48,6 +48,8 @@ export interface StackOptions extends Preparation {
   folder?: string;
   /** Gets what the functions and the schedule print. */
   log?: (source: string, line: string) => void;
+  /** Gives the start up, with its own reason as the error; a stack that has started does not heed it. */
+  signal?: AbortSignal;
   /** Shows the parts of the start as they happen. */
   step?: Terminal["step"];
 }
@@ -88,13 +90,17 @@ export const LOCAL_FOLDER = fileURLToPath(new URL("../.local", import.meta.url))
 
 /** Starts a stack. Throws a `Problem` when something is in the way. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { log = () => {}, step = (_title, work) => work(() => {}) } = options;
+  const { log = () => {}, signal, step = (_title, work) => work(() => {}) } = options;
   const folder = options.folder ?? LOCAL_FOLDER;
   const undo: (() => unknown)[] = [];
   const stop = async () => {
     for (const undoing of undo.splice(0).reverse()) await undoing();
   };
+  const starting = new AbortController();
+  const giveUp = () => starting.abort(signal?.reason);
+  signal?.addEventListener("abort", giveUp);
   try {
+    signal?.throwIfAborted();
     if (!options.ephemeral) undo.push(await claimFolder(folder));
     const keys = options.ephemeral ? await makeKeys() : await keepKeys(`${folder}/keys.json`);
 
@@ -108,18 +114,15 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         ...options.env,
       }),
     });
-    const gateway = openGateway(options.port ?? 0, {
-      dataApi: (request) => dataApi(request),
-      functions,
-    });
+    const gateway = openGateway(options.port ?? 0);
     undo.push(() => gateway.stop());
 
     const database = await step(
       options.databaseUrl === undefined ? "Embedded Postgres" : "Postgres",
-      (note) => openDatabase(options, folder, note),
+      (note) => openDatabase({ ...options, signal: starting.signal }, folder, note),
       (database) => database.url,
     );
-    undo.push(() => database.close());
+    undo.push(() => database.close(), () => gateway.stop()); // Requests under way need the database.
     const dataApi = await step(
       "Data API and Auth",
       () => createDataApi(database, keys, gateway.url),
@@ -137,7 +140,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       await step("Sandbox Calendly", () => serveSandbox(sandbox), ({ url }) => url);
     if (served) undo.push(() => served.stop());
     const calendlyUrl = options.calendlyUrl ?? served!.url;
-    undo.push(() => functions.stop()); // First of all: they use all the rest.
+    undo.push(() => functions.stop()); // Before the rest: they use all of it.
+    undo.push(() => void gateway.stop()); // Or a request that comes now would start them again.
+    starting.signal.throwIfAborted();
+    gateway.open({ dataApi, functions });
 
     return {
       url: gateway.url,
@@ -156,7 +162,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     };
   } catch (error) {
     await stop();
+    starting.signal.throwIfAborted(); // the error is only what came of it
     throw error;
+  } finally {
+    signal?.removeEventListener("abort", giveUp);
   }
 }
 
@@ -175,9 +184,9 @@ async function claimFolder(folder: string): Promise<() => void> {
   return () => lock.close();
 }
 
-function openGateway(...[port, routes]: Parameters<typeof serveGateway>) {
+function openGateway(port: number) {
   try {
-    return serveGateway(port, routes);
+    return serveGateway(port);
   } catch (error) {
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;
     throw new Problem(
@@ -196,7 +205,7 @@ async function openDatabase(
 ): Promise<Database> {
   const port = options.databasePort ?? 0;
   if (options.databaseUrl === undefined && options.ephemeral) {
-    const image = await preparedImage(options).catch(explainMigration);
+    const image = await preparedImage(options).catch((cause) => explainMigration(cause, options));
     return await openEmbedded({ image, port });
   }
   const database = options.databaseUrl === undefined
@@ -208,7 +217,7 @@ async function openDatabase(
         { cause },
       );
     })
-    : await openPostgres(options.databaseUrl).catch((cause) => {
+    : await openPostgres(options.databaseUrl, options.signal).catch((cause) => {
       throw new Problem(
         "database_unreachable",
         `The database cannot be used (${reason(cause)}).`,
@@ -216,14 +225,31 @@ async function openDatabase(
         { cause },
       );
     });
-  const onApply = ({ version, name }: Migration) => note(`applying ${version}_${name}`);
+  const onApply = ({ version, name }: Migration) => {
+    options.signal?.throwIfAborted();
+    note(`applying ${version}_${name}`);
+  };
   try {
-    await prepare(database, { onApply, ...options }).catch(explainMigration);
+    if (database.kind === "postgres") await requireSuperuser(database);
+    await prepare(database, { onApply, ...options })
+      .catch((cause) => explainMigration(cause, options));
     return database;
   } catch (error) {
     await database.close();
     throw error;
   }
+}
+
+async function requireSuperuser(database: Database): Promise<void> {
+  const [user] = await database.query<{ rolname: string; rolsuper: boolean }>(
+    "select rolname, rolsuper from pg_catalog.pg_roles where rolname = current_user",
+  );
+  if (user.rolsuper) return;
+  throw new Problem(
+    "not_superuser",
+    `${user.rolname}, the user of --database-url, is no superuser.`,
+    "It takes a superuser, because the stack makes the platform's roles: name one in --database-url.",
+  );
 }
 
 /** On another port than last time it is still the same project; only a copy of another one is not. */
@@ -239,12 +265,16 @@ async function followAddress(database: Database, url: string): Promise<void> {
   );
 }
 
-function explainMigration(cause: unknown): never {
+function explainMigration(cause: unknown, { databaseUrl }: StackOptions): never {
   if (cause instanceof MigrationChanged) {
     throw new Problem(
       "migration_changed",
       cause.message,
-      "Until a release is tagged, migrations are edited in place: delete the folder .local and start again.",
+      databaseUrl === undefined
+        ? "It was made from older or newer files: delete the folder .local and start again."
+        : "It was made from older or newer files: name a fresh database in --database-url, or apply the changes by hand " +
+          "and record them in supabase_migrations.schema_migrations. Keep .local/keys.json: without it " +
+          "the tokens in that database cannot be read.",
       { cause },
     );
   }

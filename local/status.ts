@@ -1,20 +1,17 @@
 /**
  * `deno task status`: how the sync of a project is going: health, alerts, freshness, the schedule and the
  * last runs. Of the stack that runs here (.local/stack.json) or, where SUPABASE_URL and SUPABASE_SECRET_KEY
- * (or SUPABASE_SERVICE_ROLE_KEY) are set, of that project. Exits with 0 when it is healthy, with 1 when not.
+ * (or SUPABASE_SERVICE_ROLE_KEY) are set, of that project. Exits with 0 when it is healthy, with 1 when not,
+ * with 2 when it cannot tell.
  */
 import { createClient } from "@supabase/supabase-js";
 import { Problem } from "./problem.ts";
+import { namedProject, type Project } from "./project.ts";
 import { LOCAL_FOLDER } from "./stack.ts";
 import { Terminal } from "./terminal.ts";
 
 /** As many users and runs are shown. */
 const SHOWN = 20;
-
-export interface Project {
-  url: string;
-  secretKey: string;
-}
 
 /** What calendly_health, calendly_schedule and the views tell; times and intervals as Postgres writes them. */
 export interface Status {
@@ -84,18 +81,17 @@ export async function findProject(
   env: Record<string, string | undefined>,
   folder = LOCAL_FOLDER,
 ): Promise<Project> {
-  const hint = "Start one with `deno task start`, or set SUPABASE_URL and SUPABASE_SECRET_KEY.";
-  if (env.SUPABASE_URL) {
-    const secretKey = env.SUPABASE_SECRET_KEY || env.SUPABASE_SERVICE_ROLE_KEY;
-    // the local stack is not what was asked about
-    if (!secretKey) throw new Problem("no_project", "SUPABASE_SECRET_KEY is not set.", hint);
-    return { url: env.SUPABASE_URL.replace(/\/+$/, ""), secretKey };
-  }
+  const named = namedProject(env);
+  if (named) return named; // the local stack is not what was asked about
   try {
     const stack = JSON.parse(await Deno.readTextFile(`${folder}/stack.json`));
     return { url: stack.url, secretKey: stack.secret_key };
   } catch {
-    throw new Problem("no_project", "No local stack runs.", hint);
+    throw new Problem(
+      "no_project",
+      "No local stack runs.",
+      "Start one with `deno task start`, or set SUPABASE_URL and SUPABASE_SECRET_KEY.",
+    );
   }
 }
 
@@ -112,11 +108,19 @@ export async function readStatus({ url, secretKey }: Project): Promise<Status> {
     client.from("calendly_sync_runs").select("*").order("started_at", { ascending: false })
       .limit(SHOWN),
   ]);
-  const failed = answers.find(({ error }) => error)?.error;
+  const failed = answers.find(({ error }) => error);
+  if (failed?.status === 0) {
+    throw new Problem(
+      "status_unknown",
+      `${url} does not answer: ${failed.error!.message}`,
+      "A local stack that has ended is started again with `deno task start`; of another project, check " +
+        "SUPABASE_URL and the network.",
+    );
+  }
   if (failed) {
     throw new Problem(
       "status_unknown",
-      `${url} does not tell: ${failed.message || "no answer"}`,
+      `${url} does not tell: ${failed.error!.message || "no answer"}`,
       "Is it a secret key of this project, and are the migrations applied?",
     );
   }

@@ -1,5 +1,6 @@
 /** What `deno task start` does and shows: for a person who stays, and as a story that ends. */
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import { unlessAborted, untilAborted } from "./interrupt.ts";
 import { Problem } from "./problem.ts";
 import { LOCAL_FOLDER, type Stack, type StackOptions, startStack } from "./stack.ts";
 import { type Terminal } from "./terminal.ts";
@@ -23,26 +24,27 @@ interface SyncResult {
   duration_ms: number;
 }
 
-/** Boots, syncs the demo account on the sandbox, prints what there is, and stays until asked to end. */
+/**
+ * Boots, syncs the demo account on the sandbox, prints what there is, and stays until `asked` to end: 0.
+ * Asked before it is that far, it throws the signal's reason.
+ */
 export async function start(
   terminal: Terminal,
   options: StackOptions,
-  asked: Promise<void>,
+  asked: AbortSignal,
 ): Promise<number> {
   terminal.heading("Calendly Sync for Supabase");
-  const stack = await boot(terminal, options);
-  const file = `${options.folder ?? LOCAL_FOLDER}/stack.json`;
+  const stack = await boot(terminal, options, asked);
+  const folder = options.folder ?? LOCAL_FOLDER;
+  const file = `${folder}/stack.json`;
   try {
-    if (stack.sandbox) {
-      const demo = await connectDemo(terminal, stack);
-      await switchWebhooksOn(terminal, demo);
-      showResults(terminal, [await sync(terminal, stack, demo)]);
-    }
+    if (stack.sandbox) await unlessAborted(asked, syncDemo(terminal, stack));
     showProject(terminal, stack);
+    await Deno.mkdir(folder, { recursive: true }); // an ephemeral stack has not needed it so far
     await Deno.writeTextFile(file, JSON.stringify(description(stack), null, 2) + "\n", {
       mode: 0o600,
     });
-    await asked;
+    await untilAborted(asked);
     terminal.line();
     return 0;
   } finally {
@@ -51,24 +53,29 @@ export async function start(
   }
 }
 
-/** The main job as a story; 0 if all of it is true, 1 if not, 130 if interrupted. */
+/** The main job as a story; 0 if all of it is true, 1 if not. Asked to end, it throws the signal's reason. */
 export async function tellOnce(
   terminal: Terminal,
   options: StackOptions,
-  asked: Promise<void>,
+  asked: AbortSignal,
 ): Promise<number> {
   terminal.heading("Calendly Sync for Supabase, once through");
-  const stack = await boot(terminal, options);
+  const stack = await boot(terminal, options, asked);
   try {
-    return await Promise.race([tell(terminal, stack), asked.then(() => 130)]);
+    return await unlessAborted(asked, tell(terminal, stack));
   } finally {
     await stack.stop();
   }
 }
 
-async function boot(terminal: Terminal, options: StackOptions): Promise<Stack> {
+async function boot(
+  terminal: Terminal,
+  options: StackOptions,
+  asked: AbortSignal,
+): Promise<Stack> {
   const stack = await startStack({
     ...options,
+    signal: asked,
     sandboxOptions: { events: DEMO_EVENTS },
     step: (title, work, outcome) => terminal.step(title, work, outcome),
     log: (source, line) => terminal.log(source, line),
@@ -76,15 +83,7 @@ async function boot(terminal: Terminal, options: StackOptions): Promise<Stack> {
   try {
     await terminal.step(
       "Edge Functions",
-      () =>
-        stack.functions.warm().catch((cause) => {
-          throw new Problem(
-            "functions_failed",
-            "The Edge Functions do not start.",
-            "Above is what they printed. The first start fetches their libraries from the npm registry.",
-            { cause },
-          );
-        }),
+      () => unlessAborted(asked, warm(stack)),
       (names) => names.join(", "),
     );
     return stack;
@@ -92,6 +91,17 @@ async function boot(terminal: Terminal, options: StackOptions): Promise<Stack> {
     await stack.stop();
     throw error;
   }
+}
+
+function warm(stack: Stack): Promise<string[]> {
+  return stack.functions.warm().catch((cause) => {
+    throw new Problem(
+      "functions_failed",
+      "The Edge Functions do not start.",
+      "Above is what they printed. The first start fetches their libraries from the npm registry.",
+      { cause },
+    );
+  });
 }
 
 async function tell(terminal: Terminal, stack: Stack): Promise<number> {
@@ -186,6 +196,12 @@ async function live(
 
 function isWithin(range: SyncResult["range"], time: string): boolean {
   return range.min_start_time < time && time < range.max_start_time;
+}
+
+async function syncDemo(terminal: Terminal, stack: Stack): Promise<void> {
+  const demo = await connectDemo(terminal, stack);
+  await switchWebhooksOn(terminal, demo);
+  showResults(terminal, [await sync(terminal, stack, demo)]);
 }
 
 /** Signs the demo user in and connects the sandbox's account, as an app would do it. */

@@ -9,16 +9,21 @@ function useKeys(project: Project, keys: string): Promise<void> {
   return project.restart({ CALENDLY_TOKEN_KEY: keys });
 }
 
-/** Runs `deno task reencrypt` as an operator does. */
-async function reencrypt(project: Project, keys: string): Promise<{ code: number; said: string }> {
+/** Runs `deno task reencrypt` as an operator does; `env` has more, or other values. */
+async function reencrypt(
+  project: Project,
+  keys: string,
+  env: Record<string, string> = {},
+): Promise<{ code: number; said: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", "reencrypt"],
     cwd: new URL("../../", import.meta.url),
     env: {
       SUPABASE_URL: project.wire.url,
-      SUPABASE_SECRET_KEYS: JSON.stringify({ default: project.stack.secretKey }),
+      SUPABASE_SECRET_KEY: project.stack.secretKey,
       CALENDLY_TOKEN_KEY: keys,
       NO_COLOR: "1",
+      ...env,
     },
   }).output();
   const decoder = new TextDecoder();
@@ -122,11 +127,46 @@ projectTests("Rotation", {
     await assertAllSync(carl);
   },
 
-  "without what it needs it says so": async (project) => {
-    for (const [keys, said] of [["", "is not set"], ["short", "shorter than 32"]]) {
-      const outcome = await reencrypt(project, keys);
-      assert.equal(outcome.code, 1);
-      assert.match(outcome.said, new RegExp(`^CALENDLY_TOKEN_KEY.*${said}.*openssl`, "s"));
+  "a database that goes away is not told as tokens that cannot be read": async (project) => {
+    await useKeys(project, OLD);
+    await project.person(FEW);
+    project.wire.refuse("calendly_reencrypt", 1);
+    const { code, said } = await reencrypt(project, `${NEW},${OLD}`);
+    assert.equal(code, 2);
+    assert.match(said, /^ {2}database_unavailable {2}.*\n {2}Try again/);
+  },
+
+  "without what it needs it says so, in one line and a hint": async (project) => {
+    const { publishableKey, secretKey } = project.stack;
+    const lacks: [env: Record<string, string>, code: string, message: string, hint: string][] = [
+      [{ CALENDLY_TOKEN_KEY: "" }, "not_configured", "CALENDLY_TOKEN_KEY is not set", "openssl"],
+      [{ CALENDLY_TOKEN_KEY: "short" }, "not_configured", "shorter than 32", "openssl"],
+      [{ SUPABASE_URL: "" }, "no_project", "SUPABASE_URL is not set", "SUPABASE_SECRET_KEY"],
+      [{ SUPABASE_URL: "my project" }, "no_project", "is not a project's address", "https://"],
+      [{ SUPABASE_SECRET_KEY: "" }, "no_project", "SUPABASE_SECRET_KEY is not set", "sb_secret_"],
+      [
+        { SUPABASE_SECRET_KEY: publishableKey },
+        "not_configured",
+        "not accept",
+        "Is it a secret key",
+      ],
+    ];
+    for (const [env, code, message, hint] of lacks) {
+      const outcome = await reencrypt(project, NEW, env);
+      assert.equal(outcome.code, 2, outcome.said);
+      assert.match(
+        outcome.said,
+        new RegExp(`^  ${code}  .*${message}.*\\n  .*${hint}.*\\n$`),
+      );
     }
+    project.wire.next(
+      "calendly_list_credentials",
+      () => Promise.resolve(Response.json({ code: "42501", message: "no right" }, { status: 403 })),
+    );
+    const { code, said } = await reencrypt(project, NEW);
+    assert.equal(code, 2);
+    assert.match(said, /^ {2}reencrypt_failed {2}.*no right\n {2}Is it a secret key.*\n$/);
+    const legacy = { SUPABASE_SECRET_KEY: "", SUPABASE_SERVICE_ROLE_KEY: secretKey };
+    assert.equal((await reencrypt(project, [NEW, OLD, LOST].join(), legacy)).code, 0);
   },
 });

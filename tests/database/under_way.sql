@@ -1,7 +1,7 @@
 -- A step takes its time, and the world goes on meanwhile: what came in since it was given out is newer than
 -- what it brings.
 begin;
-select plan(9);
+select plan(10);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 create function names() returns text language sql as $$
@@ -20,6 +20,20 @@ select tests.pass('7 seconds');
 select tests.bring('ana', jsonb_build_object('invitees', jsonb_build_array(tests.invitees_of('E1', tests.invitee('E1', 'ines')), tests.invitees_of('E2', tests.invitee('E2', 'kim')))));
 select is(names(), 'Ines, Joe', 'a booking that came while the batch was under way is kept');
 select ok((select s.invitees_due_at <= calendly.now() + interval '1 minute' from calendly.meeting_sync s where s.event_uri = tests.event_uri('E1')), 'and its event asked for again');
+select tests.finish('ana');
+select tests.pass('1 minute');
+select tests.sync('ana', array[event(2), tests.event('E2')], jsonb_build_object('E1', jsonb_build_array(tests.invitee('E1', 'ines'), tests.invitee('E1', 'joe'))), forced => true);
+select tests.pass('1 minute');
+
+-- the counter alone does not tell: Lea has taken the place of Joe, who is erased
+select tests.begin('ana', forced => true);
+select tests.bring('ana', tests.page(array[event(2), tests.event('E2')]));
+select tests.pass('3 seconds');
+delete from public.meeting_invitees where uri = tests.invitee_uri('E1', 'joe');
+select tests.apply_invitee(tests.invitee('E1', 'lea'), 'webhook');
+select tests.pass('7 seconds');
+select tests.bring('ana', jsonb_build_object('invitees', jsonb_build_array(tests.invitees_of('E1', tests.invitee('E1', 'ines'), tests.invitee('E1', 'joe')), tests.invitees_of('E2', tests.invitee('E2', 'kim')))));
+select ok(names() like '%Lea%', 'whoever came since the step was given out is not erased by it');
 select tests.finish('ana');
 select tests.pass('1 minute');
 select tests.sync('ana', array[event(2), tests.event('E2')], jsonb_build_object('E1', jsonb_build_array(tests.invitee('E1', 'ines'), tests.invitee('E1', 'joe'))), forced => true);

@@ -98,6 +98,47 @@ databaseTest(
   none,
 );
 
+databaseTest(
+  "the script applies nothing to a database that was made from other files, and names them",
+  async (database) => {
+    const run = (migrations: Migration[]) =>
+      database.script(`set local role postgres;\n${migrationScript(migrations)}`);
+    const edited = { ...first, sql: first.sql.replace("return 1", "return 2") };
+    await run([first]);
+    await assert.rejects(run([edited, second]), {
+      message: /^migration_changed: .*\n {2}- 20260101000000_first$/s,
+      hint: /Released migrations never change/,
+    });
+    const columns = await database.query(
+      "select column_name from information_schema.columns where table_name = 'first'",
+    );
+    assert.deepEqual(columns, [{ column_name: "body" }], "the second one is not applied");
+  },
+  none,
+);
+
+databaseTest(
+  "on record the script knows its files however they were split and spaced, or unseen",
+  async (database) => {
+    await migrate(database, [first, second]);
+    const records = {
+      "by another tool": [first.sql.replaceAll(";", ";\r\n\t"), ""],
+      "at every word": first.sql.split(" "),
+      "not at all": [],
+      "as unknown": null,
+    };
+    for (const statements of Object.values(records)) {
+      await database.query(
+        `update supabase_migrations.schema_migrations set statements = case when $1 <> 'null'
+          then array(select jsonb_array_elements_text($1::jsonb)) end where version = $2`,
+        [JSON.stringify(statements), first.version],
+      );
+      await database.script(`set local role postgres;\n${migrationScript([first, second])}`);
+    }
+  },
+  none,
+);
+
 Deno.test("migrations apply in the order of their versions", async () => {
   const versions = (await readMigrations()).map(({ version }) => version);
   assert.ok(versions.length > 0);

@@ -1,14 +1,22 @@
 /** `deno task start`, as a person meets it. */
 import assert from "node:assert/strict";
 import { createClient } from "@supabase/supabase-js";
+import postgres from "postgres";
 import { parseOptions } from "../../local/main.ts";
 import { Problem } from "../../local/problem.ts";
 import { startStack } from "../../local/stack.ts";
 import { tellOnce } from "../../local/story.ts";
-import { Terminal } from "../../local/terminal.ts";
+import { createDatabase } from "../harness/databases.ts";
+import { needing } from "../harness/requirements.ts";
+import {
+  assertProblem,
+  NO_CALENDLY,
+  quietTerminal,
+  spawn,
+  temporaryFolder,
+  waitForFile,
+} from "./support.ts";
 
-const SCRIPT = new URL("./fixtures/start.ts", import.meta.url).href;
-const NO_CALENDLY = "http://127.0.0.1:9";
 const migrations = new URL("./fixtures/migrations/", import.meta.url);
 const functions = new URL("./fixtures/functions/", import.meta.url);
 
@@ -51,12 +59,13 @@ Deno.test("stack.json is there while the stack answers, and gone after Ctrl-C or
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     await t.step(signal, async () => {
       await using folder = await temporaryFolder();
-      const child = spawn(folder.path, [
+      const fresh = `${folder.path}/not-there-yet`;
+      const child = spawn(fresh, [
         "--ephemeral",
         "--port=0",
         `--calendly-url=${NO_CALENDLY}`,
       ]);
-      const description = await waitForFile(`${folder.path}/stack.json`, child);
+      const description = await waitForFile(`${fresh}/stack.json`, child);
       assert.deepEqual(Object.keys(description), [
         "url",
         "publishable_key",
@@ -73,7 +82,7 @@ Deno.test("stack.json is there while the stack answers, and gone after Ctrl-C or
       child.process.kill(signal);
       const { code } = await child.process.status;
       assert.equal(code, 0, await child.output);
-      await assert.rejects(Deno.stat(`${folder.path}/stack.json`), Deno.errors.NotFound);
+      await assert.rejects(Deno.stat(`${fresh}/stack.json`), Deno.errors.NotFound);
       await assert.rejects(fetch(description.url), TypeError);
     });
   }
@@ -101,6 +110,55 @@ Deno.test("a database that cannot be reached is named", async () => {
     "database_unreachable",
     /ECONNREFUSED/,
   );
+});
+
+Deno.test({
+  ...needing("a database user who is no superuser is named", "realPostgres"),
+  async fn() {
+    const { url, drop } = await createDatabase({ migrations: null });
+    const admin = postgres(url, { max: 1 });
+    const user = new URL(url);
+    user.username = `plain_${crypto.randomUUID().replaceAll("-", "")}`;
+    user.password = "secret";
+    await admin.unsafe(`create role ${user.username} login password '${user.password}'`);
+    try {
+      const problem = await assertProblem(
+        startStack({ databaseUrl: user.href, ephemeral: true, calendlyUrl: NO_CALENDLY }),
+        "not_superuser",
+        new RegExp(user.username),
+      );
+      assert.match(problem.hint, /superuser/);
+    } finally {
+      await admin.unsafe(`drop role ${user.username}`);
+      await admin.end();
+      await drop();
+    }
+  },
+});
+
+Deno.test({
+  ...needing("a real Postgres with other migrations keeps its keys", "realPostgres"),
+  async fn() {
+    await using folder = await temporaryFolder();
+    const { url, drop } = await createDatabase({ migrations });
+    try {
+      const [file] = [...Deno.readDirSync(migrations)];
+      await Deno.writeTextFile(`${folder.path}/${file.name}`, "select 1;");
+      const problem = await assertProblem(
+        startStack({
+          databaseUrl: url,
+          folder: folder.path,
+          calendlyUrl: NO_CALENDLY,
+          migrations: new URL(`file://${folder.path}/`),
+        }),
+        "migration_changed",
+        /20260101000000_notes\.sql/,
+      );
+      assert.match(problem.hint, /a fresh database.* by hand.*[Kk]eep .*keys\.json/);
+    } finally {
+      await drop();
+    }
+  },
 });
 
 Deno.test("a folder keeps database and keys, for one stack at a time", async () => {
@@ -203,12 +261,11 @@ Deno.test("--once tells FULL, INCREMENTAL, a booking by webhook and health, and 
 
 Deno.test("--once ends badly when a part of it does not work", async () => {
   await using folder = await temporaryFolder();
-  const silent = new Terminal({ writeSync: (bytes) => bytes.length, isTerminal: () => false });
   await assertProblem(
     tellOnce(
-      silent,
+      quietTerminal(),
       { ephemeral: true, folder: folder.path, functions: EMPTY },
-      new Promise(() => {}),
+      NEVER,
     ),
     "sync_failed",
     /calendly-connect failed: NOT_FOUND/,
@@ -217,61 +274,13 @@ Deno.test("--once ends badly when a part of it does not work", async () => {
 
 Deno.test("functions that do not start are named", async () => {
   await using folder = await temporaryFolder();
-  const silent = new Terminal({ writeSync: (bytes) => bytes.length, isTerminal: () => false });
   const options = { ephemeral: true, folder: folder.path, functions };
   await assertProblem(
-    tellOnce(silent, options, new Promise(() => {})),
+    tellOnce(quietTerminal(), options, NEVER),
     "functions_failed",
     /do not start/,
   );
 });
 
+const NEVER = new AbortController().signal;
 const EMPTY = new URL("./fixtures/migrations/", import.meta.url);
-
-async function assertProblem(work: Promise<unknown>, code: string, message: RegExp): Promise<void> {
-  await assert.rejects(work, (error) => {
-    assert.ok(error instanceof Problem, String(error));
-    assert.equal(error.code, code);
-    assert.match(error.message, message);
-    return true;
-  });
-}
-
-interface Child {
-  process: Deno.ChildProcess;
-  output: Promise<string>;
-}
-
-function spawn(folder: string, args: string[], env: Record<string, string> = {}): Child {
-  const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", "--no-lock", SCRIPT, folder, ...args],
-    env: { ...env, NO_COLOR: "1" },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const output = Promise.all([
-    new Response(process.stdout).text(),
-    new Response(process.stderr).text(),
-  ]).then((texts) => texts.join("\n"));
-  return { process, output };
-}
-
-async function waitForFile(file: string, child: Child) {
-  let ended: Deno.CommandStatus | undefined;
-  child.process.status.then((status) => ended = status);
-  while (true) {
-    try {
-      return JSON.parse(await Deno.readTextFile(file));
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound || error instanceof SyntaxError)) throw error;
-    }
-    if (ended) assert.fail(`it ended with ${ended.code}: ${await child.output}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-async function temporaryFolder(): Promise<{ path: string } & AsyncDisposable> {
-  const path = await Deno.makeTempDir();
-  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
-}

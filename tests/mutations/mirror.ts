@@ -153,14 +153,31 @@ export const MIRROR: Mutation[] = [
     breaks: "a failed detail erases what is known",
     file: SYNC,
     from:
-      `where r ? 'invitees' and m.calendly_event_uri = r ->> 'event_uri' and m.user_id = any (state.scope) and v.meeting_id = m.id
-        and m.calendly_event_uri <> all (doubted)
-        and v.updated_at < at - make_interval(secs => (r ->> 'seconds')::double precision)`,
+      "where r ? 'invitees' and m.calendly_event_uri = r ->> 'event_uri' and m.user_id = any (state.scope) and v.meeting_id = m.id",
     to:
-      `where m.calendly_event_uri = r ->> 'event_uri' and m.user_id = any (state.scope) and v.meeting_id = m.id
-        and m.calendly_event_uri <> all (doubted)
-        and v.updated_at < at - make_interval(secs => coalesce((r ->> 'seconds')::double precision, 0))`,
+      "where m.calendly_event_uri = r ->> 'event_uri' and m.user_id = any (state.scope) and v.meeting_id = m.id",
     caughtBy: [pgtap("interruptions", "a failed detail request never erases what is known")],
+  },
+  {
+    breaks: "what came in while a step was under way is taken for old",
+    file: SYNC,
+    from: "asked_at constant timestamptz := run.heartbeat_at;",
+    to: "asked_at constant timestamptz := calendly.now();",
+    caughtBy: [
+      pgtap("under_way", "whoever came since the step was given out is not erased by it"),
+    ],
+  },
+  {
+    breaks: "a click that is put down is forgotten",
+    file: SYNC,
+    from: "    calendly.open_runs_due(connection.id),\n",
+    to: "",
+    caughtBy: [
+      pgtap(
+        "wake_ups",
+        "a member's click that is put down is taken up when its time comes, whoever finishes meanwhile",
+      ),
+    ],
   },
   {
     breaks: "the lease's token is ignored",

@@ -136,6 +136,18 @@ export const SERVICE: Mutation[] = [
     caughtBy: [pgtap("schedule_claim", "a click there is refused")],
   },
   {
+    breaks: "a co-host's webhooks are relied on",
+    file: WEBHOOKS,
+    from: "then h.connection_id = proven_webhooks.connection_id",
+    to: "then true",
+    caughtBy: [
+      pgtap(
+        "webhook_flag",
+        "and proves nothing for the co-host, whose other bookings it does not bring",
+      ),
+    ],
+  },
+  {
     breaks: "webhook events that wait are deleted",
     file: sql("001100_retention"),
     from: "when old.status = 'dead' then settings.dead_webhook_event_retention",

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { findProject, readStatus, showStatus } from "../../local/status.ts";
 import { Terminal } from "../../local/terminal.ts";
 import { projectTest } from "../functions/support.ts";
+import { freePort } from "../harness/cluster.ts";
 import { allSynced, people, tick } from "./support.ts";
 
 /** A terminal that keeps what is printed. */
@@ -72,14 +73,22 @@ projectTest("who may not ask, or asks the wrong one, is told", async (project, t
   await t.step(
     "with the publishable key",
     () =>
-      assert.rejects(readStatus({ url, secretKey: publishableKey }), { code: "status_unknown" }),
+      assert.rejects(readStatus({ url, secretKey: publishableKey }), {
+        code: "status_unknown",
+        hint: /secret key/,
+      }),
   );
   await t.step(
     "where nobody answers",
     () =>
-      assert.rejects(readStatus({ url: "http://127.0.0.1:9", secretKey: "sb_secret_x" }), {
-        code: "status_unknown",
-      }),
+      assert.rejects(
+        readStatus({ url: `http://127.0.0.1:${freePort()}`, secretKey: "sb_secret_x" }),
+        {
+          code: "status_unknown",
+          message: /^http:\/\/127\.0\.0\.1:\d+ does not answer/,
+          hint: /`deno task start`.*SUPABASE_URL/,
+        },
+      ),
   );
 }, { on: "embedded" });
 

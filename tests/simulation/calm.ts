@@ -305,6 +305,13 @@ async function nothingIsLeft({ project, scope }: Team, tell: Tell): Promise<void
     "waiting deliveries":
       "select to_jsonb(e) from public.calendly_webhook_events e where e.status in ('deferred', 'dead')",
     "alerts": "select to_jsonb(a) from public.calendly_alerts a",
+    "late turns": `select to_jsonb(c) from public.calendly_connections c, calendly.settings s
+      where c.state = 'active' and coalesce(c.next_sync_at, 'infinity') > calendly.now() + (1 + s.schedule_jitter) *
+        case c.webhook_state when 'active' then s.webhook_sync_interval else s.sync_interval end`,
+    "trust in webhooks that do not come": `select to_jsonb(u) from public.users u
+      join calendly.hosts h on h.user_id = u.id
+      join public.calendly_connections c on c.id = h.connection_id
+      where u.calendly_webhook_enabled and c.webhook_state <> 'active'`,
   };
   for (const [what, query] of Object.entries(left)) {
     const stored = await project.sql(query);

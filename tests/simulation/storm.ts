@@ -353,6 +353,8 @@ function calendlyFails({ project }: Team, draw: Random) {
     { kind: "stall" },
     { kind: "cut" },
     { kind: "html" },
+    // What stands before Calendly says no, not Calendly.
+    { kind: "status", status: draw.pick([401, 403, 404]), body: "<!DOCTYPE html>Access denied" },
     { kind: "content_type" },
     { kind: "empty" },
     { kind: "duplicate_row" },
