@@ -33,6 +33,16 @@ revoke all on function calendly.is_main(public.calendly_sync_runs, public.calend
 comment on function calendly.is_main(public.calendly_sync_runs, public.calendly_connections) is
   'Does this run list all that its connection is for? A member''s click on an organization''s connection does not.';
 
+create view calendly.runs_under_way with (security_invoker = true) as
+  select r.id, r.connection_id, r.user_id, r.trigger, r.sync_type, r.status, r.started_at, calendly.is_main(r, c) as is_main,
+    case r.status when 'paused' then r.resume_at else o.lease_expires_at end as free_at
+  from public.calendly_sync_runs r
+  join calendly.open_runs o on o.run_id = r.id
+  join public.calendly_connections c on c.id = r.connection_id
+  where r.status in ('running', 'paused');
+revoke all on calendly.runs_under_way from public, anon, authenticated, service_role;
+comment on view calendly.runs_under_way is 'Runs that have begun and not ended; free_at: when anybody may take one up, because its pause is over or its instance has died.';
+
 create function calendly.sync_range(sync_type text, at timestamptz, out min_start_time timestamptz, out max_start_time timestamptz, out in_words text)
 language sql stable set search_path = ''
 as $$
@@ -247,10 +257,8 @@ comment on function calendly.meetings_due(integer[], timestamptz) is 'Meetings w
 create function calendly.open_runs_due(connection_id uuid, except_run uuid default null) returns timestamptz
 language sql stable set search_path = ''
 as $$
-  select min(case r.status when 'paused' then r.resume_at else o.lease_expires_at end)
-  from public.calendly_sync_runs r
-  join calendly.open_runs o on o.run_id = r.id
-  where r.connection_id = open_runs_due.connection_id and r.status in ('running', 'paused') and r.id is distinct from except_run
+  select min(w.free_at) from calendly.runs_under_way w
+  where w.connection_id = open_runs_due.connection_id and w.id is distinct from except_run
 $$;
 revoke all on function calendly.open_runs_due(uuid, uuid) from public, anon, authenticated, service_role;
 comment on function calendly.open_runs_due(uuid, uuid) is 'When the first of a connection''s open runs, but for one, has to be taken up: a paused one, or one whose instance has died by then.';

@@ -23,9 +23,9 @@ begin
   room := (select s.instances from calendly.settings s) - calendly.running_instances();
   due := (select count(*) from (
     select c.id from public.calendly_connections c
-    left join public.calendly_sync_runs r on r.connection_id = c.id and r.status in ('running', 'paused')
     where c.state = 'active' and c.next_sync_at <= at
-      and not exists (select from calendly.open_runs o where o.run_id = r.id and o.lease_expires_at > at)
+      and (exists (select from calendly.runs_under_way w where w.connection_id = c.id and w.free_at <= at)
+        or not exists (select from calendly.runs_under_way w where w.connection_id = c.id and w.is_main and w.status = 'running'))
     limit greatest(room, 0)) as due_now);
   if due = 0 and exists (select from calendly.farewells f where f.next_try_at <= at) then
     due := 1;
@@ -67,7 +67,7 @@ begin
     return '{"status": "idle"}'::jsonb;
   end if;
 
-  select jsonb_build_object('user_id', coalesce(r.user_id, c.user_id), 'whole', r.id is null or calendly.is_main(r, c)) into claimed
+  select jsonb_build_object('user_id', coalesce(r.user_id, c.user_id), 'whole', coalesce(r.is_main, true)) into claimed
     from (
       -- However many are due, only these can be first: more of each kind, by the index of what is due, than
       -- are held at any moment, and what was put down.
@@ -85,12 +85,13 @@ begin
     join public.users u on u.id = c.user_id
     -- of what was put down, a member's click before the organization
     left join lateral (
-      select r.* from public.calendly_sync_runs r
-      where r.connection_id = c.id and (r.status = 'running' or (r.status = 'paused' and r.resume_at <= at))
-      order by calendly.is_main(r, c), r.started_at limit 1
+      select w.* from calendly.runs_under_way w where w.connection_id = c.id and w.free_at <= at
+      order by w.is_main, w.started_at limit 1
     ) r on true
     where c.state = 'active' and c.next_sync_at <= at
-      and not exists (select from calendly.open_runs o where o.run_id = r.id and o.lease_expires_at > at)
+      -- a member's click, of which there may always be one, keeps nobody from the organization
+      and (r.id is not null or not exists (
+        select from calendly.runs_under_way w where w.connection_id = c.id and w.is_main and w.status = 'running'))
     -- What a person waits for goes first and a backfill last, as if they were due earlier or later: nobody
     -- waits for ever.
     order by c.next_sync_at + case

@@ -1,7 +1,7 @@
 -- An organization's connection has several runs at a time: whatever one of them does, none of the others is
 -- forgotten, and nothing that has become due waits for the next regular sync.
 begin;
-select plan(8);
+select plan(10);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 select tests.add_organization('olga'), tests.add_account('mia@example.com'), tests.add_account('max@example.com');
@@ -15,6 +15,15 @@ create function due_in() returns interval language sql as $$ select (tests.conne
 select tests.begin('olga', 'scheduled'), tests.bring('olga', listing()), tests.finish('olga');
 select is(due_in(), interval '15 minutes', 'between syncs, the organization is due after its interval');
 
+-- a click at the organization's own turn
+update calendly.project set url = 'https://project.supabase.co';
+select tests.pass('15 minutes');
+select tests.begin('mia');
+select is(calendly.nudge(), 1, 'while a member''s click is carried out, the organization gets its turn');
+select is(public.calendly_claim_sync('{"project_url": "https://project.supabase.co", "spent_seconds": 0, "spent_requests": 0}') #>> '{next,query,organization}',
+  'https://api.calendly.com/organizations/acme', 'however many of them click');
+select tests.bring('olga', listing()), tests.finish('olga'), tests.bring('mia', listing()), tests.finish('mia');
+
 -- a click that pauses beside the organization's own run
 select tests.pass('15 minutes');
 select tests.begin('olga', 'scheduled'), tests.begin('mia');
@@ -22,7 +31,7 @@ select tests.bring('mia', '{"interruption": {"code": "calendly_unavailable", "me
 select tests.bring('olga', listing()), tests.finish('olga');
 select is((tests.run_of('mia')).status || ' ' || due_in(), 'paused 00:00:30', 'a member''s click that is put down is taken up when its time comes, whoever finishes meanwhile');
 select tests.pass('30 seconds');
-select is(public.calendly_claim_sync('{"project_url": null, "spent_seconds": 0, "spent_requests": 0}') ->> 'run_id', (tests.run_of('mia')).id::text, 'by the schedule');
+select is(public.calendly_claim_sync('{"project_url": "https://project.supabase.co", "spent_seconds": 0, "spent_requests": 0}') ->> 'run_id', (tests.run_of('mia')).id::text, 'by the schedule');
 select tests.bring('mia', listing()), tests.finish('mia');
 
 -- an instance that dies while it works on a click
@@ -30,7 +39,7 @@ select tests.begin('olga', 'scheduled'), tests.bring('olga', listing()), tests.f
 select tests.begin('mia');
 select is(due_in(), (select s.lease_duration from calendly.settings s), 'a member''s click is looked after as long as its lease lasts');
 select tests.pass('3 minutes');
-select is(public.calendly_claim_sync('{"project_url": null, "spent_seconds": 0, "spent_requests": 0}') ->> 'run_id', (tests.run_of('mia')).id::text, 'and taken up when its instance has died');
+select is(public.calendly_claim_sync('{"project_url": "https://project.supabase.co", "spent_seconds": 0, "spent_requests": 0}') ->> 'run_id', (tests.run_of('mia')).id::text, 'and taken up when its instance has died');
 
 select tests.bring('mia', listing()), tests.finish('mia');
 
