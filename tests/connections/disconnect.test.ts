@@ -93,11 +93,13 @@ projectTests("Disconnecting", {
     assert.equal(body.erased_meetings, 4);
     assert.deepEqual((await person.meetings()).map(({ name }) => name), ["of the app"]);
     assert.deepEqual([await person.invitees(), await person.runs()], [[], []]);
-    const rows = await project.stack.sql(
-      "select from calendly_webhook_events where user_id = $1 union all select from calendly_connections where user_id = $1",
+    const events = "select from calendly_webhook_events where user_id = $1";
+    assert.deepEqual(await project.stack.sql(events, [person.id]), []);
+    const [left_] = await project.stack.sql(
+      "select state, calendly_user_name, calendly_user_email from calendly_connections where user_id = $1",
       [person.id],
     );
-    assert.deepEqual(rows, []);
+    assert.deepEqual(Object.values(left_), ["disconnected", null, null], "that there was one");
     assert.equal((await colleague.meetings()).length, 1, "the other host keeps the shared event");
     await assertMirrors(colleague);
     await until(async () => await left(project) === 0);
@@ -250,6 +252,36 @@ projectTests("Disconnecting", {
       await until(async () => await left(project) === 0); // the token is forgotten
       control.clear_faults();
     });
+  },
+
+  "a subscription that may not be deleted does not keep the token alive": async (project, t) => {
+    const refusals: [string, Record<string, unknown>][] = [
+      ["after a downgrade", {
+        title: "Permission Denied",
+        message: "Please upgrade to a paid Calendly account.",
+      }],
+      ["without the scope", { title: "Insufficient scope", required_scopes: ["webhooks:write"] }],
+    ];
+    for (const [when, body] of refusals) {
+      await t.step(when, async () => {
+        using watched = watchTokens(project);
+        const person = await withWebhooks(project);
+        const [{ uri }] = subscriptionsOf(person);
+        project.sandbox.control.faults({
+          path: "/webhook_subscriptions/*",
+          user: person.host.uri,
+          effect: { kind: "status", status: 403, body },
+        });
+        await person.disconnect();
+        await until(async () => await left(project) === 0);
+        assert.equal(await isLive(project, watched.given[0].access_token), false);
+        assert.ok(
+          project.logs().some((line) =>
+            line.startsWith("A webhook subscription could not be deleted") && line.includes(uri)
+          ),
+        );
+      });
+    }
   },
 
   "with a token that Calendly refuses there is nothing to end": async (project) => {

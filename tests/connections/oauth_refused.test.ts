@@ -64,6 +64,22 @@ projectTests("OAuth that does not succeed", {
       assert.equal((await connectByOAuth(person)).status, 201);
     });
 
+    const refusals: [number, unknown, RegExp][] = [
+      [400, { error: "unauthorized_client" }, /HTTP 400 \(unauthorized_client\)/],
+      [400, { error: "invalid_request" }, /HTTP 400 \(invalid_request\)/],
+      [401, "<html>invalid_grant</html>", /HTTP 401\.$/],
+      [404, { error: { code: "secret" } }, /HTTP 404\.$/],
+    ];
+    for (const [refused, body, message] of refusals) {
+      await t.step(`what it says is handed on: ${message.source}`, async () => {
+        const person = await project.person({ connected: false });
+        control.faults({ path: "/oauth/token", effect: { kind: "status", status: refused, body } });
+        const { status, body: { error } } = await connectByOAuth(person);
+        assert.deepEqual([status, error.code], [502, "calendly_unavailable"]);
+        assert.match(error.message, message);
+      });
+    }
+
     await t.step("a code that has grown old is told apart from a state that has", async () => {
       const person = await project.person({ connected: false });
       const url = await start(person);

@@ -128,6 +128,17 @@ projectTests("Refreshing", {
       assert.equal((await person.sync()).body.status, "complete");
       assert.equal(tokenRequests(project), before + 1);
     });
+
+    await t.step("though the database be away for a moment", async () => {
+      for (const code of ["PGRST001", "PGRST002", "PGRST003"]) {
+        await project.advance("3h");
+        const before = tokenRequests(project);
+        const away = () => Promise.resolve(Response.json({ code }, { status: 503 }));
+        project.wire.next("calendly_finish_refresh", away);
+        assert.equal((await person.sync()).body.status, "complete", code);
+        assert.equal(tokenRequests(project), before + 1);
+      }
+    });
   },
 
   "Calendly does not know the refresh token any more": async (project, t) => {
@@ -252,6 +263,22 @@ projectTests("Refreshing", {
     assert.equal((await person.sync()).body.status, "complete", "the same token works later");
   },
 
+  "Calendly has been asked for too many tokens, and is asked again when it says": async (
+    project,
+  ) => {
+    const person = await connected(project);
+    await project.advance("3h");
+    project.sandbox.control.faults({
+      path: "/oauth/token",
+      effect: { kind: "rate_limited", reset: 120 },
+    });
+    const { body } = await person.sync();
+    assert.deepEqual([body.status, body.reason.code], ["paused", "rate_limited"]);
+    assert.equal(Date.parse(body.resume_at) - Date.parse(project.now), 120_000);
+    await project.advance("2m");
+    assert.equal((await person.sync()).body.status, "complete");
+  },
+
   "Calendly is asked for eight tokens a minute at most": async (project) => {
     const person = await project.person({ ...FEW, connected: false });
     const before = tokenRequests(project);
@@ -271,8 +298,9 @@ projectTests("Refreshing", {
       });
       assert.equal(answer!.body.status, "complete");
     }
-    const { requests } = project.sandbox.control.requests({ path: "/oauth/token" });
-    const inTheMinute = requests.slice(before).filter(({ at }) => Date.parse(at) - began < 60_000);
+    const all = project.sandbox.control.requests({ path: "/oauth/token" });
+    const requests = all.requests.slice(before);
+    const inTheMinute = requests.filter(({ at }) => Date.parse(at) - began < 60_000);
     assert.ok(inTheMinute.length >= 6 && inTheMinute.length <= 8, `${inTheMinute.length}`);
     assert.ok(requests.every(({ status }) => status !== 429));
   },

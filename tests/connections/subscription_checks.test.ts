@@ -160,6 +160,32 @@ projectTests("Looking after subscriptions", {
     });
   },
 
+  "deliveries that all fail are an alert before Calendly gives up": async (project) => {
+    const person = await subscribed(project);
+    const alerts = () =>
+      project.stack.sql("select severity, what_to_do from calendly_alerts where code = $1", [
+        "webhooks_failing",
+      ]);
+    const book = async () => {
+      project.sandbox.control.book({ user: person.host.uri, location: "physical" });
+      await project.sandbox.control.deliver();
+    };
+    project.wire.refuse("calendly_receive_webhook", 1);
+    await book();
+    await project.advance("1h");
+    await project.stack.sql(
+      "update calendly_connections set webhooks_checked_at = null, next_sync_at = calendly.now() where user_id = $1",
+      [person.id],
+    );
+    await runSchedule(project);
+    assert.deepEqual((await alerts()).map(({ severity }) => severity), ["warning"]);
+    assert.deepEqual((await person.connection()).webhooks, { state: "active", enabled: false });
+
+    await book();
+    assert.deepEqual(await alerts(), [], "what arrives is relied on again");
+    await person.disconnect();
+  },
+
   "while no new one can be made": async (project, t) => {
     const person = await subscribed(project);
     await remove(person);

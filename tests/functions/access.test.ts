@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { corsHeaders } from "@supabase/supabase-js/cors";
 import { generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { day, type Project, projectTests } from "./support.ts";
+import type { Interception } from "./wire.ts";
 
 const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
 
@@ -125,6 +126,29 @@ projectTests("Access", {
         assert.deepEqual([answer.status, answer.code], [401, "not_authenticated"]);
       }
     });
+  },
+
+  "while Auth is not itself, nobody is taken for a stranger": async (project, t) => {
+    const person = await project.person(FEW);
+    const released = Promise.withResolvers<Response>();
+    const unwell: [string, Interception][] = [
+      [
+        "is asked too often",
+        () => Promise.resolve(Response.json({ msg: "Slow" }, { status: 429 })),
+      ],
+      ["is away", () => Promise.resolve(new Response("<html>", { status: 503 }))],
+      ["never answers", () => released.promise],
+    ];
+    for (const [what, interception] of unwell) {
+      await t.step(`it ${what}`, async () => {
+        project.wire.next("/auth/v1/user", interception);
+        const { status, body: { error } } = await person.sync();
+        assert.deepEqual([status, error.code], [503, "auth_unavailable"]);
+        assert.ok(error.hint);
+      });
+    }
+    released.resolve(new Response());
+    assert.equal((await person.sync()).status, 200);
   },
 
   "whom a call is about": async (project, t) => {

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { type Effect } from "../../sandbox/mod.ts";
 import { assertMirrors } from "./mirror.ts";
-import { day, projectTest } from "./support.ts";
-import { FAILS, INVITEES, invitesOf, LISTING, thirty } from "./thirty.ts";
+import { day, idOf, projectTest } from "./support.ts";
+import { FAILS, few, INVITEES, invitesOf, LISTING, thirty } from "./thirty.ts";
 
 projectTest("a failure of Calendly's that passes is not noticed", async (project, t) => {
   const passing: [string, Effect][] = [
@@ -107,3 +107,53 @@ projectTest("a failure that outlasts the retries pauses the sync", async (projec
     assert.equal(body.resume_at, day(30 / 86_400, project.now), "a success in between starts anew");
   });
 });
+
+projectTest("a refusal that is not Calendly's own is a failure that passes", async (project, t) => {
+  const front: [string, Effect][] = [400, 401, 403, 404].map((status) => [
+    `a page of HTML with status ${status}`,
+    { kind: "status", status, body: "<!DOCTYPE html><title>Attention Required!</title>" },
+  ]);
+  front.push(["JSON of Cloudflare's", {
+    kind: "status",
+    status: 403,
+    body: { title: "Error 1010: Access denied", detail: "Blocked", cloudflare_error: true },
+  }]);
+  front.push(["JSON of nobody's", {
+    kind: "status",
+    status: 401,
+    body: { error: "Unauthorized" },
+  }]);
+  for (const [what, effect] of front) {
+    await t.step(what, async (t) => {
+      const { person, strike } = await few(project);
+
+      await t.step("does not count against the token", async () => {
+        strike(LISTING, effect, { times: 3 });
+        for (let click = 0; click < 3; click++) {
+          const { body } = await person.sync();
+          assert.deepEqual([body.status, body.reason.code], ["paused", "calendly_unavailable"]);
+        }
+        assert.equal((await person.connection()).state, "active");
+        assert.equal((await person.sync()).body.created, 3);
+      });
+
+      await t.step("proves no meeting gone", async () => {
+        const [{ calendly_event_uri }] = await person.meetings();
+        await project.advance("10m");
+        strike(LISTING, { kind: "empty" });
+        strike(`/scheduled_events/${idOf(calendly_event_uri)}`, effect);
+        assert.equal((await person.sync()).body.reason.code, "calendly_unavailable");
+        const { body } = await person.sync();
+        assert.deepEqual([body.status, body.deleted], ["complete", 0]);
+        await assertMirrors(person);
+      });
+
+      await t.step("and is no answer about its invitees", async () => {
+        strike(INVITEES, effect);
+        assert.equal((await person.sync({ full: true })).body.reason.code, "calendly_unavailable");
+        const { body } = await person.sync();
+        assert.deepEqual([body.status, body.rejected], ["complete", 0]);
+      });
+    });
+  }
+}, { on: "embedded" });

@@ -21,17 +21,30 @@ export type Strike = (
   count?: { skip?: number; times?: number },
 ) => void;
 
+/** Somebody with three meetings to come. */
+export function few(project: Project): Promise<{ person: Person; strike: Strike }> {
+  return withMeetings(project, 3, 9);
+}
+
 /**
  * Somebody with thirty meetings to come, with one invitee each: three pages and thirty invitees, 33 requests
  * when all goes well, and no look for no-shows that falls due meanwhile.
  */
 export async function thirty(project: Project): Promise<{ person: Person; strike: Strike }> {
   await project.stack.sql("update calendly.settings set page_size = 10, invitee_batch = 10");
+  return await withMeetings(project, 30, 62);
+}
+
+async function withMeetings(
+  project: Project,
+  events: number,
+  until: number,
+): Promise<{ person: Person; strike: Strike }> {
   const person = await project.person({
-    events: 30,
+    events,
     variety: "plain",
     from: day(2, project.now),
-    to: day(62, project.now),
+    to: day(until, project.now),
   });
   person.requests();
   const strike: Strike = (path, effect, { skip = 0, times = 1 } = {}) => {

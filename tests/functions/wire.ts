@@ -29,7 +29,7 @@ export class Wire {
     this.#target = url;
   }
 
-  /** Intercepts the next call of an SQL function, or the next but so many. */
+  /** Intercepts the next call of an SQL function (or of a path: "/auth/v1/user"), or the next but so many. */
   next(rpc: string, interception: Interception, skip = 0): void {
     const waiting = this.#interceptions.get(rpc) ?? [];
     for (let passed = 0; passed < skip; passed++) waiting.push((forward) => forward());
@@ -73,9 +73,8 @@ export class Wire {
     const forward = () =>
       fetch(this.#target + pathname + search, { method: request.method, headers, body });
     const [, rpc] = pathname.match(/^\/rest\/v1\/rpc\/(\w+)$/) ?? [];
-    if (!rpc) return await forward();
-    this.calls.push(rpc);
-    const interception = this.#interceptions.get(rpc)?.shift();
+    if (rpc) this.calls.push(rpc);
+    const interception = this.#interceptions.get(rpc ?? pathname)?.shift();
     return interception ? await interception(forward) : await forward();
   }
 }

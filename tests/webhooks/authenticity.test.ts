@@ -107,7 +107,7 @@ hookTest("without a signing key nothing is accepted", async (hooks) => {
   for (const key of ["", "undefined", " "]) await refuses(hooks, body, { key });
   await refuses(hooks, body, { headers: { "calendly-webhook-signature": null } });
   assert.deepEqual([...new Set(hooks.said())], [
-    "A webhook was refused: CALENDLY_WEBHOOK_SIGNING_KEY is not set",
+    "A webhook was refused: CALENDLY_WEBHOOK_SIGNING_KEY is not set.",
   ]);
 }, { env: { CALENDLY_WEBHOOK_SIGNING_KEY: " , " } });
 

@@ -113,13 +113,48 @@ hookTest("the log has a line for each delivery, with its name beside it", async 
     "Meeting updated from webhook",
     "Webhook event ignored",
     "Webhook event deferred",
+    "A webhook was refused: The signature does not fit.",
   ]);
-  const named = lines.map((line) => JSON.parse(line.match(/\{.*$/)![0]).event_id);
+  const named = lines.slice(0, -1).map((line) => JSON.parse(line.match(/\{.*$/)![0]).event_id);
   assert.deepEqual(
     [...new Set(named)].sort(),
     (await hooks.events()).map(({ event_id }) => event_id).sort(),
   );
 });
+
+hookTest(
+  "a delivery that is refused is in the log with its reason, and nothing of it",
+  async (hooks) => {
+    const person = await hooks.person();
+    const id = await hooks.registerSubscription(person);
+    const stranger = crypto.randomUUID();
+    const body = { event: "invitee.created", payload: { email: "jane@example.com" } };
+    await hooks.send(body, { path: `/${id}`, key: "another key" });
+    await hooks.send(body, { path: `/${id}`, headers: { "calendly-webhook-signature": null } });
+    await hooks.send(body, { path: `/${stranger}` });
+    await hooks.send(body, { path: `/${"x".repeat(2000)}` });
+    await hooks.send(body, { at: hooks.now() - 26 * 3600 });
+    await hooks.send("no JSON");
+    await hooks.send("x".repeat(300_000), { path: `/${id}` });
+    const lines = hooks.project.stack.functions.logs("calendly-webhook");
+    assert.deepEqual(
+      lines.map((line) => {
+        const [, reason, fields] = line.match(/^A webhook was refused: (.*?) (\{.*\})$/)!;
+        return [reason, JSON.parse(fields).subscription_id];
+      }),
+      [
+        ["The signature does not fit.", id],
+        ["The signature is missing or malformed.", id],
+        ["There is no such subscription.", stranger],
+        ["The signature does not fit.", "x".repeat(36)],
+        ["The signature is too old or from the future.", undefined],
+        ["The body is not JSON.", undefined],
+        ["The body is larger than 262144 bytes.", id],
+      ],
+    );
+    assert.doesNotMatch(lines.join(), /jane|another key|v1=/);
+  },
+);
 
 hookTest("GET …/test tells anybody how to set it up", async (hooks) => {
   const { status, body, headers } = await hooks.project.fetch("calendly-webhook/test", {

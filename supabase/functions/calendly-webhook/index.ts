@@ -32,6 +32,20 @@ async function receive(
   request: Request,
   { subscription }: Record<string, string | undefined>,
 ): Promise<Response> {
+  try {
+    return await accept(request, subscription);
+  } catch (error) {
+    if (error instanceof ApiError && error.status < 500) {
+      // Calendly tells nobody, and gives a subscription up after a day of it. An id has 36 letters.
+      logError(`A webhook was refused: ${error.message}`, {
+        subscription_id: subscription?.slice(0, 36),
+      });
+    }
+    throw error;
+  }
+}
+
+async function accept(request: Request, subscription: string | undefined): Promise<Response> {
   const bytes = await readBytes(request, MAX_BODY);
   const signedAt = await verifySignature(
     request.headers.get("calendly-webhook-signature"),
@@ -56,7 +70,7 @@ async function keysFor(subscription: string | undefined): Promise<string[]> {
   if (subscription === undefined) {
     const keys = configuredKeys();
     if (keys.length === 0) {
-      logError("A webhook was refused: CALENDLY_WEBHOOK_SIGNING_KEY is not set");
+      throw new ApiError("not_authentic", "CALENDLY_WEBHOOK_SIGNING_KEY is not set.");
     }
     return keys;
   }

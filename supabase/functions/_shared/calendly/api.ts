@@ -254,17 +254,20 @@ function understand(error: HTTPError, token: string): Error {
     string,
     unknown
   >;
+  if (status === 429) return rateLimited(headers);
+  if (status >= 500 || status === 408) {
+    return new Interruption("calendly_unavailable", `Calendly answers with HTTP ${status}.`);
+  }
   const text = [body.message, body.title].find((text) => typeof text === "string");
-  // kept on the run and shown to people
-  const message = text?.replaceAll(token, "…").slice(0, 500).toWellFormed() ?? `HTTP ${status}`;
-  if (status === 429) {
-    const seconds = Number(headers.get("retry-after") ?? headers.get("x-ratelimit-reset") ?? NaN);
+  // Calendly refuses in words of its own; what stands in front of it says nothing about a token or an event.
+  if (text === undefined || body.cloudflare_error) {
     return new Interruption(
-      "rate_limited",
-      "Calendly's rate limit is used up.",
-      seconds >= 0 ? seconds : 60,
+      "calendly_unavailable",
+      `Something in front of Calendly answers with HTTP ${status}.`,
     );
   }
+  // kept on the run and shown to people
+  const message = text.replaceAll(token, "…").slice(0, 500).toWellFormed();
   if (status === 401) {
     return new ApiError(
       "token_refused",
@@ -282,10 +285,17 @@ function understand(error: HTTPError, token: string): Error {
       "Make a token with users:read and scheduled_events:read, and with webhooks:write for webhooks, and connect again.",
     );
   }
-  if (status >= 500 || status === 408) {
-    return new Interruption("calendly_unavailable", `Calendly answers with HTTP ${status}.`);
-  }
   return new Unavailable(status, message);
+}
+
+/** What 429 means, of the API and of the authorization server. */
+export function rateLimited(headers: Headers): Interruption {
+  const seconds = Number(headers.get("retry-after") ?? headers.get("x-ratelimit-reset") ?? NaN);
+  return new Interruption(
+    "rate_limited",
+    "Calendly's rate limit is used up.",
+    seconds >= 0 ? seconds : 60,
+  );
 }
 
 /** A URI is a name: only its last segment goes into an address. */

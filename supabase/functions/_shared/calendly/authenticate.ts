@@ -56,6 +56,9 @@ function isUserToken(token: string): boolean {
   }
 }
 
+/** As long as a key set is waited for where JWTs have asymmetric signatures. */
+const TIMEOUT = 5_000;
+
 async function verifyUser(token: string): Promise<string> {
   const invalid = (reason: string) =>
     new ApiError(
@@ -74,10 +77,13 @@ async function verifyUser(token: string): Promise<string> {
     // Signed with the project's shared secret, which only the Auth server has.
     const client = createClient(supabaseUrl(), publishableKey() ?? "", {
       auth: { persistSession: false, autoRefreshToken: false },
+      global: {
+        fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(TIMEOUT) }),
+      },
     });
     const { data, error } = await client.auth.getUser(token);
     if (data?.user) return data.user.id;
-    if (error && (!error.status || error.status >= 500)) {
+    if (error && (!error.status || error.status === 429 || error.status >= 500)) {
       throw new ApiError(
         "auth_unavailable",
         "The Auth server does not answer.",

@@ -27,6 +27,25 @@ export class ApiError extends Error {
   }
 }
 
+/** Postgres refused, and not by a rule of ours: its words are for the log, not for a caller. */
+export class DatabaseError extends Error {
+  constructor(readonly code: string, message: string) {
+    super(message);
+  }
+}
+
+/** What a caller is told: of what nobody expected nothing that may name a table, a path or a token. */
+export function told(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  return new ApiError(
+    "internal",
+    "Something went wrong here.",
+    error instanceof DatabaseError
+      ? `The database refuses it (${error.code}), perhaps by a trigger or a constraint of yours: the function's log has its words.`
+      : "The function's log has the details.",
+  );
+}
+
 const STATUS: Record<string, number> = {
   invalid_body: 400,
   user_id_required: 400,

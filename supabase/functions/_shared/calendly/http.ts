@@ -1,7 +1,7 @@
 /** The way in and out of every function: routes, CORS, JSON bodies within bounds, errors in one shape. */
 import { corsHeaders } from "@supabase/supabase-js/cors";
 import { z } from "zod";
-import { ApiError } from "./errors.ts";
+import { ApiError, told } from "./errors.ts";
 import { logError } from "./log.ts";
 
 export type Handler = (request: Request) => Promise<Response>;
@@ -45,19 +45,13 @@ export function json(body: unknown, status = 200): Response {
 }
 
 function problem(error: unknown): Response {
-  if (error instanceof ApiError) {
-    if (error.status >= 500) logError(error.message, { code: error.code, hint: error.hint });
-    return json({ error: error }, error.status);
+  const known = told(error);
+  if (known !== error) {
+    logError("Unexpected error", { error: error instanceof Error ? error.stack : String(error) });
+  } else if (known.status >= 500) {
+    logError(known.message, { code: known.code, hint: known.hint });
   }
-  // Whatever it is, it may name a table, a path or a token: it goes to the log, not to the caller.
-  logError("Unexpected error", { error: error instanceof Error ? error.stack : String(error) });
-  return json({
-    error: new ApiError(
-      "internal",
-      "Something went wrong here.",
-      "The function's log has the details.",
-    ),
-  }, 500);
+  return json({ error: known }, known.status);
 }
 
 const MAX_BODY = 16 * 1024;

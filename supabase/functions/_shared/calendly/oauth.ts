@@ -1,7 +1,7 @@
 /** Calendly's authorization server: OAuth 2.0 with PKCE, refresh tokens that work once. */
 import ky, { HTTPError } from "ky";
 import { z } from "zod";
-import { Interruption } from "./api.ts";
+import { Interruption, rateLimited } from "./api.ts";
 import { required, supabaseUrl } from "./environment.ts";
 import { ApiError } from "./errors.ts";
 
@@ -96,15 +96,25 @@ async function post(path: string, form: Record<string, string>): Promise<unknown
     });
   } catch (error) {
     if (error instanceof HTTPError) {
-      const body = (typeof error.data === "object" && error.data) as { error?: string } | undefined;
-      if (body?.error === "invalid_grant") throw new InvalidGrant();
-      if (body?.error === "invalid_client") {
+      const { status, headers } = error.response;
+      if (status === 429) throw rateLimited(headers);
+      const { error: reason } = (error.data ?? {}) as { error?: unknown };
+      if (reason === "invalid_grant") throw new InvalidGrant();
+      if (reason === "invalid_client") {
         throw new ApiError(
           "not_configured",
           "Calendly does not know this OAuth client.",
           "Check CALENDLY_CLIENT_ID and CALENDLY_CLIENT_SECRET.",
         );
       }
+      // OAuth's word for what is wrong, and nothing else that it may say
+      const word = typeof reason === "string" && /^[a-z_]{1,50}$/.test(reason)
+        ? ` (${reason})`
+        : "";
+      throw new Interruption(
+        "calendly_unavailable",
+        `Calendly's authorization server answers with HTTP ${status}${word}.`,
+      );
     }
     throw new Interruption(
       "calendly_unavailable",

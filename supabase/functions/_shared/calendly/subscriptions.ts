@@ -101,12 +101,20 @@ export async function reviewSubscription(
   }
 }
 
-/** Deletes subscriptions at Calendly. What cannot be deleted now is found by the next review. */
-export async function deleteAll(calendly: Calendly, uris: string[]): Promise<void> {
+/**
+ * Deletes subscriptions at Calendly. What cannot be deleted now is found by the next review; errors that
+ * `matters` picks are the caller's.
+ */
+export async function deleteAll(
+  calendly: Calendly,
+  uris: string[],
+  matters: (error: unknown) => boolean = () => false,
+): Promise<void> {
   for (const uri of uris) {
     try {
       await calendly.deleteSubscription(uri);
     } catch (error) {
+      if (matters(error)) throw error;
       logError("A webhook subscription could not be deleted", {
         uri,
         reason: error instanceof Error ? error.message : String(error),
@@ -130,7 +138,8 @@ export async function bidFarewells(database: Database): Promise<void> {
     try {
       const token = new LastToken(database, farewell.credential);
       const calendly = new Calendly(token);
-      for (const uri of farewell.subscription_uris) await calendly.deleteSubscription(uri);
+      // a role or a plan that was lost does not come back with time, and the token must go all the same
+      await deleteAll(calendly, farewell.subscription_uris, (error) => !isRefusal(error));
       if (farewell.credential.kind === "oauth") await revokeToken(await token.revocable());
       await database.call("calendly_end_farewell", { id: farewell.id });
     } catch (error) {
@@ -143,6 +152,11 @@ export async function bidFarewells(database: Database): Promise<void> {
       });
     }
   }
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof Unavailable ||
+    (error instanceof ApiError && error.code === "scope_missing");
 }
 
 /** Calendly refuses subscriptions for several reasons, most of them with 403. */

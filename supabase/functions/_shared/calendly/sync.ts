@@ -7,7 +7,7 @@ import { Calendly, Interruption, Unavailable } from "./api.ts";
 import { ConnectionToken, type Credential } from "./credential.ts";
 import type { Database } from "./database.ts";
 import { supabaseUrl } from "./environment.ts";
-import { ApiError } from "./errors.ts";
+import { ApiError, told } from "./errors.ts";
 import { log, logError } from "./log.ts";
 import { bidFarewells, reviewSubscription } from "./subscriptions.ts";
 
@@ -125,11 +125,7 @@ async function carryOut(
       if (failure && next.do !== "stop") throw failure;
     }
   } catch (error) {
-    const known = error instanceof ApiError ? error : new ApiError(
-      "internal",
-      "Something went wrong here.",
-      "The function's log has the details.",
-    );
+    const known = told(error);
     const { requests } = calendly.takeCosts();
     spent.requests += requests;
     logError("Calendly sync failed", {
@@ -242,15 +238,9 @@ async function readInvitees(
   calendly: Calendly,
   eventUri: string,
 ): Promise<Record<string, unknown>> {
-  const began = performance.now();
   try {
     const { body, observedAt } = await calendly.readInvitees(eventUri);
-    return {
-      event_uri: eventUri,
-      invitees: body,
-      observed_at: observedAt,
-      seconds: (performance.now() - began) / 1000,
-    };
+    return { event_uri: eventUri, invitees: body, observed_at: observedAt };
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
     return { event_uri: eventUri, problem: `the invitees cannot be read: ${error.message}` };
