@@ -64,6 +64,20 @@ projectTests("The database", {
     }
   },
 
+  "has a trigger of the app's own that needs a function which is missing": async (project) => {
+    const person = await project.person(FEW);
+    await project.stack.sql(`
+      create function public.refuse() returns trigger language plpgsql as
+      $$ begin perform public.no_longer_there(); return new; end $$`);
+    await project.stack.sql(
+      "create trigger refuse before insert on meetings for each row execute function refuse()",
+    );
+    const { status, body } = await person.sync();
+    assert.deepEqual([status, body.error.code], [500, "internal"]);
+    assert.match(body.error.hint, /42883.*log/);
+    await project.stack.sql("drop function refuse() cascade");
+  },
+
   "has a trigger of the app's own that refuses a meeting": async (project) => {
     const person = await project.person(FEW);
     await project.stack.sql(`

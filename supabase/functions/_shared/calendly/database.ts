@@ -34,7 +34,9 @@ export class Database {
     if (error.code === "P0001" && /^[a-z_]+$/.test(error.details ?? "")) {
       throw new ApiError(error.details, error.message, error.hint || undefined);
     }
-    if (error.code === "PGRST202" || error.code === "42883") {
+    // a trigger of the app's own may miss a function, too
+    const isMissing = error.code === "42883" && /\bcalendly[._]/.test(error.message);
+    if (error.code === "PGRST202" || isMissing) {
       throw new ApiError(
         "migrations_missing",
         "The database does not have this project's functions yet.",
