@@ -136,6 +136,9 @@ projectTests("From Calendly", {
     const messages: [string, unknown][] = [
       ["text that Postgres refuses", { message: "no \u0000 entry \ud800" }],
       ["megabytes", { message: "no ".repeat(MEGABYTE) }],
+    ];
+    // no words of Calendly's: what says them may go away
+    const noWords: [string, unknown][] = [
       ["nested too deeply", `{"message":"no","details":${nestedText(50_000)}}`],
       ["no text at all", { message: [nested(10)], title: 7 }],
     ];
@@ -165,6 +168,26 @@ projectTests("From Calendly", {
         assert.ok(JSON.stringify((await person.connection()).last_error).length < 2000);
         assert.equal((await person.sync()).body.status, "complete");
       });
+    }
+    for (const [name, body] of noWords) {
+      for (
+        const [what, path, status] of [["one event", INVITEES, 400], [
+          "the token",
+          LISTING,
+          401,
+        ]] as const
+      ) {
+        await t.step(`${name}, about ${what}`, async () => {
+          const person = await project.person(FEW);
+          const effect = { kind: "status", status, body } as const;
+          control.faults({ path, user: person.host.uri, effect });
+          const answer = (await person.sync()).body;
+          assert.deepEqual([answer.status, answer.reason.code], ["paused", "calendly_unavailable"]);
+          assert.ok(JSON.stringify(answer.reason).length < 1000);
+          control.clear_faults();
+          assert.equal((await person.sync()).body.status, "complete");
+        });
+      }
     }
   },
 
