@@ -131,7 +131,8 @@ ${rows(storms.exceptions)}
 - *a no-show after its last check*: it was marked or undone more than a week after the meeting, and the
   webhook that told of it was lost. Calendly moves no time then.
 - *a seat erased without a trace*: Calendly erased an invitee before any sync had seen the event as the last
-  webhook told it. No time moves, and the webhook's greater count stands until the event changes.
+  webhook told it. No time moves, and the webhook's greater count stands until the event changes. The same
+  where the seat was taken again and nothing told of it: the count is what it was.
 - *left the organization*: whoever leaves is no longer the organization's to keep.
 
 \`deno task simulate --from S --seeds 1\` tells a seed again; one that diverges is made as short as it can be,

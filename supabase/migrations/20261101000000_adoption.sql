@@ -136,8 +136,9 @@ begin
       select
         coalesce(array_agg(p.attribute) filter (where is_key), '{}') as keys,
         coalesce(array_agg(p.attribute) filter (where o.attribute is not null), '{}') as of_ours,
-        -- where no column is ours: is it the same in each row that we insert?
-        bool_and(case when p.default_value is null then x.indnullsnotdistinct and p.attidentity = '' else p.default_value !~ '\w\(' end) as is_constant
+        -- is the part of the key that is not ours the same in each row that we insert?
+        bool_and(case when p.default_value is null then x.indnullsnotdistinct and p.attidentity = '' else p.default_value !~ '\w\(' end)
+          filter (where o.attribute is null and is_key) as is_constant
       from present p
       left join ours o using (relation, attribute)
       cross join lateral (select p.attnum = any ((x.indkey::int2[])[0:x.indnkeyatts - 1])) as k (is_key)
@@ -146,7 +147,7 @@ begin
           select from pg_catalog.pg_depend d
           where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = x.indexrelid and d.refobjid = a.oid and d.refobjsubid = p.attnum))
     ) of_index
-    where (of_ours <> '{}' or is_constant is not false)
+    where is_constant is not false
       and (x.indisexclusion or not case a.relation
         when 'users' then of_ours && '{id,auth_user_id,email}'  -- see calendly.adopt_account
         else keys @> '{id}' or keys @> '{user_id,calendly_event_uri}'

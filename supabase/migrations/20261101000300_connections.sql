@@ -106,7 +106,7 @@ as $$
 declare
   host constant calendly.hosts := coalesce(new, old);
   enabled constant boolean := tg_op <> 'DELETE'
-    and (select c.webhook_state = 'active' from public.calendly_connections c where c.id = host.connection_id);
+    and (select c.webhook_state = 'active' and c.webhooks_lost_at is null from public.calendly_connections c where c.id = host.connection_id);
 begin
   if tg_op = 'UPDATE' and new.connection_id = old.connection_id then
     return null;
@@ -336,6 +336,8 @@ begin
   if existing.scope = 'organization'
       and (connection ->> 'scope', connection ->> 'calendly_organization_uri') is distinct from (existing.scope, existing.calendly_organization_uri) then
     -- its members came with the organization, and go with it
+    perform from public.users u join calendly.hosts h on h.user_id = u.id where h.connection_id = existing.id
+      order by u.id for no key update of u;
     delete from calendly.hosts h where h.connection_id = existing.id and h.user_id <> person;
     perform calendly.end_runs(existing.id, jsonb_build_object('code', 'replaced', 'message', 'The person connected anew.'));
   end if;

@@ -254,39 +254,38 @@ $$;
 revoke all on function calendly.meetings_due(integer[], timestamptz) from public, anon, authenticated, service_role;
 comment on function calendly.meetings_due(integer[], timestamptz) is 'Meetings whose invitees must be read now, or by then. Nobody asks for those of a meeting that is gone or another''s.';
 
-create function calendly.open_runs_due(connection_id uuid, except_run uuid default null) returns timestamptz
+create function calendly.unsettled_at(connection_id uuid, at timestamptz) returns timestamptz
 language sql stable set search_path = ''
 as $$
-  select min(w.free_at) from calendly.runs_under_way w
-  where w.connection_id = open_runs_due.connection_id and w.id is distinct from except_run
-$$;
-revoke all on function calendly.open_runs_due(uuid, uuid) from public, anon, authenticated, service_role;
-comment on function calendly.open_runs_due(uuid, uuid) is 'When the first of a connection''s open runs, but for one, has to be taken up: a paused one, or one whose instance has died by then.';
-
-create function calendly.next_sync_at(connection public.calendly_connections, at timestamptz) returns timestamptz
-language sql volatile set search_path = ''
-as $$
   select least(
-    at + calendly.jittered(case when u.calendly_webhook_enabled then g.webhook_sync_interval else g.sync_interval end),
-    -- the flag was cleared while this run was under way, or a member has joined
+    -- the flag was cleared while a run was under way, or a member has joined
     case when exists (select from public.users m where m.id = any (members.ids) and not m.calendly_initial_sync_complete) then at end,
-    -- sooner where something is unsettled: an invitee or event to read, a member's click, a delivery that waits, …
+    -- an invitee or event to read, a delivery that waits, …
     case when unsettled.due_at <= at then at else unsettled.due_at end,
-    calendly.open_runs_due(connection.id),
     (select at + interval '1 minute' from public.calendly_webhook_events e where e.user_id = any (members.ids) and e.status = 'deferred' limit 1),
     -- … or a conference in the making, at first every minute, then half as often as it is old
     (select min(at + greatest(interval '1 minute', (at - m.created_at) / 2)) from public.meetings m
       where m.user_id = any (members.ids) and not m.is_deleted and m.end_time > at and m.raw #>> '{location,status}' in ('initiated', 'processing')))
-  from public.users u
-  cross join calendly.settings g
-  cross join lateral (
-    select array(select h.user_id from calendly.hosts h where h.connection_id = connection.id) as ids
+  from (
+    select array(select h.user_id from calendly.hosts h where h.connection_id = unsettled_at.connection_id) as ids
   ) members
   cross join lateral (
     select least(
       (select min(d.due_at) from calendly.meetings_due(members.ids, 'infinity') d),
       (select min(s.event_due_at) from calendly.meeting_sync s where s.user_id = any (members.ids))) as due_at
   ) unsettled
+$$;
+revoke all on function calendly.unsettled_at(uuid, timestamptz) from public, anon, authenticated, service_role;
+comment on function calendly.unsettled_at(uuid, timestamptz) is 'When a connection must be synced for something that is not settled yet; null: nothing is.';
+
+create function calendly.next_sync_at(connection public.calendly_connections, at timestamptz) returns timestamptz
+language sql volatile set search_path = ''
+as $$
+  select least(
+    at + calendly.jittered(case when u.calendly_webhook_enabled then g.webhook_sync_interval else g.sync_interval end),
+    calendly.unsettled_at(connection.id, at))
+  from public.users u
+  cross join calendly.settings g
   where u.id = connection.user_id
 $$;
 revoke all on function calendly.next_sync_at(public.calendly_connections, timestamptz) from public, anon, authenticated, service_role;
@@ -315,15 +314,14 @@ begin
     set status = 'paused', resume_at = pause.resume_at, error = reason, heartbeat_at = calendly.now(), progress = calendly.run_progress(r.id)
     where r.id = pause.run_id;
   update public.calendly_connections c
-    set next_sync_at = least(pause.resume_at, calendly.open_runs_due(c.id, r.id), case when not calendly.is_main(r, c) then c.next_sync_at end),
-      updated_at = calendly.now()
+    set next_sync_at = pause.resume_at, updated_at = calendly.now()
     from public.calendly_sync_runs r
-    where r.id = pause.run_id and c.id = r.connection_id;
+    where r.id = pause.run_id and c.id = r.connection_id and calendly.is_main(r, c);
   return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run_id));
 end
 $$;
 revoke all on function calendly.pause(uuid, timestamptz, jsonb) from public, anon, authenticated, service_role;
-comment on function calendly.pause(uuid, timestamptz, jsonb) is 'Puts a run down where it stands, lets the lease go and makes the connection due at resume_at.';
+comment on function calendly.pause(uuid, timestamptz, jsonb) is 'Puts a run down where it stands until resume_at and lets the lease go.';
 
 create function calendly.lock_run(run_id uuid) returns void
 language plpgsql set search_path = ''
@@ -853,10 +851,9 @@ begin
     returning o.interruptions into deaths;
   -- should the instance die, the schedule takes the run up when the lease has ended, or later where that happens again and again
   update public.calendly_connections c
-    set next_sync_at = least(greatest(at + settings.lease_duration, calendly.back_off(deaths, at)), calendly.open_runs_due(c.id, run.id),
-      -- a member's click does not put off the organization
-      case when not calendly.is_main(run, c) then c.next_sync_at end)
-    where c.id = connection.id;
+    set next_sync_at = greatest(at + settings.lease_duration, calendly.back_off(deaths, at))
+    -- a member's click does not put off the organization
+    where c.id = connection.id and calendly.is_main(run, c);
 
   select w.in_words into range_in_words from calendly.sync_range(run.sync_type, at) w;
   return jsonb_build_object(
@@ -952,7 +949,9 @@ begin
         next_sync_at = case when run.sync_type = 'INCREMENTAL' and c.last_full_sync_at is null then at else calendly.next_sync_at(c, at) end
       where c.id = run.connection_id;
   else
-    update public.calendly_connections c set next_sync_at = least(c.next_sync_at, calendly.next_sync_at(c, at)) where c.id = run.connection_id;
+    -- a webhook could not say so while this run held the connection
+    update public.calendly_connections c set next_sync_at = least(c.next_sync_at, calendly.unsettled_at(c.id, at))
+      where c.id = run.connection_id and c.state = 'active';
   end if;
   return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run.id), 'initial_sync_complete', run.initial);
 end
@@ -986,7 +985,7 @@ begin
       refusals = refused.times,
       failures = c.failures + 1,
       state = case when refused.times >= 3 then 'reconnect_required' else c.state end,
-      next_sync_at = case when refused.times < 3 then least(calendly.back_off(c.failures + 1, at), calendly.open_runs_due(c.id)) end,
+      next_sync_at = case when refused.times < 3 then calendly.back_off(c.failures + 1, at) end,
       updated_at = at
     from (select k.id, case when calendly_fail_sync.error ->> 'code' in ('token_refused', 'scope_missing', 'calendly_refused') then k.refusals + 1 else k.refusals end as times
       from public.calendly_connections k) refused

@@ -22,10 +22,14 @@ begin
   update calendly.project p set ticked_at = at where p.only_row returning p.* into project;
   room := (select s.instances from calendly.settings s) - calendly.running_instances();
   due := (select count(*) from (
-    select c.id from public.calendly_connections c
-    where c.state = 'active' and c.next_sync_at <= at
-      and (exists (select from calendly.runs_under_way w where w.connection_id = c.id and w.free_at <= at)
-        or not exists (select from calendly.runs_under_way w where w.connection_id = c.id and w.is_main and w.status = 'running'))
+    (select c.id from public.calendly_connections c
+      where c.state = 'active' and c.next_sync_at <= at
+        and not exists (select from calendly.runs_under_way w where w.connection_id = c.id and w.is_main and w.free_at > at)
+      limit greatest(room, 0))
+    union
+    (select c.id from calendly.runs_under_way w join public.calendly_connections c on c.id = w.connection_id
+      where c.state = 'active' and w.free_at <= at and not w.is_main
+      limit greatest(room, 0))
     limit greatest(room, 0)) as due_now);
   if due = 0 and exists (select from calendly.farewells f where f.next_try_at <= at) then
     due := 1;
@@ -86,15 +90,17 @@ begin
     -- of what was put down, a member's click before the organization
     left join lateral (
       select w.* from calendly.runs_under_way w where w.connection_id = c.id and w.free_at <= at
+        -- next_sync_at is that of the organization, and the later the more often its instance has died
+        and (not w.is_main or c.next_sync_at <= at)
       order by w.is_main, w.started_at limit 1
     ) r on true
-    where c.state = 'active' and c.next_sync_at <= at
+    where c.state = 'active'
       -- a member's click, of which there may always be one, keeps nobody from the organization
-      and (r.id is not null or not exists (
-        select from calendly.runs_under_way w where w.connection_id = c.id and w.is_main and w.status = 'running'))
+      and (r.id is not null or (c.next_sync_at <= at and not exists (
+        select from calendly.runs_under_way w where w.connection_id = c.id and w.is_main)))
     -- What a person waits for goes first and a backfill last, as if they were due earlier or later: nobody
     -- waits for ever.
-    order by c.next_sync_at + case
+    order by coalesce(r.free_at, c.next_sync_at) + case
         when r.trigger in ('manual', 'service') then interval '-1 hour'
         when r.sync_type = 'FULL' or not u.calendly_initial_sync_complete then interval '15 minutes'
         else interval '0'

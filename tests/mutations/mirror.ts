@@ -168,18 +168,6 @@ export const MIRROR: Mutation[] = [
     ],
   },
   {
-    breaks: "a click that is put down is forgotten",
-    file: SYNC,
-    from: "    calendly.open_runs_due(connection.id),\n",
-    to: "",
-    caughtBy: [
-      pgtap(
-        "wake_ups",
-        "a member's click that is put down is taken up when its time comes, whoever finishes meanwhile",
-      ),
-    ],
-  },
-  {
     breaks: "the lease's token is ignored",
     file: SYNC,
     from: "where o.run_id = hold_lease.run_id and o.lease = hold_lease.lease;",

@@ -148,6 +148,15 @@ export const SERVICE: Mutation[] = [
     ],
   },
   {
+    breaks: "a click that is put down is forgotten",
+    file: SCHEDULE,
+    from: "where c.state = 'active' and w.free_at <= at and not w.is_main",
+    to: "where false",
+    caughtBy: [
+      pgtap("wake_ups", "and is taken up when its time comes, whoever has finished meanwhile"),
+    ],
+  },
+  {
     breaks: "webhook events that wait are deleted",
     file: sql("001100_retention"),
     from: "when old.status = 'dead' then settings.dead_webhook_event_retention",

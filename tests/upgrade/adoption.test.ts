@@ -176,10 +176,14 @@ databaseTest(
       add status text not null default 'active', add event_type_uri text not null default '', add raw jsonb,
       add duration interval generated always as (end_time - start_time) stored,
       add room_id integer references public.rooms (id),
+      add room_box box,
       add slug uuid not null default gen_random_uuid() unique,
       add ticket text unique deferrable,
       add check (title <> ''),
       add constraint same_owner foreign key (user_id) references public.users (id),
+      add google_event_id text,
+      add unique (user_id, google_event_id),
+      add exclude using gist (room_box with &&, tstzrange(start_time, end_time) with &&),
       add constraint one_each unique (user_id, calendly_event_uri);
     create unique index on public.meetings (user_id, calendly_event_uri, start_time);`,
     );
