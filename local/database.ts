@@ -113,17 +113,19 @@ export async function openPostgres(url: string, signal?: AbortSignal): Promise<D
   signal?.throwIfAborted();
   // Data API and driver would both encode a jsonb argument; text is taken as it is.
   const encode = (value: unknown) => typeof value === "string" ? value : JSON.stringify(value);
+  let onclose = () => {};
   const connection = createPostgresConnection({
     url,
     postgresOptions: {
       onnotice: () => {},
+      onclose: () => onclose(),
       types: {
         json: { to: 114, from: [114], serialize: encode, parse: JSON.parse },
         jsonb: { to: 3802, from: [3802], serialize: encode, parse: JSON.parse },
       },
     },
   });
-  survivePostgres(connection.driver);
+  onclose = survivePostgres(connection.driver);
   signal?.addEventListener("abort", () => connection.driver.end({ timeout: 0 }), { once: true });
   try {
     await run(connection, "select 1");
@@ -158,29 +160,74 @@ export async function openPostgres(url: string, signal?: AbortSignal): Promise<D
 }
 
 /**
- * Lets the driver outlive a restart of Postgres. It hands a reserved connection that has died out again
- * once it is released, and then loses every query on it: such a one is not released (it has gone back by
- * itself), and takes no query any more.
+ * Lets the driver outlive a restart of Postgres; returns what it must call whenever it loses a connection.
+ * With each it forgets one of those who wait for a free one (they ask again), and tells nobody who has
+ * reserved it.
  */
-function survivePostgres(driver: postgres.Sql): void {
-  const reserve = driver.reserve.bind(driver);
-  driver.reserve = async () => {
-    const session = await reserve();
-    const { unsafe, release } = session;
-    let death: unknown;
-    session.unsafe = ((...query: Parameters<typeof unsafe>) => {
-      if (death) return Promise.reject(death);
-      const answer = unsafe(...query);
-      answer.catch((error) => {
-        if ("errno" in error) death = error; // the socket's, not the query's
-      });
-      return answer;
-    }) as typeof unsafe;
-    session.release = () => {
-      if (!death) release();
-    };
-    return session;
+function survivePostgres(driver: postgres.Sql): () => void {
+  const [reserve, end] = [driver.reserve.bind(driver), driver.end.bind(driver)];
+  const waiting = new Set<() => void>();
+  let isAsking = false;
+  let hasEnded = false;
+  driver.end = (options) => {
+    hasEnded = true;
+    return end(options);
   };
+  driver.reserve = () =>
+    new Promise((resolve, reject) => {
+      const ask = async () => {
+        try {
+          if (hasEnded) throw new Error("The connections to Postgres have been closed.");
+          const session = await reserve();
+          if (!waiting.delete(ask)) session.release(); // asked twice, and not forgotten
+          else resolve(mortal(session));
+        } catch (error) {
+          waiting.delete(ask);
+          reject(error);
+        }
+      };
+      waiting.add(ask);
+      ask();
+    });
+  return () => {
+    if (isAsking) return;
+    isAsking = true;
+    setTimeout(() => {
+      isAsking = false;
+      for (const ask of [...waiting]) ask();
+    });
+  };
+}
+
+/**
+ * A reserved connection that ends with its connection: what is asked of it fails then, and it is not handed
+ * out again (it has gone back by itself).
+ */
+function mortal(session: postgres.ReservedSql): postgres.ReservedSql {
+  const { unsafe, release } = session;
+  let query: { reject(reason: Error): void } | undefined;
+  let death: Error | undefined;
+  // as the driver's own transactions learn of it
+  const onexecute = (connection: { onclose: (reason: Error) => void }) => {
+    connection.onclose = (reason) => {
+      death = reason;
+      query?.reject(reason);
+    };
+    return true;
+  };
+  session.unsafe = ((text: string, parameters?: never[], options?: postgres.UnsafeQueryOptions) => {
+    if (death) return Promise.reject(death);
+    const answer = unsafe(text, parameters, { ...options, onexecute } as typeof options);
+    query = answer as unknown as typeof query;
+    answer.catch((error) => {
+      if (error.severity === "FATAL") death ??= error; // Postgres's last word on it
+    });
+    return answer;
+  }) as typeof unsafe;
+  session.release = () => {
+    if (!death) release();
+  };
+  return session;
 }
 
 async function run<T>(

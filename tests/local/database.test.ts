@@ -1,5 +1,6 @@
 /** What a database must not do to the process that uses it. */
 import assert from "node:assert/strict";
+import type { PostgresConnection } from "@supabase/lite/postgres";
 import { openPostgres } from "../../local/database.ts";
 import { Cluster } from "../harness/cluster.ts";
 import { databaseTest } from "../harness/databases.ts";
@@ -64,6 +65,42 @@ Deno.test({
         assert.deepEqual(answers, Array(20).fill([{ n: 1 }]));
       }
     } finally {
+      await database.close();
+    }
+  },
+});
+
+Deno.test({
+  ...needing("no query is lost with its connection, nor one that waits for it", "postgresServer"),
+  async fn() {
+    await using cluster = await Cluster.start();
+    const database = await openPostgres(cluster.url);
+    const observer = cluster.connect();
+    try {
+      const { driver } = database.connection as PostgresConnection;
+      // between two statements, as in a transaction
+      const taken = await Promise.all(
+        Array.from({ length: driver.options.max }, () => driver.reserve()),
+      );
+      const pids = await Promise.all(taken.map(async (session) => {
+        const [{ pid }] = await session.unsafe("select pg_backend_pid() as pid");
+        return pid;
+      }));
+      let answered = 0;
+      const waiting = Promise.all(Array.from({ length: 4 }, async () => {
+        await database.query("select 1");
+        answered++;
+      }));
+      await observer`select pg_terminate_backend(pid) from unnest(${pids}::integer[]) pid`;
+      await eventually("all are answered", () => Promise.resolve(answered === 4));
+      await waiting;
+      for (const session of taken) {
+        await assert.rejects(async () => await session.unsafe("select 1"));
+        session.release();
+      }
+      assert.deepEqual(await database.query("select 1 as n"), [{ n: 1 }]);
+    } finally {
+      await observer.end();
       await database.close();
     }
   },
