@@ -157,16 +157,15 @@ function compareMeeting(team: Team, booking: Booked, row: Row, seats: Row[], not
   });
   for (const invitee of invitees) {
     const seat = seats.find(({ uri }) => uri === invitee.uri);
-    if (!seat) {
-      // One seat erased and another taken: the counter is what it was.
-      const exception = seats.length === event.invitees_counter.total && erasedSeat(team, event);
-      note(invitee.uri, "no row", `a row: ${invitee.status}`, unseen ?? (exception || undefined));
-    }
     if (seat) {
       differences(storedInvitee(seat), expectedInvitee(invitee), (stored, expected) => {
         const exception = unseen ?? lateNoShow(team, event, invitee, Object.keys(stored));
         note(invitee.uri, stored, expected, exception);
       });
+    } else {
+      const isCounted = seats.length === event.invitees_counter.total;
+      const exception = unseen ?? (isCounted ? erasedSeat(team, event) : undefined);
+      note(invitee.uri, "no row", `a row: ${invitee.status}`, exception);
     }
   }
   for (const { uri, status } of seats) {
