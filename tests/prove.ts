@@ -72,7 +72,8 @@ async function oneByOne() {
   const tests = [];
   for (const { files, shows } of LONG) {
     console.log(shows);
-    tests.push({ shows, outcome: await runTests(shows, files, { PROOF: "full", TEST_ONCE: "1" }) });
+    const env = { PROOF: "full", REQUIRE_ALL: "1", TEST_ONCE: "1" };
+    tests.push({ shows, outcome: await runTests(shows, files, env) });
   }
   console.log(`${MUTATIONS.length} mutations`);
   return { tests, mutations: await mutate(MUTATIONS) };

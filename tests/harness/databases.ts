@@ -20,18 +20,20 @@ export type Kind = "embedded" | "real";
 export interface DatabaseTestOptions extends Preparation {
   /** Databases to run on: both (the default), or the one that the behaviour needs. */
   on?: Kind | "both";
+  /** Only with REQUIRE_ALL=1. */
+  long?: boolean;
 }
 
 /** Registers a test once per database, with a new one each time. */
 export function databaseTest(
   name: string,
   test: (database: Database, t: Deno.TestContext) => Promise<unknown>,
-  { on = "both", ...preparation }: DatabaseTestOptions = {},
+  { on = "both", long, ...preparation }: DatabaseTestOptions = {},
 ): void {
   testOnEach(name, on, async (kind, t) => {
     await using database = await openTestDatabase(kind, preparation);
     await test(database, t);
-  });
+  }, { long });
 }
 
 /** Registers a test per database; TEST_ONCE=1: on one only, the real one if there is one. */
@@ -39,6 +41,7 @@ export function testOnEach(
   name: string,
   on: Kind | "both",
   test: (kind: Kind, t: Deno.TestContext) => Promise<unknown>,
+  { long = false }: { long?: boolean } = {},
 ): void {
   const once = REQUIREMENTS.realPostgres.met ? "real" : "embedded";
   const kinds: Kind[] = on !== "both"
@@ -47,11 +50,12 @@ export function testOnEach(
     ? [once]
     : ["embedded", "real"];
   for (const kind of kinds) {
-    const label = kind === "real"
-      ? needing(name, "realPostgres")
-      : { name: `${name} [embedded Postgres]` };
     Deno.test({
-      ...label,
+      ...needing(
+        kind === "embedded" ? `${name} [embedded Postgres]` : name,
+        ...kind === "real" ? ["realPostgres" as const] : [],
+        ...long ? ["longRun" as const] : [],
+      ),
       async fn(t) {
         await test(kind, t);
       },

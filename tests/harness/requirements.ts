@@ -1,6 +1,17 @@
 /**
  * What some tests need beyond Node, and how to get it. A test that lacks it is skipped, by a name that
  * says so; the runner lists what was skipped, and REQUIRE_ALL=1 makes a skip a failure.
+ *
+ * A long test runs only with REQUIRE_ALL=1. Without it, it is skipped and listed by name:
+ *
+ *     Deno.test({ ...needing("200 random seeds converge", "longRun"), fn: async () => { … } });
+ *     databaseTest("10,000 rows are read by index", async (database) => { … }, { long: true });
+ *     stackTest("a sync waits for a real minute", async ({ stack }) => { … }, { long: true });
+ *     testOnEach("…", "both", async (kind) => { … }, { long: true });
+ *
+ * To make a test short by default and long in full, register two tests, a short one and a long one:
+ * a size that changes silently would not be listed. Whatever runs single tests in a process of its own
+ * (prove, mutate) sets REQUIRE_ALL=1 there, so that none of them is skipped.
  */
 
 export interface Requirement {
@@ -18,6 +29,11 @@ const realPostgresUrl = Deno.env.get("TEST_DATABASE_URL");
 export const SERVER_PROGRAMS = await findServer();
 
 export const REQUIREMENTS = {
+  longRun: {
+    label: "REQUIRE_ALL=1",
+    met: Deno.env.get("REQUIRE_ALL") === "1",
+    how: "REQUIRE_ALL=1 deno task test: the long tests, and the functions on the platform's Deno",
+  },
   realPostgres: {
     label: "real Postgres",
     met: Boolean(realPostgresUrl),

@@ -10,6 +10,8 @@ import { createDatabase, type Kind, testOnEach } from "./databases.ts";
 export interface StackTestOptions extends StackOptions {
   /** Databases to run on: both (the default), or the one that the behaviour needs. */
   on?: Kind | "both";
+  /** Only with REQUIRE_ALL=1. */
+  long?: boolean;
 }
 
 export interface StackTestContext {
@@ -22,12 +24,12 @@ export interface StackTestContext {
 export function stackTest(
   name: string,
   test: (context: StackTestContext) => Promise<unknown>,
-  { on = "both", ...options }: StackTestOptions = {},
+  { on = "both", long, ...options }: StackTestOptions = {},
 ): void {
   testOnEach(name, on, async (database, t) => {
     await using stack = await startTestStack(database, options);
     await test({ stack, t, database });
-  });
+  }, { long });
 }
 
 /**
