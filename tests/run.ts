@@ -1,68 +1,230 @@
 /**
- * `deno task test`: runs every suite, tells what was skipped and how to get it, and ends with one plain
- * line, `tests: N passed, N failed`. The functions' suites run a second time with the functions on the
- * Deno of the platform. REQUIRE_ALL=1 makes a skipped test a failed one. Arguments are files to run instead.
+ * `deno task test`: runs the test files in parallel, a process each, and ends with one plain line,
+ * `tests: N passed, N failed`.
+ *
+ *     deno task test                      # all that is not long
+ *     deno task test tests/functions/     # the files with this in their path; a pgTAP file, too
+ *     deno task test a canceled invitee   # the tests with this in their name
+ *     deno task test --changed            # the files that depend on what changed since the last commit
+ *
+ * REQUIRE_ALL=1 adds the long tests and runs the functions' suites again with the functions on the Deno of
+ * the platform; a test that is skipped for what the machine lacks is a failed one then. `--verbose` prints
+ * each test; `--record-times` writes tests/times.json.
  */
-import { type Outcome, runTests } from "./harness/record.ts";
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { type Budget, estimate, type Job, runWithin } from "./harness/pool.ts";
+import { type Outcome, runTestsQuietly } from "./harness/record.ts";
 import { isObtainable, REQUIREMENTS } from "./harness/requirements.ts";
+import {
+  changedFiles,
+  dependentTests,
+  selectByWords,
+  type Selection,
+  testFiles,
+} from "./harness/selection.ts";
+import { type Cost, MemoryMeter, readCosts, recordCosts } from "./harness/times.ts";
 
 /** The Deno of the hosted Edge Runtime. */
 const PLATFORM_DENO = "2.1.4";
+const SLOWEST = 10;
 
-const requireAll = Deno.env.get("REQUIRE_ALL") === "1";
-
-const outcomes = Deno.args.length > 0
-  ? [await runSuites(`Tests: ${Deno.args.join(" ")}`, Deno.args)]
-  : [
-    await runSuites("All suites", ["tests/"]),
-    await runOnPlatform(),
-  ];
-Deno.exit(report(outcomes) ? 0 : 1);
-
-/** The functions' suites with the functions on the Deno of the platform. */
-async function runOnPlatform(): Promise<Outcome> {
-  const title = `Functions on Deno ${PLATFORM_DENO}`;
-  const deno = await findDeno(PLATFORM_DENO);
-  if (!deno) {
-    return { passed: 0, failed: [`${title}: npm does not give that Deno`], skipped: [] };
-  }
-  return await runSuites(title, ["tests/functions/"], { FUNCTIONS_DENO: deno, TEST_ONCE: "1" });
+interface TestFile extends Job {
+  title: string;
+  args: string[];
+  env?: Record<string, string>;
 }
 
-function runSuites(title: string, files: string[], env?: Record<string, string>): Promise<Outcome> {
-  console.log(`\n${title}\n`);
-  return runTests(title, ["--parallel", ...files], env);
+interface Result {
+  title: string;
+  outcome: Outcome;
+  cost: Cost;
+}
+
+const { values: options, positionals: words } = parseArgs({
+  args: Deno.args,
+  allowPositionals: true,
+  options: {
+    changed: { type: "boolean", default: false },
+    verbose: { type: "boolean", default: false },
+    "record-times": { type: "boolean", default: false },
+  },
+});
+const requireAll = REQUIREMENTS.longRun.met;
+
+const began = Date.now();
+const selection = await select();
+const jobs = await jobsFor(selection);
+// One more than cores: most files wait for something now and then.
+const budget: Budget = {
+  slots: availableParallelism() + 1,
+  memory: Deno.systemMemoryInfo().available / 2 ** 20,
+};
+announce();
+const results = await runAll();
+if (options["record-times"]) {
+  const measured = results.map(({ title, cost }) => [title, cost] as const);
+  await recordCosts(new Map(measured), testFiles());
+}
+Deno.exit(report(results) ? 0 : 1);
+
+async function select(): Promise<Selection> {
+  if (options.changed) return { files: await dependentTests(changedFiles()) };
+  if (words.length > 0) return selectByWords(words);
+  return { files: testFiles() };
+}
+
+async function jobsFor({ files, phrase, parts = [] }: Selection): Promise<TestFile[]> {
+  const costs = await readCosts();
+  const filter = phrase === undefined ? [] : [`--filter=${phrase}`];
+  const jobs: TestFile[] = files.map((file) => ({
+    title: file,
+    args: [
+      ...filter,
+      file,
+      ...parts.length > 0 && file.endsWith("pgtap.test.ts") ? ["--", ...parts] : [],
+    ],
+    ...costs(file),
+  }));
+  const functions = requireAll
+    ? jobs.filter(({ title }) => title.startsWith("tests/functions/"))
+    : [];
+  if (functions.length === 0) return jobs;
+  const env = { FUNCTIONS_DENO: await findDeno(PLATFORM_DENO), TEST_ONCE: "1" };
+  return [
+    ...jobs,
+    ...functions.map((job) => ({ ...job, title: `${job.title} on Deno ${PLATFORM_DENO}`, env })),
+  ];
+}
+
+function announce(): void {
+  const { phrase } = selection;
+  const databases = REQUIREMENTS.realPostgres.met
+    ? "on the embedded Postgres and on that of TEST_DATABASE_URL"
+    : "on the embedded Postgres";
+  const long = requireAll ? "with" : "without";
+  console.log(
+    `${count(jobs.length, "test file")}${
+      phrase ? `, the tests named “${phrase}”` : ""
+    }, ${databases}, ` +
+      `${long} the long tests; ${budget.slots} at once.`,
+  );
+  if (jobs.length > 0 && !phrase) {
+    console.log(`This takes about ${duration(estimate(budget, jobs))} on a quiet machine.`);
+  }
+  console.log("");
+}
+
+async function runAll(): Promise<Result[]> {
+  const results: Result[] = [];
+  using meter = options["record-times"] ? new MemoryMeter() : undefined;
+  await runWithin(budget, jobs, async ({ title, args, env }) => {
+    const started = performance.now();
+    let pid = 0;
+    const { outcome, output } = await runTestsQuietly(title, args, env, (id) => {
+      pid = id;
+      meter?.watch(id);
+    });
+    // A test that a filter leaves out is recorded as skipped.
+    const { phrase } = selection;
+    if (phrase) outcome.skipped = outcome.skipped.filter((name) => name.includes(phrase));
+    const seconds = (performance.now() - started) / 1000;
+    results.push({
+      title,
+      outcome,
+      cost: { seconds: round(seconds), memory: meter?.peak(pid) ?? 0 },
+    });
+    tell(results.at(-1)!, output, `${String(results.length).padStart(3)}/${jobs.length}`);
+  });
+  return results;
+}
+
+/** Prints one line for a file that has ended, and what it printed if that matters. */
+function tell({ title, outcome, cost }: Result, output: string, progress: string): void {
+  const { passed, failed, skipped } = outcome;
+  if (selection.phrase && passed + failed.length + skipped.length === 0) return;
+  const counts = [
+    `${passed} passed`,
+    failed.length > 0 && `${failed.length} failed`,
+    skipped.length > 0 && `${skipped.length} skipped`,
+  ].filter(Boolean).join(", ");
+  const mark = failed.length > 0 ? "✗" : passed > 0 ? "✓" : "-";
+  console.log(`${progress} ${mark} ${cost.seconds.toFixed(1).padStart(6)} s  ${title}: ${counts}`);
+  if (options.verbose) console.log(output);
+  else if (failed.length > 0) console.log(failureOutput(output));
+}
+
+/** What deno test printed about failures; all of it where it got no further than an error. */
+function failureOutput(output: string): string {
+  const at = output.search(/^ ERRORS $/m);
+  return at < 0 ? output : output.slice(at);
 }
 
 /** Prints the end of it all; true if it is a good one. */
-function report(outcomes: Outcome[]): boolean {
+function report(results: Result[]): boolean {
+  const outcomes = results.map(({ outcome }) => outcome);
   const skipped = outcomes.flatMap((outcome) => outcome.skipped);
   const failed = outcomes.flatMap((outcome) => outcome.failed);
   const passed = outcomes.reduce((sum, outcome) => sum + outcome.passed, 0);
   console.log("");
+  tellSlowest(results);
   const missing = requireAll ? skipped.filter(isObtainable).length : 0;
-  if (skipped.length > 0) {
-    console.log("Skipped:");
-    for (const title of skipped) console.log(`  ${title}`);
-    console.log("They need:");
-    for (const { label, met, how } of Object.values(REQUIREMENTS)) {
-      if (!met) console.log(`  [${label}] ${how}`);
-    }
-    if (missing > 0) console.log(`REQUIRE_ALL=1 counts ${missing} of them as failed.`);
-    console.log("");
-  }
+  tellSkipped(skipped, new Set(outcomes.flatMap(({ embeddedOnly }) => embeddedOnly)));
+  if (missing > 0) console.log(`REQUIRE_ALL=1 counts ${missing} of them as failed.\n`);
   if (failed.length > 0) {
     console.log("Failed:");
     for (const title of failed) console.log(`  ${title}`);
     console.log("");
   }
+  if (jobs.length === 0) {
+    console.log(
+      options.changed
+        ? "No test depends on what changed since the last commit.\n"
+        : `No test file's path or text contains “${words.join(" ")}”.\n`,
+    );
+  } else if (passed + failed.length === 0) console.log("No test ran.\n");
   const failures = failed.length + missing;
   console.log(`tests: ${passed} passed, ${failures} failed`);
-  return failures === 0 && passed > 0;
+  return failures === 0 && (passed > 0 || options.changed);
 }
 
-/** Path of a Deno from npm, if that can be had. */
-async function findDeno(version: string): Promise<string | undefined> {
+function tellSlowest(results: Result[]): void {
+  if (results.length < 2) return;
+  const slowest = results.toSorted((a, b) => b.cost.seconds - a.cost.seconds).slice(0, SLOWEST);
+  const sum = results.reduce((sum, { cost }) => sum + cost.seconds, 0);
+  console.log(
+    `${count(results.length, "file")} took ${duration(sum)}, side by side ` +
+      `${duration((Date.now() - began) / 1000)}. The slowest:`,
+  );
+  for (const { title, cost } of slowest) {
+    console.log(`  ${cost.seconds.toFixed(1).padStart(6)} s  ${title}`);
+  }
+  console.log("");
+}
+
+/** Lists what was skipped by what it needs. What ran on the embedded Postgres is only counted. */
+function tellSkipped(skipped: string[], embeddedOnly: Set<string>): void {
+  for (const { label, met, how } of Object.values(REQUIREMENTS)) {
+    if (met) continue;
+    const needing = skipped.filter((title) => title.includes(`[${label}]`));
+    if (needing.length === 0) continue;
+    const listed = needing.filter((title) => !embeddedOnly.has(title));
+    console.log(`Skipped for want of [${label}]: ${how}`);
+    for (const title of listed) console.log(`  ${title}`);
+    const others = needing.length - listed.length;
+    if (others > 0) console.log(`  ${count(others, "test")} that ran on the embedded Postgres`);
+    console.log("");
+  }
+  const labels = Object.values(REQUIREMENTS).map(({ label }) => `[${label}]`);
+  const others = skipped.filter((title) => !labels.some((label) => title.includes(label)));
+  if (others.length === 0) return;
+  console.log("Skipped, for a reason of its own:");
+  for (const title of others) console.log(`  ${title}`);
+  console.log("");
+}
+
+/** Path of a Deno from npm. */
+async function findDeno(version: string): Promise<string> {
   const { success, stdout } = await new Deno.Command("npx", {
     args: [
       "-y",
@@ -77,5 +239,19 @@ async function findDeno(version: string): Promise<string | undefined> {
     stdin: "null",
     stderr: "inherit",
   }).output();
-  return success ? new TextDecoder().decode(stdout).trim() : undefined;
+  if (!success) throw new Error(`npm does not give Deno ${version}`);
+  return new TextDecoder().decode(stdout).trim();
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+function duration(seconds: number): string {
+  const whole = Math.round(seconds);
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 10) / 10;
 }

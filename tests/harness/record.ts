@@ -6,6 +6,8 @@ export interface Outcome {
   passed: number;
   failed: string[];
   skipped: string[];
+  /** Those of `skipped` that ran on the embedded Postgres and lack only the real one. */
+  embeddedOnly: string[];
 }
 
 /** Runs what the arguments of `deno test` choose and counts each test and step; `title` names what did not run. */
@@ -17,18 +19,62 @@ export async function runTests(
   const record = await Deno.makeTempFile({ suffix: ".xml" });
   try {
     const { success } = await new Deno.Command(Deno.execPath(), {
-      args: ["test", "--allow-all", `--junit-path=${record}`, ...args],
+      args: testArguments(record, args),
       cwd: ROOT,
       env,
       stdin: "null",
     }).spawn().status;
-    const outcome = readRecord(await Deno.readTextFile(record));
-    // Such as a suite that does not compile: deno test counts no test then.
-    if (!success && outcome.failed.length === 0) outcome.failed.push(`${title}: did not run`);
-    return outcome;
+    return outcomeOf(title, await Deno.readTextFile(record), success);
   } finally {
     await Deno.remove(record);
   }
+}
+
+export interface QuietRun {
+  outcome: Outcome;
+  /** What the tests printed, without colours. */
+  output: string;
+}
+
+/** The same, printing nothing. `onStart` gets the id of the process. */
+export async function runTestsQuietly(
+  title: string,
+  args: string[],
+  env: Record<string, string> = {},
+  onStart: (pid: number) => void = () => {},
+): Promise<QuietRun> {
+  const record = await Deno.makeTempFile({ suffix: ".xml" });
+  try {
+    const process = new Deno.Command(Deno.execPath(), {
+      args: testArguments(record, args),
+      cwd: ROOT,
+      env: { ...env, NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    onStart(process.pid);
+    const { success, stdout, stderr } = await process.output();
+    const decoder = new TextDecoder();
+    return {
+      outcome: outcomeOf(title, await Deno.readTextFile(record), success),
+      output: decoder.decode(stdout) + decoder.decode(stderr),
+    };
+  } finally {
+    await Deno.remove(record);
+  }
+}
+
+/** Types are what `deno task check` looks at. */
+function testArguments(record: string, args: string[]): string[] {
+  return ["test", "--allow-all", "--no-check", `--junit-path=${record}`, ...args];
+}
+
+function outcomeOf(title: string, record: string, success: boolean): Outcome {
+  const outcome = readRecord(record);
+  // Such as a suite that does not compile: deno test counts no test then.
+  if (!success && outcome.failed.length === 0) outcome.failed.push(`${title}: did not run`);
+  return outcome;
 }
 
 /** Counts a JUnit record. A test with steps counts by its steps, unless it failed by itself. */
@@ -40,15 +86,21 @@ export function readRecord(xml: string): Outcome {
     verdict,
     byItsSteps: /message="\d+ test steps? failed"/.test(detail),
   }));
+  const ran = new Set(
+    cases.filter(({ verdict }) => verdict !== "skipped").map(({ title }) => title),
+  );
   const parents = new Set(
     cases.map(({ title }) => title.slice(0, Math.max(title.lastIndexOf(" > "), 0))),
   );
-  const outcome: Outcome = { passed: 0, failed: [], skipped: [] };
+  const outcome: Outcome = { passed: 0, failed: [], skipped: [], embeddedOnly: [] };
   for (const { title, verdict, byItsSteps } of cases) {
     if (parents.has(title) && (verdict === "passed" || byItsSteps)) continue;
     if (verdict === "passed") outcome.passed++;
     else (verdict === "skipped" ? outcome.skipped : outcome.failed).push(title);
   }
+  outcome.embeddedOnly = outcome.skipped.filter((title) =>
+    ran.has(title.replace("[real Postgres]", "[embedded Postgres]"))
+  );
   return outcome;
 }
 

@@ -1,7 +1,259 @@
-/** `deno task test` counts the truth. */
+/** `deno task test` runs what it is asked for and counts it right. */
 import assert from "node:assert/strict";
+import { estimate, runWithin } from "../harness/pool.ts";
 import { readRecord } from "../harness/record.ts";
+import { changedFiles, dependentTests, selectByWords, testFiles } from "../harness/selection.ts";
 import { readTap } from "../harness/tap.ts";
+
+const RUNNER = new URL("../run.ts", import.meta.url).href;
+const HARNESS = new URL("../harness/", import.meta.url).href;
+
+/** Runs `deno task test` on test files of these texts, on the embedded Postgres only. */
+async function run(
+  texts: Record<string, string>,
+  { words = [], requireAll = false }: { words?: string[]; requireAll?: boolean } = {},
+): Promise<{ code: number; lines: string[] }> {
+  const folder = await Deno.makeTempDir({ prefix: "runner-" });
+  try {
+    const files = Object.keys(texts).map((name) => `${folder}/${name}`);
+    for (const file of files) await Deno.writeTextFile(file, texts[file.slice(folder.length + 1)]);
+    const { TEST_DATABASE_URL: _, REQUIRE_ALL: __, ...env } = Deno.env.toObject();
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-all", RUNNER, ...files, ...words],
+      env: { ...env, NO_COLOR: "1", ...requireAll ? { REQUIRE_ALL: "1" } : {} },
+      clearEnv: true,
+      stdin: "null",
+    }).output();
+    const decoder = new TextDecoder();
+    return { code, lines: (decoder.decode(stdout) + decoder.decode(stderr)).trimEnd().split("\n") };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const PASSING = `Deno.test("passes", () => {}); Deno.test("passes, too", () => {});`;
+const FAILING = `Deno.test("fails", () => { throw new Error("the reason"); });`;
+const LONG = `import { needing } from "${HARNESS}requirements.ts";
+  Deno.test("short", () => {});
+  Deno.test({ ...needing("long", "longRun"), fn() {} });`;
+const NEEDY = `import { needing } from "${HARNESS}requirements.ts";
+  Deno.test({ ...needing("needy", "realPostgres"), fn() {} });`;
+
+Deno.test("a run of passing files ends well", async () => {
+  const { code, lines } = await run({ "a.ts": PASSING, "b.ts": PASSING });
+  assert.equal(code, 0);
+  assert.match(
+    lines[0],
+    /^2 test files, on the embedded Postgres, without the long tests; \d+ at once/,
+  );
+  assert.match(lines[1], /^This takes about \d+ s/);
+  assert.ok(lines.some((line) => /^ +2\/2 ✓ +[\d.]+ s {2}\/.*[ab]\.ts: 2 passed$/.test(line)));
+  assert.equal(lines.at(-1), "tests: 4 passed, 0 failed");
+});
+
+Deno.test("a failing file fails the run, which shows the error and not what passed", async () => {
+  const { code, lines } = await run({ "a.ts": PASSING, "b.ts": PASSING + FAILING });
+  assert.equal(code, 1);
+  assert.ok(lines.some((line) => /✗ .*b\.ts: 2 passed, 1 failed$/.test(line)));
+  assert.ok(lines.some((line) => line.includes("error: Error: the reason")));
+  assert.ok(!lines.some((line) => line.startsWith("passes ...")));
+  assert.ok(lines.some((line) => /^ {2}.*b\.ts fails$/.test(line)));
+  assert.equal(lines.at(-1), "tests: 4 passed, 1 failed");
+});
+
+Deno.test("--verbose shows each test", async () => {
+  const { lines } = await run({ "a.ts": PASSING }, { words: ["--verbose"] });
+  assert.ok(lines.some((line) => line.startsWith("passes, too ... ok")));
+});
+
+Deno.test("a file that does not compile, or exits, fails the run with its message", async () => {
+  const broken = { "a.ts": `Deno.test("a", () => {`, "b.ts": `import "./nowhere.ts";` };
+  const { code, lines } = await run({
+    ...broken,
+    "c.ts": `console.log("last word"); Deno.exit(3);`,
+  });
+  assert.equal(code, 1);
+  assert.equal(lines.filter((line) => /^ {2}.*[abc]\.ts: did not run$/.test(line)).length, 3);
+  assert.ok(lines.some((line) => line.includes("SyntaxError")));
+  assert.ok(lines.some((line) => line.includes("Module not found")));
+  assert.ok(lines.some((line) => line.includes("last word")));
+  assert.equal(lines.at(-1), "tests: 0 passed, 3 failed");
+});
+
+Deno.test("a long test is listed by name, and runs with REQUIRE_ALL=1", async () => {
+  const short = await run({ "a.ts": LONG });
+  assert.equal(short.code, 0);
+  assert.ok(short.lines.some((line) => line.startsWith("Skipped for want of [REQUIRE_ALL=1]:")));
+  assert.ok(short.lines.some((line) => /^ {2}.*a\.ts long \[REQUIRE_ALL=1\]$/.test(line)));
+  assert.equal(short.lines.at(-1), "tests: 1 passed, 0 failed");
+  const full = await run({ "a.ts": LONG }, { requireAll: true });
+  assert.equal(full.code, 0);
+  assert.equal(full.lines.at(-1), "tests: 2 passed, 0 failed");
+});
+
+Deno.test("what the machine lacks is skipped with how to get it; REQUIRE_ALL=1 fails it", async () => {
+  const usual = await run({ "a.ts": PASSING, "b.ts": NEEDY });
+  assert.equal(usual.code, 0);
+  assert.ok(
+    usual.lines.some((line) => /^Skipped .*\[real Postgres\]: TEST_DATABASE_URL=/.test(line)),
+  );
+  assert.ok(usual.lines.some((line) => /^ {2}.*b\.ts needy \[real Postgres\]$/.test(line)));
+  const required = await run({ "a.ts": PASSING, "b.ts": NEEDY }, { requireAll: true });
+  assert.equal(required.code, 1);
+  assert.equal(required.lines.at(-1), "tests: 2 passed, 1 failed");
+});
+
+Deno.test("a phrase chooses the tests with it in their name", async () => {
+  const { code, lines } = await run({ "a.ts": PASSING + LONG, "b.ts": FAILING }, {
+    words: ["passes,", "too"],
+  });
+  assert.equal(code, 0);
+  assert.match(lines[0], /^1 test file, the tests named “passes, too”/);
+  assert.ok(!lines.some((line) => line.startsWith("Skipped")));
+  assert.equal(lines.at(-1), "tests: 1 passed, 0 failed");
+});
+
+Deno.test("words that choose nothing fail the run", async () => {
+  const word = crypto.randomUUID();
+  const { code, lines } = await run({}, { words: [word] });
+  assert.equal(code, 1);
+  assert.ok(lines.includes(`No test file's path or text contains “${word}”.`));
+  assert.equal(lines.at(-1), "tests: 0 passed, 0 failed");
+});
+
+Deno.test("words choose files by their paths, pgTAP files, or tests by a phrase", () => {
+  const oauth = "tests/connections/oauth.test.ts";
+  assert.deepEqual(selectByWords([oauth]), { files: [oauth], parts: [] });
+  assert.deepEqual(selectByWords(["connections/oauth.", "sandbox/oauth"]), {
+    files: [oauth, "tests/sandbox/oauth.test.ts"],
+    parts: [],
+  });
+  assert.deepEqual(selectByWords(["row_level_security"]), {
+    files: ["tests/database/pgtap.test.ts"],
+    parts: ["row_level_security.sql"],
+  });
+  assert.deepEqual(selectByWords(["tests/database/pgtap", "row_level_security"]).parts, []);
+  const own = "a phrase chooses the tests with it in their name";
+  assert.deepEqual(selectByWords(own.split(" ")), {
+    files: ["tests/local/runner.test.ts"],
+    parts: [],
+    phrase: own,
+  });
+  assert.deepEqual(selectByWords(["tests/sandbox/", ...own.split(" ")]).files, []);
+});
+
+for (
+  const [changed, concerned, unconcerned] of [
+    [
+      "supabase/migrations/20270101000000_new.sql",
+      "tests/database/pgtap.test.ts",
+      "tests/sandbox/oauth.test.ts",
+    ],
+    [
+      "supabase/functions/_shared/calendly/new.ts",
+      "tests/functions/sync.test.ts",
+      "tests/sandbox/oauth.test.ts",
+    ],
+    ["local/worker.ts", "tests/local/functions.test.ts", "tests/sandbox/oauth.test.ts"],
+    ["local/story.ts", "tests/local/start.test.ts", "tests/functions/sync.test.ts"],
+    ["local/reencrypt.ts", "tests/connections/rotation.test.ts", "tests/functions/sync.test.ts"],
+    ["sandbox/oauth.ts", "tests/functions/sync.test.ts", "tests/local/project.test.ts"],
+    [
+      "tests/database/privileges.sql",
+      "tests/database/pgtap.test.ts",
+      "tests/functions/sync.test.ts",
+    ],
+    [
+      "tests/security/fixtures/new.sql",
+      "tests/security/matrix.test.ts",
+      "tests/functions/sync.test.ts",
+    ],
+    [
+      "tests/connections/oauth.test.ts",
+      "tests/connections/oauth.test.ts",
+      "tests/connections/members.test.ts",
+    ],
+    ["README.md", "tests/upgrade/uninstall.test.ts", "tests/functions/sync.test.ts"],
+  ]
+) {
+  Deno.test(`--changed: ${changed} concerns ${concerned}, not ${unconcerned}`, async () => {
+    const files = await dependentTests([changed]);
+    assert.ok(files.includes(concerned));
+    assert.ok(!files.includes(unconcerned));
+  });
+}
+
+Deno.test("--changed: dependencies concern every test, a page none", async () => {
+  assert.deepEqual(await dependentTests(["deno.lock"]), testFiles());
+  assert.deepEqual(await dependentTests([`docs/${crypto.randomUUID()}.md`]), []);
+});
+
+Deno.test("changed are edited, staged, deleted and new files, not ignored ones", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "changed-" });
+  try {
+    const git = (...args: string[]) => {
+      const author = ["-c", "user.name=a", "-c", "user.email=a@example.com"];
+      const { success } = new Deno.Command("git", { args: [...author, ...args], cwd: folder })
+        .outputSync();
+      assert.ok(success, args.join(" "));
+    };
+    const write = (name: string, text: string) => Deno.writeTextFileSync(`${folder}/${name}`, text);
+    git("init", "--quiet");
+    for (const name of ["edited", "staged", "deleted", "same"]) write(name, "before");
+    write(".gitignore", "ignored");
+    git("add", ".");
+    git("commit", "--quiet", "--message=first");
+    for (const name of ["edited", "staged", "new file", "ignored"]) write(name, "after");
+    Deno.removeSync(`${folder}/deleted`);
+    git("add", "staged");
+    assert.deepEqual(changedFiles(new URL(`file://${folder}/`)).sort(), [
+      "deleted",
+      "edited",
+      "new file",
+      "staged",
+    ]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("jobs start longest first, within the slots and the memory", async () => {
+  const job = (name: string, seconds: number, memory: number) => ({ name, seconds, memory });
+  const jobs = [job("short", 1, 1), job("big", 9, 8), job("huge", 5, 99), job("long", 10, 5)];
+  const ends = new Map<string, () => void>();
+  const started: string[] = [];
+  const done = runWithin({ slots: 2, memory: 10 }, jobs, ({ name }) => {
+    started.push(name);
+    return new Promise((resolve) => ends.set(name, resolve));
+  });
+  const end = async (name: string) => {
+    ends.get(name)!();
+    await new Promise((resolve) => setTimeout(resolve));
+  };
+  assert.deepEqual(started, ["long", "short"]); // Not "big" and "huge": too much beside "long".
+  await end("long");
+  assert.deepEqual(started, ["long", "short", "big"]);
+  await end("short");
+  assert.equal(started.length, 3);
+  await end("big");
+  assert.equal(started.at(-1), "huge"); // Alone, though it needs more than there is.
+  await end("huge");
+  await done;
+});
+
+Deno.test("a job that throws is an error of the whole", async () => {
+  const jobs = [{ seconds: 1, memory: 1 }];
+  await assert.rejects(
+    runWithin({ slots: 1, memory: 1 }, jobs, () => Promise.reject(new Error("no process"))),
+    /no process/,
+  );
+});
+
+Deno.test("jobs that share the slots take as long as the fullest of them", () => {
+  const jobs = [6, 5, 4, 3].map((seconds) => ({ seconds, memory: 1 }));
+  assert.equal(estimate({ slots: 2, memory: 9 }, jobs), 9);
+  assert.equal(estimate({ slots: 9, memory: 9 }, jobs), 6);
+});
 
 Deno.test("tests and steps are counted once each, with what failed and what was skipped", () => {
   const record = `<testsuites><testsuite name="./a.test.ts" tests="8">
@@ -26,7 +278,18 @@ Deno.test("tests and steps are counted once each, with what failed and what was 
     passed: 4,
     failed: ["./a.test.ts fails after its steps", "./a.test.ts with steps > fails"],
     skipped: ["./a.test.ts skipped"],
+    embeddedOnly: [],
   });
+});
+
+Deno.test("a test that lacks only the real Postgres and ran on the embedded one is told apart", () => {
+  const record = `
+    <testcase name="a [embedded Postgres]" classname="./a.test.ts" time="0.1"></testcase>
+    <testcase name="a [real Postgres]" classname="./a.test.ts" time="0"><skipped/></testcase>
+    <testcase name="b [real Postgres]" classname="./a.test.ts" time="0"><skipped/></testcase>`;
+  const { skipped, embeddedOnly } = readRecord(record);
+  assert.deepEqual(skipped, ["./a.test.ts a [real Postgres]", "./a.test.ts b [real Postgres]"]);
+  assert.deepEqual(embeddedOnly, ["./a.test.ts a [real Postgres]"]);
 });
 
 Deno.test("pgTAP's assertions are told apart, and a plan that was not kept is a failure", () => {
