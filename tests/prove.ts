@@ -9,7 +9,7 @@ import { type Outcome, runTests } from "./harness/record.ts";
 import { REQUIREMENTS } from "./harness/requirements.ts";
 import { mutate, type MutationReport } from "./mutations/mutate.ts";
 import { MUTATIONS } from "./mutations/mutations.ts";
-import { describe, type Report, simulateAll } from "./simulation/simulate.ts";
+import { describe, type Report, row, simulateAll } from "./simulation/simulate.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const RELIABILITY = "docs/reliability.md";
@@ -56,7 +56,7 @@ const began = new Date();
 const commit = git("rev-parse", "--short", "HEAD") +
   (git("status", "--porcelain") ? ", changed" : "");
 const others = oneByOne();
-const storms = await simulateAll(1, seeds, availableParallelism(), others);
+const storms = await simulateAll(row(1, seeds), availableParallelism(), others);
 const { tests, mutations } = await others;
 console.log(describe(storms));
 await Deno.mkdir(new URL("docs", ROOT), { recursive: true });

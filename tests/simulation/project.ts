@@ -28,7 +28,21 @@ const FUNCTIONS = {
 export const BEGINNING = "2026-03-02T10:00:00.000000Z";
 
 /** What happens to a request on its way to Postgres. */
-export type Loss = "request lost" | "answer lost" | "refused";
+export const LOSSES = ["request lost", "answer lost", "refused"] as const;
+export type Loss = typeof LOSSES[number];
+
+/** Faults outside Calendly's answers. */
+export const FAULTS = [
+  ...LOSSES,
+  "instance stops",
+  "nudges lost",
+  "webhook lost",
+  "webhook twice",
+  "clocks differ",
+  "token revoked",
+  "subscription deleted",
+  "Postgres restarts",
+] as const;
 
 /** Somebody with an account here and one at Calendly. */
 export interface Person {
@@ -64,7 +78,7 @@ export class Project implements AsyncDisposable {
   skew = 0;
   /** Requests that were let through in this seed. */
   requests = 0;
-  /** Faults that have struck in this seed, but for the sandbox's. */
+  /** Faults that have struck in this seed. */
   readonly struck: Record<string, number> = {};
 
   private constructor(
@@ -250,8 +264,8 @@ export class Project implements AsyncDisposable {
   }
 
   /** Notes a fault that strikes. */
-  count(fault: string): void {
-    this.struck[fault] = (this.struck[fault] ?? 0) + 1;
+  count(fault: string, times = 1): void {
+    this.struck[fault] = (this.struck[fault] ?? 0) + times;
   }
 }
 

@@ -1,20 +1,23 @@
 /**
- * `deno task simulate --seeds N --from S`: team after team, each with a story of its own full of trouble;
- * afterwards each mirror must equal what its Calendly has. A seed that fails is told again without what it
- * can do without, and its differences are shown. `--processes P` (one a core) work side by side; `--json`
- * answers with a `Report`.
+ * `deno task simulate --seeds N --from S`, or `deno task simulate 237 283` for these seeds: team after team,
+ * each with a story of its own full of trouble; afterwards each mirror must equal what its Calendly has. A
+ * seed that fails is told again without what it can do without, and its differences are shown.
+ * `--processes P` (one a core) work side by side; `--json` answers with a `Report`. `--cover` instead prints
+ * those of the seeds that together have every fault strike and every deed happen, at the least cost.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { Random } from "../../sandbox/random.ts";
 import { calmDown, type Divergence, judge, type Judgement } from "./calm.ts";
 import { Project } from "./project.ts";
-import { type Deed, deedsOf, gather, happen } from "./storm.ts";
+import { allDeeds, allFaults, countPlanted, type Deed, deedsOf, gather, happen } from "./storm.ts";
 
 /** What many seeds come to. */
 export interface Report {
   seeds: number;
   deeds: number;
+  /** How often each kind of deed did something. */
+  done: Record<string, number>;
   /** Requests that the functions made, to Calendly and to Postgres. */
   requests: number;
   faults: Record<string, number>;
@@ -24,14 +27,14 @@ export interface Report {
 }
 
 export function emptyReport(): Report {
-  return { seeds: 0, deeds: 0, requests: 0, faults: {}, exceptions: {}, failures: [] };
+  return { seeds: 0, deeds: 0, done: {}, requests: 0, faults: {}, exceptions: {}, failures: [] };
 }
 
 export function add(sum: Report, part: Report): Report {
   sum.seeds += part.seeds;
   sum.deeds += part.deeds;
   sum.requests += part.requests;
-  for (const name of ["faults", "exceptions"] as const) {
+  for (const name of ["done", "faults", "exceptions"] as const) {
     for (const [key, count] of Object.entries(part[name])) {
       sum[name][key] = (sum[name][key] ?? 0) + count;
     }
@@ -40,29 +43,29 @@ export function add(sum: Report, part: Report): Report {
   return sum;
 }
 
-/** Tells a seed's story, or a part of it, and judges what came of it. */
+/** Tells a seed's story, or a part of it, and judges what came of it; `done`: which deeds did something. */
 export async function tell(
   project: Project,
   seed: number,
   deeds: Deed[] = deedsOf(seed),
-): Promise<Judgement> {
+): Promise<Judgement & { done: Record<string, number> }> {
+  const done: Record<string, number> = {};
   await project.begin(seed);
   try {
     const team = await gather(project, seed);
     for (const [index, deed] of deeds.entries()) {
-      await happen(team, deed);
+      if (await happen(team, deed)) done[deed.do] = (done[deed.do] ?? 0) + 1;
       // A seed in a hundred finds Postgres restarted in the middle of its story.
       if (seed % 100 === 0 && index === deeds.length >> 1) await project.restart();
     }
-    for (const { effect, struck } of project.sandbox.control.faults()) {
-      if (struck > 0) project.struck[effect.kind] = (project.struck[effect.kind] ?? 0) + struck;
-    }
-    return await judge(team, await calmDown(team, new Random(seed + 2)));
+    countPlanted(team);
+    return { ...await judge(team, await calmDown(team, new Random(seed + 2))), done };
   } catch (error) {
     const stored = error instanceof Error ? error.stack ?? error.message : String(error);
     return {
       divergences: [{ whose: "everybody", what: "the story", stored, expected: "its end" }],
       exceptions: {},
+      done,
     };
   } finally {
     project.sandbox.close();
@@ -81,21 +84,25 @@ export async function shrink(project: Project, seed: number, deeds: Deed[]): Pro
   return deeds;
 }
 
-/** All seeds from one to before another. */
-export async function simulate(from: number, until: number): Promise<Report> {
+/** These seeds, one after the other; `each` gets the report of every one. */
+export async function simulate(
+  seeds: number[],
+  each: (seed: number, report: Report) => void = () => {},
+): Promise<Report> {
   await using project = await Project.open();
-  const report = emptyReport();
-  for (let seed = from; seed < until; seed++) {
+  const sum = emptyReport();
+  for (const seed of seeds) {
     const deeds = deedsOf(seed);
-    const { divergences, exceptions } = await tell(project, seed, deeds);
-    add(report, {
+    const { divergences, exceptions, done } = await tell(project, seed, deeds);
+    const report: Report = {
       seeds: 1,
       deeds: deeds.length,
+      done,
       requests: project.requests,
       faults: { ...project.struck },
       exceptions,
       failures: [],
-    });
+    };
     if (divergences.length > 0) {
       console.error(`seed ${seed} diverges`);
       const fewer = await shrink(project, seed, deeds);
@@ -107,8 +114,39 @@ export async function simulate(from: number, until: number): Promise<Report> {
         divergences: last.divergences.length > 0 ? last.divergences : divergences,
       });
     }
+    each(seed, report);
+    add(sum, report);
   }
-  return report;
+  return sum;
+}
+
+/** What of the faults and the deeds has not happened in what is reported. */
+export function missing(report: Report): string[] {
+  return [
+    ...allFaults().filter((fault) => !report.faults[fault]),
+    ...allDeeds().filter((deed) => !report.done[deed]),
+  ];
+}
+
+/**
+ * Of these seeds some that together leave nothing missing: each time the one that adds most for the requests
+ * that it takes. Throws where they do not suffice.
+ */
+export async function cover(seeds: number[]): Promise<number[]> {
+  const reports = new Map<number, Report>();
+  await simulate(seeds, (seed, report) => reports.set(seed, report));
+  const chosen: number[] = [];
+  const sum = emptyReport();
+  while (missing(sum).length > 0) {
+    const left = missing(sum);
+    const worth = ({ faults, done, requests }: Report) =>
+      left.filter((name) => faults[name] || done[name]).length / requests;
+    const [seed, report] = [...reports].reduce((a, b) => worth(b[1]) > worth(a[1]) ? b : a);
+    if (worth(report) === 0) throw new Error(`no seed has: ${left.join(", ")}`);
+    chosen.push(seed);
+    add(sum, report);
+  }
+  return chosen.sort((a, b) => a - b);
 }
 
 const PORTION = 100;
@@ -118,20 +156,15 @@ const PORTION = 100;
  * its core is `free`.
  */
 export async function simulateAll(
-  from: number,
-  seeds: number,
+  seeds: number[],
   processes: number,
   free: Promise<unknown> = Promise.resolve(),
 ): Promise<Report> {
-  const portion = Math.min(PORTION, Math.ceil(seeds / processes));
+  const portion = Math.min(PORTION, Math.ceil(seeds.length / processes));
+  const left = [...seeds];
   const sum = emptyReport();
-  let next = from;
   const work = async () => {
-    while (next < from + seeds) {
-      const first = next;
-      next = Math.min(first + portion, from + seeds);
-      add(sum, await childReport(first, next - first));
-    }
+    while (left.length > 0) add(sum, await childReport(left.splice(0, portion)));
   };
   await Promise.all(
     Array.from({ length: processes }, (_, n) => n < processes - 1 ? work() : free.then(work)),
@@ -140,23 +173,20 @@ export async function simulateAll(
   return sum;
 }
 
+/** So many seeds in a row. */
+export function row(from: number, seeds: number): number[] {
+  return Array.from({ length: seeds }, (_, n) => from + n);
+}
+
 /** What a process of its own reports: the simulation takes over its clocks and its environment. */
-export async function childReport(from: number, seeds: number): Promise<Report> {
+export async function childReport(seeds: number[]): Promise<Report> {
   const { success, stdout } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--allow-all",
-      import.meta.url,
-      "--json",
-      "--processes=1",
-      `--from=${from}`,
-      `--seeds=${seeds}`,
-    ],
+    args: ["run", "--allow-all", import.meta.url, "--json", "--processes=1", ...seeds.map(String)],
     stdin: "null",
     stderr: "inherit",
   }).output();
   const text = new TextDecoder().decode(stdout);
-  if (!success && text === "") throw new Error(`seeds from ${from} could not be simulated`);
+  if (!success && text === "") throw new Error(`seeds from ${seeds[0]} could not be simulated`);
   return JSON.parse(text);
 }
 
@@ -167,7 +197,7 @@ export function describe(report: Report): string {
       .map(([name, count]) => `${name} ${count}`).join(", ") || "none";
   const failures = report.failures.flatMap(({ seed, deeds, divergences }) => [
     "",
-    `Seed ${seed} fails (deno task simulate --from ${seed} --seeds 1). What it takes:`,
+    `Seed ${seed} fails (deno task simulate ${seed}). What it takes:`,
     ...deeds.map((deed) => `  ${deed.do} (${deed.seed})`),
     ...divergences.flatMap(({ whose, what, stored, expected }) => [
       `  ${whose}: ${what}`,
@@ -201,23 +231,29 @@ function text(value: unknown): string {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: Deno.args,
+    allowPositionals: true,
     options: {
       seeds: { type: "string", default: "100" },
       from: { type: "string", default: "1" },
       processes: { type: "string", default: String(availableParallelism()) },
       json: { type: "boolean", default: false },
+      cover: { type: "boolean", default: false },
     },
   });
-  const [from, seeds, processes] = [values.from, values.seeds, values.processes].map(Number);
-  if (![from, seeds, processes].every((number) => Number.isSafeInteger(number) && number > 0)) {
-    console.error("--from, --seeds and --processes are whole numbers above 0.");
+  const [from, count, processes] = [values.from, values.seeds, values.processes].map(Number);
+  const named = positionals.map(Number);
+  if (![from, count, processes, ...named].every((n) => Number.isSafeInteger(n) && n > 0)) {
+    console.error("Seeds, --from, --seeds and --processes are whole numbers above 0.");
     Deno.exit(2);
   }
-  const report = processes === 1
-    ? await simulate(from, from + seeds)
-    : await simulateAll(from, seeds, processes);
+  const seeds = named.length > 0 ? named : row(from, count);
+  if (values.cover) {
+    console.log((await cover(seeds)).join(", "));
+    Deno.exit(0);
+  }
+  const report = processes === 1 ? await simulate(seeds) : await simulateAll(seeds, processes);
   console.log(values.json ? JSON.stringify(report) : describe(report));
   Deno.exit(report.failures.length === 0 ? 0 : 1);
 }

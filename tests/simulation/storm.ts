@@ -2,9 +2,15 @@
  * A seed's story: a team, and what happens to it. Deeds are data; each draws its details from a number of
  * its own among what there is at that moment, so that a story without some of its deeds is a story still.
  */
-import { type Effect, type Invitee, SandboxError, type ScheduledEvent } from "../../sandbox/mod.ts";
+import {
+  type Effect,
+  type FaultRule,
+  type Invitee,
+  SandboxError,
+  type ScheduledEvent,
+} from "../../sandbox/mod.ts";
 import { Random } from "../../sandbox/random.ts";
-import { type Loss, type Person, Project } from "./project.ts";
+import { FAULTS, LOSSES, type Person, Project } from "./project.ts";
 
 export interface Deed {
   do: string;
@@ -27,13 +33,15 @@ export interface Team {
   noShows: Map<string, number>;
   /** Events of which a seat was erased. */
   erased: Set<string>;
+  /** The names of the faults that are planted at Calendly. */
+  planted: Map<Effect, string>;
 }
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** How often, of a hundred or so; a deed for which there is nothing does nothing. */
+/** How often, of a hundred or so; a deed for which there is nothing does nothing and returns false. */
 const DEEDS: Record<string, { weight: number; happen: Happen }> = {
   // At Calendly
   book: { weight: 14, happen: book },
@@ -62,6 +70,19 @@ const DEEDS: Record<string, { weight: number; happen: Happen }> = {
   subscription_gone: { weight: 1, happen: subscriptionGone },
 };
 
+/** Everything that can happen to a team, and every fault that can strike. */
+export function allDeeds(): string[] {
+  return Object.keys(DEEDS);
+}
+
+export function allFaults(): string[] {
+  return [
+    ...FAULTS,
+    ...Object.keys(CALENDLY_FAILURES),
+    ...Object.keys(CHANGES).map(betweenPages),
+  ];
+}
+
 type Happen = (team: Team, draw: Random) => unknown | Promise<unknown>;
 
 /** What happens in this seed. */
@@ -74,12 +95,14 @@ export function deedsOf(seed: number): Deed[] {
   }));
 }
 
-export async function happen(team: Team, deed: Deed): Promise<void> {
+/** Whether it did anything. */
+export async function happen(team: Team, deed: Deed): Promise<boolean> {
   try {
-    await DEEDS[deed.do].happen(team, new Random(deed.seed));
+    return await DEEDS[deed.do].happen(team, new Random(deed.seed)) !== false;
   } catch (error) {
     // A seat that is taken, a token that is revoked already: Calendly's own rules.
     if (!(error instanceof SandboxError)) throw error;
+    return false;
   }
 }
 
@@ -120,6 +143,7 @@ export async function gather(project: Project, seed: number): Promise<Team> {
     conference: type({ user: hosts[0], locations: ["zoom_conference"] }),
     noShows: new Map(),
     erased: new Set(),
+    planted: new Map(),
   };
   await project.sql("update calendly.settings set page_size = $1", [draw.pick([3, 7, 100])]);
 
@@ -182,7 +206,7 @@ function book(team: Team, draw: Random) {
 
 function join(team: Team, draw: Random) {
   const event = pick(draw, activeEvents(team), ({ event }) => event.invitees_counter.limit > 1);
-  if (!event) return;
+  if (!event) return false;
   team.project.sandbox.control.book({
     event: event.event.uri,
     invitee: invitee(draw),
@@ -192,7 +216,7 @@ function join(team: Team, draw: Random) {
 
 function cancelSeat(team: Team, draw: Random) {
   const seat = pick(draw, seats(team), ({ status }) => status === "active");
-  if (!seat) return;
+  if (!seat) return false;
   team.project.sandbox.control.cancel({
     invitee: seat.uri,
     by: draw.pick(["host", "invitee"]),
@@ -204,12 +228,13 @@ function cancelSeat(team: Team, draw: Random) {
 
 function cancelEvent(team: Team, draw: Random) {
   const event = pick(draw, activeEvents(team));
-  if (event) team.project.sandbox.control.cancel({ event: event.event.uri });
+  if (!event) return false;
+  team.project.sandbox.control.cancel({ event: event.event.uri });
 }
 
 function reschedule(team: Team, draw: Random) {
   const seat = pick(draw, seats(team), ({ status }) => status === "active");
-  if (!seat) return;
+  if (!seat) return false;
   team.project.sandbox.control.reschedule({
     invitee: seat.uri,
     by: draw.pick(["host", "invitee"]),
@@ -222,14 +247,14 @@ function markNoShow(team: Team, draw: Random) {
   // Nobody fails to come to what was canceled: the mirror looks for no-shows of active seats.
   const present = ({ no_show, status }: Invitee) => no_show === null && status === "active";
   const seat = pick(draw, seats(team, { begun: true }), present);
-  if (!seat) return;
+  if (!seat) return false;
   team.project.sandbox.control.mark_no_show({ invitee: seat.uri });
   team.noShows.set(seat.uri, team.project.now);
 }
 
 function undoNoShow(team: Team, draw: Random) {
   const seat = pick(draw, seats(team), ({ no_show }) => no_show !== null);
-  if (!seat) return;
+  if (!seat) return false;
   // Closer than a second to its mark nobody could tell which was last.
   team.project.sandbox.control.advance({ by: 1.1 });
   team.project.sandbox.control.undo_no_show({ invitee: seat.uri });
@@ -238,7 +263,7 @@ function undoNoShow(team: Team, draw: Random) {
 
 function reassign(team: Team, draw: Random) {
   const event = pick(draw, activeEvents(team), ({ event }) => event.event_memberships.length === 1);
-  if (!event) return;
+  if (!event) return false;
   const to = pick(draw, team.hosts, (host) => host !== event.event.event_memberships[0].user);
   team.project.sandbox.control.reassign_host({
     event: event.event.uri,
@@ -249,7 +274,7 @@ function reassign(team: Team, draw: Random) {
 
 function edit(team: Team, draw: Random) {
   const event = pick(draw, activeEvents(team));
-  if (!event) return;
+  if (!event) return false;
   team.project.sandbox.control.edit({
     event: event.event.uri,
     ...draw.chance(0.5)
@@ -261,19 +286,20 @@ function edit(team: Team, draw: Random) {
 
 function eraseEvent(team: Team, draw: Random) {
   const event = pick(draw, events(team));
-  if (event) team.project.sandbox.control.erase_event({ event: event.event.uri });
+  if (!event) return false;
+  team.project.sandbox.control.erase_event({ event: event.event.uri });
 }
 
 function eraseInvitee(team: Team, draw: Random) {
   const seat = pick(draw, seats(team));
-  if (!seat) return;
+  if (!seat) return false;
   team.project.sandbox.control.erase_invitee({ invitee: seat.uri });
   team.erased.add(seat.event);
 }
 
 /** Somebody leaves the organization, or comes back. */
 function leave(team: Team, draw: Random) {
-  if (team.scope === "user") return;
+  if (team.scope === "user") return false;
   const { control } = team.project.sandbox;
   const { uri } = draw.pick(team.people.slice(1)).host;
   const member = team.project.sandbox.truth().users.find((user) => user.uri === uri)!;
@@ -324,6 +350,7 @@ async function deliver(team: Team, draw: Random) {
   const { project } = team;
   const { control } = project.sandbox;
   const due = draw.shuffle(dueDeliveries(project));
+  if (due.length === 0) return false;
   while (due.length > 0) {
     const together = due.splice(0, draw.int(1, 3)).map((id) => {
       if (draw.chance(0.15)) return Promise.resolve([]); // It takes its time.
@@ -346,23 +373,32 @@ export function dueDeliveries({ sandbox }: Project): string[] {
 
 // Trouble -------------------------------------------------------------------------------------------------
 
-function calendlyFails({ project }: Team, draw: Random) {
-  const effect = draw.pick<Effect>([
-    { kind: "rate_limited", reset: draw.int(5, 60) },
-    { kind: "status", status: draw.pick([500, 502, 503, 504]) },
-    { kind: "stall" },
-    { kind: "cut" },
-    { kind: "html" },
-    // What stands before Calendly says no, not Calendly.
-    { kind: "status", status: draw.pick([401, 403, 404]), body: "<!DOCTYPE html>Access denied" },
-    { kind: "content_type" },
-    { kind: "empty" },
-    { kind: "duplicate_row" },
-    { kind: "expired_page_token" },
-  ]);
-  const isOfListings = ["empty", "duplicate_row", "expired_page_token"].includes(effect.kind);
-  project.sandbox.control.faults({
-    path: isOfListings ? "/scheduled_events" : draw.pick([
+/** What Calendly, or what stands in front of it, answers instead. */
+const CALENDLY_FAILURES: Record<string, (draw: Random) => Effect> = {
+  "rate limited": (draw) => ({ kind: "rate_limited", reset: draw.int(5, 60) }),
+  "server error": (draw) => ({ kind: "status", status: draw.pick([500, 502, 503, 504]) }),
+  "no answer": () => ({ kind: "stall" }),
+  "cut body": () => ({ kind: "cut" }),
+  "HTML with status 200": () => ({ kind: "html" }),
+  "HTML with a refusal": (draw) => ({
+    kind: "status",
+    status: draw.pick([401, 403, 404]),
+    body: "<!DOCTYPE html>Access denied",
+  }),
+  "other content type": () => ({ kind: "content_type" }),
+  "empty listing": () => ({ kind: "empty" }),
+  "duplicate row": () => ({ kind: "duplicate_row" }),
+  "expired page token": () => ({ kind: "expired_page_token" }),
+};
+
+const OF_LISTINGS = ["empty listing", "duplicate row", "expired page token"];
+
+function calendlyFails(team: Team, draw: Random) {
+  const [fault, effect] = draw.pick(
+    Object.entries(CALENDLY_FAILURES).map(([name, effect]) => [name, effect(draw)] as const),
+  );
+  plant(team, fault, {
+    path: OF_LISTINGS.includes(fault) ? "/scheduled_events" : draw.pick([
       "/scheduled_events",
       "/scheduled_events/*",
       "/scheduled_events/*/invitees",
@@ -375,25 +411,49 @@ function calendlyFails({ project }: Team, draw: Random) {
   });
 }
 
+/** What happens at Calendly between the pages of a listing. */
+const CHANGES: Record<string, (event: string, to: () => string) => Record<string, string>> = {
+  cancel: (event) => ({ event }),
+  erase_event: (event) => ({ event }),
+  reassign_host: (event, to) => ({ event, to: to() }),
+};
+
 function changeBetweenPages(team: Team, draw: Random) {
   const event = pick(draw, activeEvents(team));
-  if (!event) return;
-  team.project.sandbox.control.faults({
+  if (!event) return false;
+  const { uri } = event.event;
+  const skip = draw.int(0, 2);
+  const [verb, args] = draw.pick(
+    Object.entries(CHANGES).map(([verb, args]) =>
+      [verb, args(uri, () => draw.pick(team.hosts))] as const
+    ),
+  );
+  plant(team, betweenPages(verb), {
     path: "/scheduled_events",
-    skip: draw.int(0, 2),
-    effect: {
-      kind: "change",
-      ...draw.pick([
-        { verb: "cancel", arguments: { event: event.event.uri } },
-        { verb: "erase_event", arguments: { event: event.event.uri } },
-        { verb: "reassign_host", arguments: { event: event.event.uri, to: draw.pick(team.hosts) } },
-      ]),
-    },
+    skip,
+    effect: { kind: "change", verb, arguments: args },
   });
 }
 
+function betweenPages(verb: string): string {
+  return `${verb} between pages`;
+}
+
+/** Has a fault strike requests to Calendly, and remembers which it was. */
+function plant({ project, planted }: Team, name: string, fault: FaultRule): void {
+  planted.set(fault.effect, name);
+  project.sandbox.control.faults(fault);
+}
+
+/** Counts how often each planted fault has struck. */
+export function countPlanted({ project, planted }: Team): void {
+  for (const { effect, struck } of project.sandbox.control.faults()) {
+    if (struck > 0) project.count(planted.get(effect)!, struck);
+  }
+}
+
 function databaseFails({ project }: Team, draw: Random) {
-  const loss = () => draw.pick<Loss>(["request lost", "answer lost", "refused"]);
+  const loss = () => draw.pick(LOSSES);
   project.losses.push(...Array.from({ length: draw.int(1, 6) }, loss));
 }
 
@@ -409,14 +469,14 @@ async function clocksDiffer({ project }: Team, draw: Random) {
 
 function tokenRevoked({ people, project }: Team, draw: Random) {
   const person = pick(draw, people, ({ token }) => token !== undefined);
-  if (!person) return;
+  if (!person) return false;
   project.count("token revoked");
   project.sandbox.control.revoke_token({ token: person.token! });
 }
 
 async function subscriptionGone({ project, people }: Team, draw: Random) {
   const subscription = pick(draw, project.sandbox.truth().webhook_subscriptions);
-  if (!subscription) return;
+  if (!subscription) return false;
   project.count("subscription deleted");
   const { token } = project.sandbox.control.create_token({ user: people[0].host.uri });
   await project.atCalendly("DELETE", new URL(subscription.uri).pathname, token);
