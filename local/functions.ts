@@ -8,12 +8,21 @@ const FUNCTIONS = new URL("../supabase/functions/", import.meta.url);
 const WORKER = new URL("./worker.ts", import.meta.url);
 const KEPT_LOG_LINES = 10_000;
 
+/** How many times sooner the functions' timers end, so that tests need not wait for them; by default 1. */
+export interface Timers {
+  /** Timers below five seconds: pauses between attempts. */
+  pauses?: number;
+  /** The others: what limits a request. A loaded machine must still answer within it. */
+  timeouts?: number;
+}
+
 export interface FunctionsOptions {
   /** What the functions find in their environment. Called when one starts. */
   environment: () => Record<string, string>;
   /** Path of the Deno that runs them; by default the one that runs the stack. */
   deno?: string;
   folder?: URL;
+  timers?: Timers;
   /** Gets every line that a function prints. */
   log?: (name: string, line: string) => void;
 }
@@ -184,6 +193,7 @@ class Worker {
         `--allow-net=${reachable(environment).join(",")}`,
         fileURLToPath(WORKER),
         new URL("index.ts", this.#folder).href,
+        JSON.stringify({ pauses: 1, timeouts: 1, ...this.#options.timers }),
       ],
       clearEnv: true,
       env: { ...denoEnvironment(), ...environment, NO_COLOR: "1" },

@@ -15,7 +15,7 @@ import {
   type Preparation,
   prepare,
 } from "./database.ts";
-import { Functions } from "./functions.ts";
+import { Functions, type Timers } from "./functions.ts";
 import { serveGateway } from "./gateway.ts";
 import { preparedImage } from "./image.ts";
 import { keepKeys, type Keys, makeKeys, signUserJwt } from "./keys.ts";
@@ -32,6 +32,8 @@ export interface StackOptions extends Preparation {
   ephemeral?: boolean;
   /** A real Postgres (superuser) in place of the embedded one. */
   databaseUrl?: string;
+  /** A prepared database that is open already; the stack closes it. */
+  database?: Database;
   /** A Calendly to use in place of the sandbox. */
   calendlyUrl?: string;
   /** How the sandbox begins. */
@@ -42,6 +44,8 @@ export interface StackOptions extends Preparation {
   functionsDeno?: string;
   /** Folder of the functions. */
   functions?: URL;
+  /** Has the functions' timers end sooner. */
+  timers?: Timers;
   /** Whether the schedule runs by itself (the default) or only by `tick`. */
   cron?: boolean;
   /** Folder of the embedded Postgres and the project's keys. */
@@ -107,6 +111,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const functions = new Functions({
       folder: options.functions,
       deno: options.functionsDeno,
+      timers: options.timers,
       log,
       environment: () => ({
         ...platformEnvironment(gateway.url, keys),
@@ -203,6 +208,7 @@ async function openDatabase(
   folder: string,
   note: (text: string) => void,
 ): Promise<Database> {
+  if (options.database) return options.database;
   const port = options.databasePort ?? 0;
   if (options.databaseUrl === undefined && options.ephemeral) {
     const image = await preparedImage(options).catch((cause) => explainMigration(cause, options));

@@ -1,8 +1,15 @@
 /**
  * Runs inside a function's own Deno process and serves its `export default { fetch }` as the platform's
- * Edge Runtime does. Started by functions.ts as `worker.ts <file URL of the function>`, on whichever Deno
- * is asked for; ends when its standard input does, so it cannot outlive the stack.
+ * Edge Runtime does. Started by functions.ts as `worker.ts <file URL of the function> <Timers as JSON>`, on
+ * whichever Deno is asked for; ends when its standard input does, so it cannot outlive the stack.
  */
+import type { Timers } from "./functions.ts";
+
+/** What is shorter is a pause. */
+const SHORTEST_TIMEOUT = 5000;
+
+const [file, timers] = Deno.args;
+shortenTimers(JSON.parse(timers));
 
 const pending = new Set<Promise<unknown>>();
 Object.assign(globalThis, {
@@ -17,9 +24,9 @@ Object.assign(globalThis, {
   },
 });
 
-const { default: edgeFunction } = await import(Deno.args[0]);
+const { default: edgeFunction } = await import(file);
 if (typeof edgeFunction?.fetch !== "function") {
-  console.error(`${Deno.args[0]} has no "export default { fetch }"`);
+  console.error(`${file} has no "export default { fetch }"`);
   Deno.exit(1);
 }
 
@@ -32,3 +39,17 @@ Deno.serve({
 
 for await (const _ of Deno.stdin.readable);
 Deno.exit();
+
+/** Before the function is imported: a library may keep setTimeout as it finds it. */
+function shortenTimers({ pauses, timeouts }: Required<Timers>): void {
+  const shorten = (milliseconds: number) =>
+    Math.ceil(milliseconds / (milliseconds < SHORTEST_TIMEOUT ? pauses : timeouts));
+  const { setTimeout } = globalThis;
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
+  Object.assign(globalThis, {
+    // deno-lint-ignore no-explicit-any -- any arguments for any callback
+    setTimeout: (callback: (...args: any[]) => void, milliseconds = 0, ...args: any[]) =>
+      setTimeout(callback, shorten(milliseconds), ...args),
+  });
+  AbortSignal.timeout = (milliseconds) => timeout(shorten(milliseconds));
+}

@@ -1,6 +1,6 @@
 /** The local stack runs Edge Functions as the platform does. */
 import assert from "node:assert/strict";
-import { denoEnvironment } from "../../local/functions.ts";
+import { denoEnvironment, Functions, type Timers } from "../../local/functions.ts";
 import { type Stack } from "../../local/stack.ts";
 import { startTestStack } from "../harness/stack.ts";
 
@@ -112,6 +112,30 @@ Deno.test("Edge Functions", async (t) => {
     const warm = await median(() => Promise.resolve());
     assert.ok(warm < cold / 4, `${warm} ms of ${cold} ms`);
   });
+});
+
+Deno.test("a function's pauses and time-outs end sooner where that is asked for", async () => {
+  const cases: [Timers | undefined, string[]][] = [
+    [undefined, []],
+    [{ pauses: 1000 }, ["pause"]],
+    [{ timeouts: 1000 }, ["limit", "time-out"]],
+  ];
+  for (const [timers, expected] of cases) {
+    const functions = new Functions({
+      folder: fixtures.functions,
+      environment: () => ({}),
+      timers,
+    });
+    try {
+      const response = await functions.fetch(
+        "echo",
+        new Request("http://project/functions/v1/echo/timers"),
+      );
+      assert.deepEqual(await response.json(), expected);
+    } finally {
+      await functions.stop();
+    }
+  }
 });
 
 Deno.test("the functions end with the stack", async () => {
