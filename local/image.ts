@@ -9,32 +9,46 @@ import configuration from "../deno.json" with { type: "json" };
 
 const FOLDER = fileURLToPath(new URL("../.local/images", import.meta.url));
 
-/** The image for this preparation, made first if need be. */
+/** The image for this preparation, made first if need be: by one process, the others wait for it. */
 export async function preparedImage(preparation: Preparation): Promise<Blob> {
-  const file = `${FOLDER}/${await preparationHash(preparation)}`;
+  const name = await preparationHash(preparation);
+  return await read(name) ?? await whileLocked(name, async () => {
+    const made = await read(name);
+    if (made) return made;
+    const database = await openEmbedded();
+    try {
+      await prepare(database, preparation);
+      const image = await database.image();
+      await keep(name, image);
+      return image;
+    } finally {
+      await database.close();
+    }
+  });
+}
+
+async function read(name: string): Promise<Blob | undefined> {
   try {
-    return new Blob([await Deno.readFile(file)]);
+    return new Blob([await Deno.readFile(`${FOLDER}/${name}`)]);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-  const database = await openEmbedded();
-  try {
-    await prepare(database, preparation);
-    const image = await database.image();
-    await keep(file, image);
-    return image;
-  } finally {
-    await database.close();
-  }
+}
+
+/** A process that ends gives its lock back. */
+async function whileLocked<T>(name: string, work: () => Promise<T>): Promise<T> {
+  await Deno.mkdir(FOLDER, { recursive: true });
+  using file = await Deno.open(`${FOLDER}/${name}.lock`, { create: true, write: true });
+  await file.lock(true);
+  return await work();
 }
 
 /** Writes the image so that others see it whole or not at all, and drops those older than a day. */
-async function keep(file: string, image: Blob): Promise<void> {
-  await Deno.mkdir(FOLDER, { recursive: true });
+async function keep(name: string, image: Blob): Promise<void> {
   for await (const { name } of Deno.readDir(FOLDER)) await dropIfOld(`${FOLDER}/${name}`);
   const unfinished = await Deno.makeTempFile({ dir: FOLDER, prefix: "unfinished-" });
   await Deno.writeFile(unfinished, new Uint8Array(await image.arrayBuffer()));
-  await Deno.rename(unfinished, file);
+  await Deno.rename(unfinished, `${FOLDER}/${name}`);
 }
 
 async function dropIfOld(file: string): Promise<void> {
