@@ -118,12 +118,21 @@ function announce(): void {
 async function runAll(): Promise<Result[]> {
   const results: Result[] = [];
   using meter = options["record-times"] ? new MemoryMeter() : undefined;
-  await runWithin(budget, jobs, async ({ title, args, env }) => {
+  const running = new Set<Deno.ChildProcess>();
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    Deno.addSignalListener(signal, () => {
+      for (const process of running) process.kill("SIGTERM");
+      Deno.exit(code);
+    });
+  }
+  await runWithin(budget, jobs, async ({ title, args, env = {} }) => {
     const started = performance.now();
     let pid = 0;
-    const { outcome, output } = await runTestsQuietly(title, args, env, (id) => {
-      pid = id;
-      meter?.watch(id);
+    const { outcome, output } = await runTestsQuietly(title, args, env, (process) => {
+      pid = process.pid;
+      meter?.watch(pid);
+      running.add(process);
+      process.status.finally(() => running.delete(process));
     });
     // A test that a filter leaves out is recorded as skipped.
     const { phrase } = selection;

@@ -36,12 +36,12 @@ export interface QuietRun {
   output: string;
 }
 
-/** The same, printing nothing. `onStart` gets the id of the process. */
+/** The same, printing nothing. `onStart` gets the process. */
 export async function runTestsQuietly(
   title: string,
   args: string[],
-  env: Record<string, string> = {},
-  onStart: (pid: number) => void = () => {},
+  env: Record<string, string>,
+  onStart: (process: Deno.ChildProcess) => void,
 ): Promise<QuietRun> {
   const record = await Deno.makeTempFile({ suffix: ".xml" });
   try {
@@ -53,7 +53,7 @@ export async function runTestsQuietly(
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    onStart(process.pid);
+    onStart(process);
     const { success, stdout, stderr } = await process.output();
     const decoder = new TextDecoder();
     return {

@@ -4,6 +4,7 @@ import { estimate, runWithin } from "../harness/pool.ts";
 import { readRecord } from "../harness/record.ts";
 import { changedFiles, dependentTests, selectByWords, testFiles } from "../harness/selection.ts";
 import { readTap } from "../harness/tap.ts";
+import { eventually } from "../schedule/support.ts";
 
 const RUNNER = new URL("../run.ts", import.meta.url).href;
 const HARNESS = new URL("../harness/", import.meta.url).href;
@@ -101,6 +102,40 @@ Deno.test("what the machine lacks is skipped with how to get it; REQUIRE_ALL=1 f
   const required = await run({ "a.ts": PASSING, "b.ts": NEEDY }, { requireAll: true });
   assert.equal(required.code, 1);
   assert.equal(required.lines.at(-1), "tests: 2 passed, 1 failed");
+});
+
+Deno.test("a run that is ended ends its tests", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "runner-" });
+  try {
+    await Deno.writeTextFile(
+      `${folder}/a.ts`,
+      `Deno.test("waits", async () => {
+        using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+        await Deno.writeTextFile("${folder}/new", String(listener.addr.port));
+        await Deno.rename("${folder}/new", "${folder}/port");
+        await new Promise((resolve) => setTimeout(resolve, 1e9));
+      });`,
+    );
+    await using runner = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-all", RUNNER, `${folder}/a.ts`],
+      stdin: "null",
+      stdout: "null",
+    }).spawn();
+    const read = () => Deno.readTextFile(`${folder}/port`).catch(() => undefined);
+    await eventually("the test runs", async () => await read() !== undefined);
+    const isRunning = async () => {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(await read()) })
+        .catch(() => undefined);
+      connection?.close();
+      return connection !== undefined;
+    };
+    assert.ok(await isRunning());
+    runner.kill("SIGTERM");
+    assert.equal((await runner.status).code, 143);
+    await eventually("the test's process is gone", async () => !await isRunning());
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("a phrase chooses the tests with it in their name", async () => {
