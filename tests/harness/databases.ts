@@ -4,15 +4,10 @@
  *     databaseTest("a former host gets no row", async (database) => { … });
  */
 import postgres from "postgres";
-import {
-  type Database,
-  openEmbedded,
-  openPostgres,
-  type Preparation,
-  prepare,
-} from "../../local/database.ts";
-import { preparationHash, preparedImage } from "../../local/image.ts";
+import { type Database, openPostgres, type Preparation, prepare } from "../../local/database.ts";
+import { preparationHash } from "../../local/image.ts";
 import { needing, REQUIREMENTS } from "./requirements.ts";
+import { borrowEmbedded } from "./reuse.ts";
 
 /** Databases that a test can run on. */
 export type Kind = "embedded" | "real";
@@ -63,15 +58,14 @@ export function testOnEach(
   }
 }
 
-/** A new database; it is gone when it is disposed of. `port` puts an embedded one on the wire. */
+/** A new database; it is gone when it is disposed of. `onWire`: an embedded one has a URL, too. */
 export async function openTestDatabase(
   kind: Kind,
   preparation: Preparation = {},
-  port?: number,
+  onWire = false,
 ): Promise<Database & AsyncDisposable> {
   if (kind === "embedded") {
-    const image = await preparedImage(preparation);
-    const database = await openEmbedded({ image, port });
+    const database = await borrowEmbedded(preparation, { onWire });
     return { ...database, [Symbol.asyncDispose]: () => database.close() };
   }
   const { url, drop } = await createDatabase(preparation);

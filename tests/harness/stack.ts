@@ -6,6 +6,10 @@
  */
 import { type Stack, type StackOptions, startStack } from "../../local/stack.ts";
 import { createDatabase, type Kind, testOnEach } from "./databases.ts";
+import { borrowEmbedded } from "./reuse.ts";
+
+// Most of the time that a sign-up takes, and no test is about it. Read by @supabase/lite.
+Deno.env.set("LITE_AUTH_BCRYPT_COST", "4");
 
 export interface StackTestOptions extends StackOptions {
   /** Databases to run on: both (the default), or the one that the behaviour needs. */
@@ -41,11 +45,13 @@ export async function startTestStack(
   options: StackOptions = {},
 ): Promise<Stack & AsyncDisposable> {
   const real = database === "real" ? await createDatabase(options) : undefined;
+  const embedded = real ? undefined : await borrowEmbedded(options, { onWire: true });
   try {
     const stack = await startStack({
       cron: false,
       ephemeral: true,
       databaseUrl: real?.url,
+      database: embedded,
       functionsDeno: Deno.env.get("FUNCTIONS_DENO"),
       ...options,
     });
@@ -57,6 +63,7 @@ export async function startTestStack(
       },
     };
   } catch (error) {
+    await embedded?.close();
     await real?.drop();
     throw error;
   }

@@ -105,7 +105,7 @@ Deno.test({
 });
 
 function openOnWire(): Promise<Database & AsyncDisposable> {
-  return openTestDatabase("embedded", { migrations: null }, 0);
+  return openTestDatabase("embedded", { migrations: null }, true);
 }
 
 /** A client that can be cut off: it says hello and sends simple queries. */
