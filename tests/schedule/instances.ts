@@ -62,10 +62,12 @@ export class Instances implements AsyncDisposable {
     await this.drop();
   }
 
-  /** Makes everybody due, p1 first. */
+  /** Makes everybody due, p1 first. The clock is read once: it moves on from row to row. */
   async makeAllDue(): Promise<void> {
-    await this.sql`update public.calendly_connections
-      set next_sync_at = calendly.now() - interval '1 hour' + user_id * interval '1 millisecond'`;
+    await this.sql`with clock as materialized (select calendly.now() as now_at)
+      update public.calendly_connections
+      set next_sync_at = clock.now_at - interval '1 hour' + user_id * interval '1 millisecond'
+      from clock`;
   }
 
   async claim(sql: postgres.ISql = this.sql): Promise<Claim> {
