@@ -119,7 +119,7 @@ databaseTest("on large tables no table is read from end to end", async (database
       assert.doesNotMatch(JSON.stringify(plan), /Seq Scan/);
     });
   }
-}, { seed: false });
+}, { seed: false, long: true });
 
 /** The conditions of calendly_forget_invitee, by the index that serves each. */
 const OF_THE_FORGOTTEN = {

@@ -35,6 +35,30 @@ projectTests("Large accounts", {
     assert.ok(late < early * 1.5, `from ${early} to ${late} bytes`);
   },
 
+  "1,500 stored meetings are all compared": async (project) => {
+    const person = await project.person({
+      events: 1500,
+      with_invitees: 0,
+      variety: "plain",
+      from: day(-80),
+      to: day(170),
+    });
+    assert.equal((await person.sync()).body.created, 1500);
+    await project.advance("1m");
+    const { body } = await person.sync();
+    assert.deepEqual([body.sync_type, body.unchanged, body.requests], ["INCREMENTAL", 1500, 15]);
+    const meetings = await person.meetings();
+    const erased = meetings[1234].calendly_event_uri;
+    project.sandbox.control.erase_event({ event: erased });
+    await project.advance("1m");
+    const after = (await person.sync()).body;
+    assert.deepEqual([after.deleted, after.unchanged, after.requests], [1, 1499, 15 + 1]);
+    assert.equal((await person.meeting(erased)).deleted_reason, "gone");
+    assert.equal((await person.meetings()).length, 1500);
+  },
+}, { long: true });
+
+projectTests("A large event", {
   "300 invitees of one event are read, page by page": async (project) => {
     const { control } = project.sandbox;
     const person = await project.person();
@@ -63,27 +87,5 @@ projectTests("Large accounts", {
     assert.deepEqual([body.requests, body.updated], [1 + 3, 1]);
     assert.equal((await person.invitees()).length, 300);
     await assertMirrors(person);
-  },
-
-  "1,500 stored meetings are all compared": async (project) => {
-    const person = await project.person({
-      events: 1500,
-      with_invitees: 0,
-      variety: "plain",
-      from: day(-80),
-      to: day(170),
-    });
-    assert.equal((await person.sync()).body.created, 1500);
-    await project.advance("1m");
-    const { body } = await person.sync();
-    assert.deepEqual([body.sync_type, body.unchanged, body.requests], ["INCREMENTAL", 1500, 15]);
-    const meetings = await person.meetings();
-    const erased = meetings[1234].calendly_event_uri;
-    project.sandbox.control.erase_event({ event: erased });
-    await project.advance("1m");
-    const after = (await person.sync()).body;
-    assert.deepEqual([after.deleted, after.unchanged, after.requests], [1, 1499, 15 + 1]);
-    assert.equal((await person.meeting(erased)).deleted_reason, "gone");
-    assert.equal((await person.meetings()).length, 1500);
   },
 });

@@ -24,12 +24,12 @@ export interface Answer {
 export function projectTest(
   name: string,
   test: (project: Project, t: Deno.TestContext) => Promise<unknown>,
-  { on = "both", ...options }: StackTestOptions = {},
+  { on = "both", long, ...options }: StackTestOptions = {},
 ): void {
   testOnEach(name, on, async (database, t) => {
     await using project = await Project.start(database, options);
     await test(project, t);
-  });
+  }, { long });
 }
 
 /**

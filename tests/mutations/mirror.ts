@@ -106,7 +106,7 @@ export const MIRROR: Mutation[] = [
     caughtBy: [
       requests(
         "functions/large",
-        "Large accounts",
+        "A large event",
         "300 invitees of one event are read, page by page",
       ),
     ],

@@ -25,7 +25,7 @@ for (
   databaseTest(
     `of ${people} connections, some of them hopeless, every healthy one is synced within its interval`,
     (database) => passAnHour(database, people),
-    { on: kind, seed: false },
+    { on: kind, seed: false, long: true },
   );
 }
 

@@ -6,7 +6,7 @@ import { ACCOUNTS, adopt, asOwner, earlierApp, ID_TYPES } from "./fixtures/earli
 import { FIXTURES } from "../database/fixtures/fixtures.ts";
 import { RIGHTS } from "./snapshot.ts";
 
-const UNMIGRATED = { migrations: null };
+const UNMIGRATED = { migrations: null, long: true };
 const KEPT = {
   users:
     "select id, email, full_name, created_at::text from public.users where id <= 5 order by id",

@@ -166,7 +166,7 @@ for (const [what, [sql, ...lines]] of Object.entries(REFUSALS)) {
     const before = await everything(database);
     assert.deepEqual(await refusal(database), lines);
     assert.deepEqual(await everything(database), before);
-  }, { migrations: null, on: what === ANOTHER_OWNER ? "real" : "both" });
+  }, { migrations: null, long: true, on: what === ANOTHER_OWNER ? "real" : "both" });
 }
 
 databaseTest(
@@ -190,7 +190,7 @@ databaseTest(
     );
     await adopt(database);
   },
-  { migrations: null },
+  { migrations: null, long: true },
 );
 
 /** The lines with which the first migration refuses. */

@@ -13,11 +13,12 @@ import { contents, counted, structure } from "./snapshot.ts";
 const SCRIPT = await printed();
 const UNMIGRATED = { migrations: null };
 const PROJECTS = [["a new", "none"], ["an old", "all"]] as const;
+const EARLIER_APP = "a database of an earlier app";
 
 /** What people may have when they paste it. */
 const BEGINNINGS: Record<string, (database: Database) => Promise<void>> = {
   "an empty database": () => Promise.resolve(),
-  "a database of an earlier app": (database) => asOwner(database, livedIn()),
+  [EARLIER_APP]: (database) => asOwner(database, livedIn()),
   "a migrated database": adopt,
   "a half migrated database": async (database) => {
     const migrations = await readMigrations();
@@ -53,7 +54,11 @@ for (const [beginning, prepare] of Object.entries(BEGINNINGS)) {
           assert.deepEqual(await structure(database), made);
         });
       },
-      { ...UNMIGRATED, defaultPrivileges },
+      {
+        ...UNMIGRATED,
+        defaultPrivileges,
+        long: defaultPrivileges === "all" || beginning === EARLIER_APP,
+      },
     );
   }
 }
@@ -73,7 +78,7 @@ for (const [project, defaultPrivileges] of PROJECTS) {
         assert.equal(now.users, users + 1, "an account that had no row has got one");
         for (const [table, count] of Object.entries(others)) assert.equal(now[table], count, table);
       },
-      { ...UNMIGRATED, defaultPrivileges },
+      { ...UNMIGRATED, defaultPrivileges, long: true },
     );
   }
 }
@@ -130,7 +135,7 @@ testOnEach("what cannot be adopted, the script refuses as a whole", "both", asyn
     "alter table public.meetings drop status; drop policy open on public.users",
   );
   await apply(database);
-});
+}, { long: true });
 
 /** An earlier app with some years behind it: many rows, and things of its own that hang on ours. */
 function livedIn(): string {
