@@ -4,7 +4,7 @@
  *
  *     deno task test                      # all that is not long
  *     deno task test tests/functions/     # the files with this in their path; a pgTAP file, too
- *     deno task test a canceled invitee   # the tests with this in their name
+ *     deno task test "a former host"      # the tests with this in their name
  *     deno task test --changed            # the files that depend on what changed since the last commit
  *
  * REQUIRE_ALL=1 adds the long tests and runs the functions' suites again with the functions on the Deno of
