@@ -8,21 +8,14 @@ const FUNCTIONS = new URL("../supabase/functions/", import.meta.url);
 const WORKER = new URL("./worker.ts", import.meta.url);
 const KEPT_LOG_LINES = 10_000;
 
-/** How many times sooner the functions' timers end, so that tests need not wait for them; by default 1. */
-export interface Timers {
-  /** Timers below five seconds: pauses between attempts. */
-  pauses?: number;
-  /** The others: what limits a request. A loaded machine must still answer within it. */
-  timeouts?: number;
-}
-
 export interface FunctionsOptions {
   /** What the functions find in their environment. Called when one starts. */
   environment: () => Record<string, string>;
   /** Path of the Deno that runs them; by default the one that runs the stack. */
   deno?: string;
   folder?: URL;
-  timers?: Timers;
+  /** How many times sooner the functions' pauses end, between attempts or before a step; by default 1. */
+  shortenPauses?: number;
   /** Gets every line that a function prints. */
   log?: (name: string, line: string) => void;
 }
@@ -193,7 +186,7 @@ class Worker {
         `--allow-net=${reachable(environment).join(",")}`,
         fileURLToPath(WORKER),
         new URL("index.ts", this.#folder).href,
-        JSON.stringify({ pauses: 1, timeouts: 1, ...this.#options.timers }),
+        String(this.#options.shortenPauses ?? 1),
       ],
       clearEnv: true,
       env: { ...denoEnvironment(), ...environment, NO_COLOR: "1" },

@@ -15,7 +15,7 @@ import {
   type Preparation,
   prepare,
 } from "./database.ts";
-import { Functions, type Timers } from "./functions.ts";
+import { Functions } from "./functions.ts";
 import { serveGateway } from "./gateway.ts";
 import { preparedImage } from "./image.ts";
 import { keepKeys, type Keys, makeKeys, signUserJwt } from "./keys.ts";
@@ -44,8 +44,8 @@ export interface StackOptions extends Preparation {
   functionsDeno?: string;
   /** Folder of the functions. */
   functions?: URL;
-  /** Has the functions' timers end sooner. */
-  timers?: Timers;
+  /** How many times sooner the functions' pauses end; by default 1. */
+  shortenPauses?: number;
   /** Whether the schedule runs by itself (the default) or only by `tick`. */
   cron?: boolean;
   /** Folder of the embedded Postgres and the project's keys. */
@@ -111,7 +111,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const functions = new Functions({
       folder: options.functions,
       deno: options.functionsDeno,
-      timers: options.timers,
+      shortenPauses: options.shortenPauses,
       log,
       environment: () => ({
         ...platformEnvironment(gateway.url, keys),

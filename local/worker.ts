@@ -1,15 +1,14 @@
 /**
  * Runs inside a function's own Deno process and serves its `export default { fetch }` as the platform's
- * Edge Runtime does. Started by functions.ts as `worker.ts <file URL of the function> <Timers as JSON>`, on
- * whichever Deno is asked for; ends when its standard input does, so it cannot outlive the stack.
+ * Edge Runtime does. Started by functions.ts as `worker.ts <file URL of the function> <how many times sooner
+ * pauses end>`, on whichever Deno is asked for; ends when its standard input does, so it cannot outlive the stack.
  */
-import type { Timers } from "./functions.ts";
 
-/** What is shorter is a pause. */
-const SHORTEST_TIMEOUT = 5000;
+/** Milliseconds. Longer timers are time-outs, which end when they should: a loaded machine is slow to answer. */
+const LONGEST_PAUSE = 5000;
 
-const [file, timers] = Deno.args;
-shortenTimers(JSON.parse(timers));
+const [file, sooner] = Deno.args;
+shortenPauses(Number(sooner));
 
 const pending = new Set<Promise<unknown>>();
 Object.assign(globalThis, {
@@ -41,15 +40,11 @@ for await (const _ of Deno.stdin.readable);
 Deno.exit();
 
 /** Before the function is imported: a library may keep setTimeout as it finds it. */
-function shortenTimers({ pauses, timeouts }: Required<Timers>): void {
-  const shorten = (milliseconds: number) =>
-    Math.ceil(milliseconds / (milliseconds < SHORTEST_TIMEOUT ? pauses : timeouts));
+function shortenPauses(sooner: number): void {
   const { setTimeout } = globalThis;
-  const timeout = AbortSignal.timeout.bind(AbortSignal);
   Object.assign(globalThis, {
     // deno-lint-ignore no-explicit-any -- any arguments for any callback
     setTimeout: (callback: (...args: any[]) => void, milliseconds = 0, ...args: any[]) =>
-      setTimeout(callback, shorten(milliseconds), ...args),
+      setTimeout(callback, milliseconds / (milliseconds < LONGEST_PAUSE ? sooner : 1), ...args),
   });
-  AbortSignal.timeout = (milliseconds) => timeout(shorten(milliseconds));
 }

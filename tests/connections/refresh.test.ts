@@ -350,5 +350,5 @@ projectTest(
     }
   },
   // 20 that ask again ten times as often would keep Postgres from answering
-  { on: "real", env: { CALENDLY_TOKEN_KEY: TOKEN_KEY }, timers: { pauses: 1 } },
+  { on: "real", env: { CALENDLY_TOKEN_KEY: TOKEN_KEY }, shortenPauses: 1 },
 );

@@ -61,4 +61,4 @@ projectTest("the rate limit", async (project, t) => {
     assert.equal(project.sandbox.control.requests({ user: person.host.uri, status: 429 }).count, 0);
     await assertMirrors(person);
   });
-}, { timers: { pauses: 1 } }); // or it could not be told from the syncs' own time that they waited
+}, { shortenPauses: 1 }); // or it could not be told from the syncs' own time that they waited

@@ -71,7 +71,7 @@ export class Project {
       const stack = await startTestStack(database, {
         ...options,
         sandboxOptions: { now: NOW, ...options.sandboxOptions },
-        timers: { pauses: 10, ...options.timers },
+        shortenPauses: options.shortenPauses ?? 10,
         env,
       });
       wire.leadTo(stack.url);
