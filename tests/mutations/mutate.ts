@@ -151,7 +151,8 @@ class Copy implements AsyncDisposable {
     const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args,
       cwd: this.root,
-      env: { ...env, ...real ? { TEST_DATABASE_URL } : {}, NO_COLOR: "1" },
+      // a long test may be the one that notices
+      env: { ...env, ...real ? { TEST_DATABASE_URL } : {}, REQUIRE_ALL: "1", NO_COLOR: "1" },
       clearEnv: true,
       stdin: "null",
       signal: AbortSignal.timeout(TIMEOUT),
