@@ -45,7 +45,9 @@ export async function startTestStack(
   options: StackOptions = {},
 ): Promise<Stack & AsyncDisposable> {
   const real = database === "real" ? await createDatabase(options) : undefined;
-  const embedded = real ? undefined : await borrowEmbedded(options, { onWire: true });
+  const embedded = real || options.databaseUrl
+    ? undefined
+    : await borrowEmbedded(options, { onWire: true });
   try {
     const stack = await startStack({
       cron: false,
