@@ -12,7 +12,11 @@ import { eventually } from "./support.ts";
 const A_TICK = 75;
 
 Deno.test({
-  ...needing("pg_cron runs the schedule, through a crash of Postgres", "postgresServer"),
+  ...needing(
+    "pg_cron runs the schedule, through a crash of Postgres",
+    "postgresServer",
+    "longRun",
+  ),
   async fn(t) {
     await using cluster = await Cluster.start();
     await using project = await Project.start("embedded", {
