@@ -9,8 +9,8 @@ create function tests.due_in(name text default 'ana') returns interval language 
   select (tests.connection_of(name)).next_sync_at - calendly.now()
 $$;
 -- many draws, because each is by chance
-create function tests.draws() returns table (wait interval) language sql as $$
-  select calendly.next_sync_at(tests.connection_of('ana'), calendly.now()) - calendly.now() from generate_series(1, 500)
+create function tests.draws(draws integer default 500) returns table (wait interval) language sql as $$
+  select calendly.next_sync_at(tests.connection_of('ana'), calendly.now()) - calendly.now() from generate_series(1, draws)
 $$;
 create function tests.webhooks(arrive boolean) returns void language sql as $$
   update public.users set calendly_webhook_enabled = arrive where id = tests.id_of('ana')
@@ -28,17 +28,18 @@ $$;
 -- intervals
 select tests.sync('ana', '{}');
 select ok(tests.due_in() between '13.5 minutes' and '16.5 minutes', 'after a sync a connection is due in about a quarter of an hour');
-select ok(min(wait) >= '13.5 minutes' and max(wait) <= '16.5 minutes', 'never a tenth sooner or later') from tests.draws();
-select ok(max(wait) - min(wait) > '2 minutes' and count(distinct wait) > 400, 'and those who began together do not stay together') from tests.draws();
-select ok(avg(wait) between '14.5 minutes' and '15.5 minutes', 'but on the average it is a quarter of an hour') from tests.draws();
+create temporary table drawn as select d.wait from tests.draws() d;
+select ok(min(wait) >= '13.5 minutes' and max(wait) <= '16.5 minutes', 'never a tenth sooner or later') from drawn;
+select ok(max(wait) - min(wait) > '2 minutes' and count(distinct wait) > 400, 'and those who began together do not stay together') from drawn;
+select ok(avg(wait) between '14.5 minutes' and '15.5 minutes', 'but on the average it is a quarter of an hour') from drawn;
 select tests.webhooks(true);
 select ok(min(wait) >= '5.4 hours' and max(wait) <= '6.6 hours' and max(wait) - min(wait) > '30 minutes', 'while webhooks arrive it is about six hours') from tests.draws();
 select tests.webhooks(false);
 select public.calendly_configure('{"sync_interval": "5 minutes", "schedule_jitter": 0}');
-select ok(min(wait) = '5 minutes' and max(wait) = '5 minutes', 'interval and jitter are settings') from tests.draws();
+select ok(min(wait) = '5 minutes' and max(wait) = '5 minutes', 'interval and jitter are settings') from tests.draws(20);
 select tests.webhooks(true);
 select public.calendly_configure('{"webhook_sync_interval": "2 hours"}');
-select ok(min(wait) = '2 hours' and max(wait) = '2 hours', 'the one with webhooks, too') from tests.draws();
+select ok(min(wait) = '2 hours' and max(wait) = '2 hours', 'the one with webhooks, too') from tests.draws(20);
 
 -- a conference in the making
 select tests.sync('ana', array[tests.event('E1', tests.conference('processing'))]);
