@@ -6,10 +6,9 @@
  * the project in the environment. Exits with 1 when a token cannot be read, with 2 when it could not go on.
  * Safe to repeat.
  */
-import type { Credential } from "../supabase/functions/_shared/calendly/credential.ts";
 import { Database } from "../supabase/functions/_shared/calendly/database.ts";
 import { ApiError } from "../supabase/functions/_shared/calendly/errors.ts";
-import { subscriptionKeyId } from "../supabase/functions/_shared/calendly/signature.ts";
+import { currentKeys } from "../supabase/functions/_shared/calendly/keys.ts";
 import {
   decryptToken,
   encryptToken,
@@ -28,16 +27,14 @@ export async function reencrypt(database: Database): Promise<
   { current: number; reencrypted: number; outdated_webhooks: number; unreadable: string[] }
 > {
   const result = { current: 0, reencrypted: 0, outdated_webhooks: 0, unreadable: [] as string[] };
-  const webhookKey = await subscriptionKeyId();
+  const current = (await currentKeys()).id;
   let after = "00000000-0000-0000-0000-000000000000";
   while (true) {
-    const page = await database.call("calendly_list_credentials", { after }) as (Credential & {
-      webhook_key_id: string | null;
-    })[];
+    const page = await database.call("calendly_list_credentials", { after });
     if (page.length === 0) return result;
     for (const { connection_id, version, token_jwe, webhook_key_id } of page) {
       after = connection_id;
-      if (webhook_key_id && webhook_key_id !== webhookKey) result.outdated_webhooks++;
+      if (webhook_key_id && webhook_key_id !== current) result.outdated_webhooks++;
       let token: Token;
       try {
         if (await isCurrent(token_jwe)) {

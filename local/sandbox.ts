@@ -58,7 +58,7 @@ function tells(row: Row, { verb, answer }: Happening): boolean {
 
 async function inviteeRows(stack: RunningStack, uri: string): Promise<Row[]> {
   const query = new URLSearchParams({ uri: `eq.${uri}`, select: "status,no_show_uri" });
-  const response = await fetch(`${stack.url}/rest/v1/meeting_invitees?${query}`, {
+  const response = await fetch(`${stack.url}/rest/v1/calendly_invitees?${query}`, {
     headers: { apikey: stack.secret_key },
   });
   return await response.json();

@@ -58,9 +58,9 @@ export interface StackOptions extends Preparation {
   step?: Terminal["step"];
 }
 
-export interface User {
+/** An account of Auth, signed in. */
+export interface Account {
   auth_user_id: string;
-  user_id: number;
   access_token: string;
 }
 
@@ -78,7 +78,7 @@ export interface Stack {
   // deno-lint-ignore no-explicit-any -- rows of any query
   sql<T = any>(query: string, parameters?: unknown[]): Promise<T[]>;
   /** Signs a new account up. */
-  createUser(account: { email: string }): Promise<User>;
+  createUser(account: { email: string }): Promise<Account>;
   /** A JWT as Auth would sign it: for somebody else, or one that has expired. */
   signJwt(claims: Parameters<typeof signUserJwt>[1]): Promise<string>;
   functions: Pick<Functions, "warm" | "kill" | "logs" | "memory" | "pid">;
@@ -159,7 +159,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       sandbox,
       demoUser: DEMO_USER,
       sql: (query, parameters) => database.query(query, parameters),
-      createUser: ({ email }) => signUp(gateway.url, keys, database, email),
+      createUser: ({ email }) => signUp(gateway.url, keys, email),
       signJwt: (claims) => signUserJwt(keys, claims),
       functions,
       tick: ticker.tick,
@@ -321,13 +321,9 @@ function calendlyEnvironment(url: string, keys: Keys, sandbox?: Sandbox): Record
   };
 }
 
-async function signUp(url: string, keys: Keys, database: Database, email: string): Promise<User> {
+async function signUp(url: string, keys: Keys, email: string): Promise<Account> {
   const auth = createClient(url, keys.publishableKey, { auth: { persistSession: false } }).auth;
   const { data, error } = await auth.signUp({ email, password: crypto.randomUUID() });
   if (error) throw error;
-  const [{ id }] = await database.query<{ id: number }>(
-    "select id from public.users where auth_user_id = $1",
-    [data.user!.id],
-  );
-  return { auth_user_id: data.user!.id, user_id: id, access_token: data.session!.access_token };
+  return { auth_user_id: data.user!.id, access_token: data.session!.access_token };
 }

@@ -180,7 +180,7 @@ async function live(
   const { event } = stack.sandbox!.truth().scheduled_events.find(({ event }) => event.uri === uri)!;
   while (performance.now() - since < 10_000) {
     const [row] = await stack.sql(
-      `select status from public.meetings
+      `select status from public.calendly_meetings
        where calendly_event_uri = $1 and status = $2 and synced_via_webhook`,
       [uri, event.status],
     );

@@ -267,12 +267,12 @@ const BEHAVIOURS: Behaviours = {
   "who was forgotten stays forgotten": async (world) => {
     const known = async () =>
       JSON.stringify([
-        await world.database.query("select * from public.meeting_invitees"),
+        await world.database.query("select * from public.calendly_invitees"),
         await world.database.query("select * from public.calendly_webhook_events"),
       ]);
     await world.tell("created", "E1", "ines");
     assert.match(await known(), /ines@guest/);
-    await world.database.query("select public.calendly_forget_invitee('ines@guest.example.com')");
+    await world.database.query("select public.calendly_erase_invitee('ines@guest.example.com')");
     await world.pass();
     const news = { updated_at: at(5) };
     await world.tell("created", "E1", "ines", { event: news, invitee: news });
@@ -281,10 +281,10 @@ const BEHAVIOURS: Behaviours = {
 
   "a meeting of the app's own is left alone": async (world) => {
     await world.database.query(
-      "insert into public.meetings (user_id, name) values (tests.id_of('ana'), 'our own')",
+      "insert into public.calendly_meetings (user_id, name) values (tests.id_of('ana'), 'our own')",
     );
     const own = () =>
-      world.database.query("select * from public.meetings where calendly_event_uri is null");
+      world.database.query("select * from public.calendly_meetings where calendly_event_uri is null");
     const before = await own();
     await world.tell("created", "E1", "ines");
     await world.tell("canceled", "E1", "ines", canceled(1));
@@ -295,7 +295,7 @@ const BEHAVIOURS: Behaviours = {
     await world.tell("created", "E1", "ines");
     const fresh = () =>
       world.database.query(
-        `select u.last_calendly_sync = calendly.now() as fresh from public.users u
+        `select u.last_calendly_sync = calendly.now() as fresh from public.calendly_users u
          where u.id = tests.id_of('ana')`,
       );
     assert.deepEqual(await fresh(), [{ fresh: true }]);

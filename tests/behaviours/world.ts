@@ -117,7 +117,7 @@ export class World {
 
   async meeting(event: string, name = "ana"): Promise<Json> {
     const [row] = await this.database.query(
-      `select m.* from public.meetings m join public.users u on u.id = m.user_id
+      `select m.* from public.calendly_meetings m join public.calendly_users u on u.id = m.user_id
        where m.calendly_event_uri = $1 and u.email = $2`,
       [uri(event), `${name}@example.com`],
     );
@@ -127,7 +127,7 @@ export class World {
   /** An event's invitees in ana's meeting, by name. */
   async invitees(event: string): Promise<Record<string, Json>> {
     const rows = await this.database.query<{ uri: string }>(
-      `select v.* from public.meeting_invitees v join public.meetings m on m.id = v.meeting_id
+      `select v.* from public.calendly_invitees v join public.calendly_meetings m on m.id = v.meeting_id
        where m.calendly_event_uri = $1 and m.user_id = tests.id_of('ana')`,
       [uri(event)],
     );
@@ -137,8 +137,8 @@ export class World {
   /** Another one whenever a meeting or an invitee is written. */
   async versions(): Promise<string[]> {
     const rows = await this.database.query<{ version: string }>(
-      `select 'meeting ' || m.id || ' ' || m.xmin as version from public.meetings m
-       union all select 'invitee ' || v.id || ' ' || v.xmin from public.meeting_invitees v order by 1`,
+      `select 'meeting ' || m.id || ' ' || m.xmin as version from public.calendly_meetings m
+       union all select 'invitee ' || v.id || ' ' || v.xmin from public.calendly_invitees v order by 1`,
     );
     return rows.map(({ version }) => version);
   }

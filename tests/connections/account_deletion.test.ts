@@ -22,13 +22,13 @@ projectTest(
           );
           return waiting > 0;
         });
-        await step`insert into public.meetings (user_id, name, start_time, end_time)
+        await step`insert into public.calendly_meetings (user_id, name, start_time, end_time)
         values (${person.id}, 'Written by the step', now(), now())`;
       });
       await deleted;
       const [{ state, owner }] = await project.stack.sql(
         `select c.state, u.auth_user_id as owner from public.calendly_connections c
-       join public.users u on u.id = c.user_id where u.id = $1`,
+       join public.calendly_users u on u.id = c.user_id where u.id = $1`,
         [person.id],
       );
       assert.deepEqual([state, owner], ["disconnected", null]);

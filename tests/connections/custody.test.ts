@@ -107,11 +107,11 @@ projectTests("Custody", {
           from unnest(p.proargnames, string_to_array(p.proargtypes::text, ' ')) a (name, type)) as args
         from pg_proc p where p.pronamespace = 'public'::regnamespace
           and p.proname in ('calendly_list_credentials', 'calendly_begin_refresh', 'calendly_begin_subscription',
-            'calendly_begin_sync', 'calendly_claim_sync', 'calendly_claim_farewell', 'calendly_disable_webhooks',
+            'calendly_begin_sync', 'calendly_claim_sync', 'calendly_claim_revocation', 'calendly_disable_webhooks',
             'calendly_take_oauth_state', 'calendly_reencrypt')`);
       assert.equal(functions.length, 9, "those that hand out a credential or take one");
       for (const [who, client] of Object.entries(clients)) {
-        for (const table of ["credentials", "farewells", "oauth_states", "webhook_subscriptions"]) {
+        for (const table of ["credentials", "pending_revocations", "oauth_states", "webhook_subscriptions"]) {
           const { data, error } = await client.schema("calendly").from(table).select("*");
           assert.ok(error, `${who} reads ${table}`);
           assert.equal(data, null);
@@ -202,16 +202,16 @@ projectTests("Custody", {
       await project.stack.sql("update calendly_connections set next_sync_at = calendly.now()");
       copy.calls.length = 0;
       await project.fetch("calendly-sync/nudge", { method: "POST" });
-      await waitFor(copy, "calendly_claim_farewell");
+      await waitFor(copy, "calendly_claim_revocation");
       assert.deepEqual((await ann.runs()).length, 1);
     });
 
     await t.step("nor what is left to do when somebody disconnects there", async () => {
       await ann.disconnect();
-      await waitFor(copy, "calendly_claim_farewell", 2);
+      await waitFor(copy, "calendly_claim_revocation", 2);
       await project.advance("1h");
       await project.fetch("calendly-sync/nudge", { method: "POST" });
-      await waitFor(copy, "calendly_claim_farewell", 3);
+      await waitFor(copy, "calendly_claim_revocation", 3);
     });
 
     await t.step("so Calendly hears nothing of it", async () => {
@@ -240,7 +240,7 @@ projectTests("Custody", {
     await t.step("and what ended in the copy has not ended at the original", async () => {
       copy.calls.length = 0;
       await project.fetch("calendly-sync/nudge", { method: "POST" });
-      await waitFor(copy, "calendly_claim_farewell");
+      await waitFor(copy, "calendly_claim_revocation");
       assert.equal(control.requests({ path: "/oauth/revoke" }).count, 0);
     });
     await project.restart({ SUPABASE_URL: original });

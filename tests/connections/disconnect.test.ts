@@ -22,14 +22,14 @@ async function withWebhooks(project: Project): Promise<Person> {
 /** Connections that still have something to be ended at Calendly. */
 async function left(project: Project): Promise<number> {
   const [{ left }] = await project.stack.sql(
-    "select count(*)::integer as left from calendly.farewells",
+    "select count(*)::integer as left from calendly.pending_revocations",
   );
   return left;
 }
 
 /** Waits for the try that the function makes at once. */
 async function triedOnce(project: Project): Promise<void> {
-  const tried = "select from calendly.farewells where attempts = 1";
+  const tried = "select from calendly.pending_revocations where attempts = 1";
   await until(async () => (await project.stack.sql(tried)).length === 1);
 }
 
@@ -85,7 +85,7 @@ projectTests("Disconnecting", {
     control.book({ event_type: uri });
     await control.deliver();
     for (const each of [person, colleague]) await each.sync();
-    await project.stack.sql("insert into meetings (user_id, name) values ($1, 'of the app')", [
+    await project.stack.sql("insert into calendly_meetings (user_id, name) values ($1, 'of the app')", [
       person.id,
     ]);
 

@@ -15,7 +15,7 @@ const OF_JANE = /unforgettable|912 345 678/i;
 async function forget(project: Project, email: string) {
   const { url, secretKey } = project.stack;
   const { data, error } = await createClient(url, secretKey, { auth: { persistSession: false } })
-    .rpc("calendly_forget_invitee", { email });
+    .rpc("calendly_erase_invitee", { email });
   assert.equal(error, null);
   return data;
 }
@@ -112,7 +112,7 @@ projectTest("a person who is erased stays erased", async (project, t) => {
   });
 
   await t.step("which nobody may do with less than a secret key", async () => {
-    const { error } = await person.supabase.rpc("calendly_forget_invitee", {
+    const { error } = await person.supabase.rpc("calendly_erase_invitee", {
       email: "ida@example.com",
     });
     assert.equal(error?.code, "42501");

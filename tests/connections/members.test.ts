@@ -20,7 +20,7 @@ projectTests("Members of an organization", {
       auth_user_id,
     ]);
     const claimed = () =>
-      project.stack.sql("select calendly_event_uri from meetings where user_id = $1", [user_id]);
+      project.stack.sql("select calendly_event_uri from calendly_meetings where user_id = $1", [user_id]);
 
     await t.step("an e-mail that is not confirmed claims nobody's meetings", async () => {
       await connectAll(acme);
@@ -30,8 +30,8 @@ projectTests("Members of an organization", {
 
     await t.step("nor does a changed one, or one in users", async () => {
       const statements = [
-        "update public.users set email = 'victim@example.com' where id = $1",
-        "update auth.users set email = 'victim2@example.com', email_confirmed_at = null, email_change = 'victim@example.com' where id = (select auth_user_id from public.users where id = $1)",
+        "update public.calendly_users set email = 'victim@example.com' where id = $1",
+        "update auth.users set email = 'victim2@example.com', email_confirmed_at = null, email_change = 'victim@example.com' where id = (select auth_user_id from public.calendly_users where id = $1)",
       ];
       const before = await mallory.meetings();
       for (const statement of statements) {

@@ -275,7 +275,7 @@ projectTests("OAuth", {
     await person.sync();
     const versions = () =>
       project.stack.sql(
-        "select ctid::text, id from public.meetings where user_id = $1 order by id",
+        "select ctid::text, id from public.calendly_meetings where user_id = $1 order by id",
         [
           person.id,
         ],

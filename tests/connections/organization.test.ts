@@ -41,7 +41,7 @@ projectTests("Organization", {
 
     await t.step("nothing is stored of who is no user here", async () => {
       const [{ rows }] = await project.stack.sql(
-        "select count(*)::integer as rows from meetings where raw::text like '%' || $1 || '%'",
+        "select count(*)::integer as rows from calendly_meetings where raw::text like '%' || $1 || '%'",
         [stranger.uri],
       );
       assert.equal(rows, 0);
@@ -53,7 +53,7 @@ projectTests("Organization", {
       const { state, by, calendly_user, last_sync } = await ann.connection();
       assert.deepEqual([state, by, calendly_user.uri], ["active", "organization", ann.host.uri]);
       assert.ok(last_sync);
-      const { data } = await ann.supabase.from("meetings").select("user_id");
+      const { data } = await ann.supabase.from("calendly_meetings").select("user_id");
       assert.deepEqual(data, Array(50).fill({ user_id: ann.id }));
     });
   },
@@ -161,7 +161,7 @@ projectTests("Organization", {
 
     await t.step("is not fetched twice", async () => {
       const versions = () =>
-        project.stack.sql("select id, ctid::text from meetings where user_id = $1 order by id", [
+        project.stack.sql("select id, ctid::text from calendly_meetings where user_id = $1 order by id", [
           ann.id,
         ]);
       const before = await versions();

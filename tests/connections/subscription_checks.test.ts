@@ -271,7 +271,7 @@ projectTests("Looking after subscriptions", {
   "an account that ends ends its subscription at Calendly": async (project, t) => {
     const endings: [string, string][] = [
       ["the account in Auth", "delete from auth.users where id = $1"],
-      ["the person's row in users", "delete from public.users where auth_user_id = $1"],
+      ["the person's row in users", "delete from public.calendly_users where auth_user_id = $1"],
     ];
     for (const [what, statement] of endings) {
       await t.step(what, async () => {
@@ -280,7 +280,7 @@ projectTests("Looking after subscriptions", {
         await runSchedule(project);
         assert.deepEqual(subscriptionsOf(person), []);
         const [{ left }] = await project.stack.sql(
-          "select count(*)::integer as left from calendly.farewells",
+          "select count(*)::integer as left from calendly.pending_revocations",
         );
         assert.equal(left, 0, "and its last token is forgotten");
       });
@@ -304,6 +304,6 @@ async function runScheduleAt(wire: Wire, project: Project): Promise<void> {
   const { calls } = project.wire;
   const before = calls.length;
   await project.fetch("calendly-sync/nudge", { method: "POST" });
-  await until(() => wire.calls.includes("calendly_claim_farewell"));
+  await until(() => wire.calls.includes("calendly_claim_revocation"));
   assert.equal(calls.length, before, "nobody uses the former address");
 }

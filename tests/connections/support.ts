@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { hkdfSync } from "node:crypto";
 import { Functions } from "../../local/functions.ts";
+import type { Account } from "../../local/stack.ts";
 import type { Role, WebhookSubscription } from "../../sandbox/mod.ts";
 import { type Answer, day, Person, type Project, until } from "../functions/support.ts";
 
@@ -77,13 +78,19 @@ export async function start(
   return body.url;
 }
 
-export function finish(
+export async function finish(
   person: Person,
   back: URL,
   body: { sync?: boolean } = { sync: false },
 ): Promise<Answer> {
   const { code, state } = Object.fromEntries(back.searchParams);
-  return person.invoke("calendly-connect/oauth/finish", "POST", { code, state, ...body });
+  const answer = await person.invoke("calendly-connect/oauth/finish", "POST", {
+    code,
+    state,
+    ...body,
+  });
+  if (answer.status < 300) await person.readId();
+  return answer;
 }
 
 /** The whole way by OAuth, as this person's Calendly user unless told otherwise. */
@@ -117,7 +124,17 @@ export async function member(
   const email = `${name}@example.com`;
   const host = project.sandbox.control.create_user({ name, email, organization, role });
   const { token } = project.sandbox.control.create_token({ user: host.uri });
-  return new Person(project, await project.stack.createUser({ email }), host, token);
+  const account = await project.stack.createUser({ email });
+  await proveEmail(project, account);
+  return new Person(project, account, host, token);
+}
+
+/** The account has followed the mail that was sent to it: the local Auth confirms without one. */
+export async function proveEmail(project: Project, account: Account): Promise<void> {
+  await project.stack.sql(
+    "update auth.users set confirmation_sent_at = email_confirmed_at where id = $1",
+    [account.auth_user_id],
+  );
 }
 
 /** How many token requests Calendly has had. */
@@ -172,14 +189,14 @@ export function derivedKey(secret: string, callbackUrl: string): string {
 /** Has the schedule do what is due by now: syncs, then what has to be ended at Calendly. */
 export async function runSchedule(project: Project): Promise<void> {
   const asked = () =>
-    project.wire.calls.filter((call) => call === "calendly_claim_farewell").length;
+    project.wire.calls.filter((call) => call === "calendly_claim_revocation").length;
   // after 30 attempts one is given up, not tried again
-  const [{ farewells }] = await project.stack.sql(
-    `select count(*)::integer as farewells from calendly.farewells
+  const [{ pending_revocations }] = await project.stack.sql(
+    `select count(*)::integer as pending_revocations from calendly.pending_revocations
      where next_try_at <= calendly.now() and attempts < 30`,
   );
   // one question for each, and one that is answered with: nothing left
-  const enough = asked() + farewells + 1;
+  const enough = asked() + pending_revocations + 1;
   const { status } = await project.fetch("calendly-sync/nudge", { method: "POST" });
   if (status !== 202) throw new Error(`the nudge is answered with ${status}`);
   await until(() => asked() >= enough);

@@ -1,77 +1,91 @@
--- One row in users per account; an earlier app's row goes to the account that proves its e-mail, once.
+-- Accounts of Auth are noticed, not hooked: a row is made by connecting, and a job notices an account's
+-- end. Deleting an account is never refused, and never waits.
 begin;
-select plan(30);
+select plan(33);
 select calendly.set_clock('2026-06-01T12:00:00Z');
+update calendly.settings set schedule_jitter = 0;
+create function tests.ended() returns integer language sql as $$ select calendly.end_closed_accounts() $$;
+create function tests.user_of_ana() returns public.calendly_users language sql as $$
+  select u from public.calendly_users u where u.calendly_user_uri = tests.host('ana')
+$$;
 
--- a new account
+-- signing up
 select tests.add_account('ana@example.com');
-select is(count(*), 1::bigint, 'a new account gets a row') from public.users where email = 'ana@example.com';
-select is(u.auth_user_id, tests.account_of('ana'), 'of its own') from public.users u where u.email = 'ana@example.com';
-select is(u.calendly_initial_sync_complete, false, 'that has never been synced') from public.users u where u.email = 'ana@example.com';
-select is(u.auth_user_linked_at, calendly.now(), 'and notes when it was given away') from public.users u where u.email = 'ana@example.com';
-select tests.add_account('bea@example.com', confirmed => false);
-select is(u.auth_user_id, tests.account_of('bea'), 'an unconfirmed account gets a row as well, where nobody''s is to be had') from public.users u where u.email = 'bea@example.com';
-select tests.add_account(null, confirmed => false);
-select is(count(*), 1::bigint, 'an account without an e-mail gets a row') from public.users where email is null and auth_user_id is not null;
+select is_empty('select * from public.calendly_users', 'signing up makes no row');
+select tests.connect('ana');
+select is((tests.user_of_ana()).auth_user_id, tests.account_of('ana'), 'connecting makes the row of the account');
+select is((tests.user_of_ana()).email, 'ana@calendly.example.com', 'with the e-mail as Calendly has it');
+select is_empty($$select t.tgname from pg_trigger t where t.tgrelid = 'auth.users'::regclass and t.tgfoid in (select p.oid from pg_proc p where p.pronamespace = 'calendly'::regnamespace)$$, 'no trigger of ours is on auth.users');
+select is_empty($$select c.conname from pg_constraint c where c.confrelid = 'auth.users'::regclass and c.connamespace in ('public'::regnamespace, 'calendly'::regnamespace)$$, 'no key of ours refers to auth.users');
 
--- an earlier app's row
-insert into public.users (email) values ('Cleo@Example.com');
-select tests.add_account('cleo@example.com', confirmed => false);
-select is(count(*), 1::bigint, 'an account that claims an earlier row''s e-mail waits for the confirmation') from public.users where lower(email) = 'cleo@example.com';
-select is(u.auth_user_id, null, 'an unconfirmed e-mail never links') from public.users u where u.email = 'Cleo@Example.com';
-select is(tests.code_of(format('select public.calendly_prepare_connection(%L)', tests.account_of('cleo'))), 'unknown_user', 'and the account cannot connect until then');
-update auth.users set email_confirmed_at = calendly.now() where email = 'cleo@example.com';
-select is(u.auth_user_id, tests.account_of('cleo'), 'the confirmation links the earlier row, in whatever case its e-mail is written') from public.users u where lower(u.email) = 'cleo@example.com';
-select is(count(*), 1::bigint, 'and makes no second one') from public.users where lower(email) = 'cleo@example.com';
+-- who is synced
+select ok(calendly.account_is_open(null, calendly.now()), 'a user without an account is synced');
+select ok(calendly.account_is_open(tests.account_of('ana'), calendly.now()), 'an account that is neither deleted nor banned is synced');
+select ok(not calendly.account_is_open(gen_random_uuid(), calendly.now()), 'an account that does not exist is not synced');
 
-insert into public.users (email) values ('dora@example.com');
+-- a ban
+select tests.sync('ana', array[tests.event('E1')]);
+update auth.users set banned_until = calendly.now() + interval '1 hour' where email = 'ana@example.com';
+select is(tests.code_of($$select tests.begin('ana')$$), 'account_closed', 'a banned account cannot sync');
+select is(tests.code_of($$select tests.connect('ana')$$), 'account_closed', 'nor connect');
+select tests.ended();
+select is((tests.connection_of('ana')).next_sync_at, null, 'the schedule leaves a banned account out');
+select is((tests.connection_of('ana')).state, 'active', 'its connection stays as it is');
+select tests.pass('61 minutes');
+select tests.ended();
+select is((tests.connection_of('ana')).next_sync_at, calendly.now(), 'when the ban ends the connection is due');
+
+-- soft deletion, as Auth does it
+update auth.users set deleted_at = calendly.now(), email = md5(email) where id = (tests.user_of_ana()).auth_user_id;
+select is(tests.code_of(format($$select public.calendly_begin_sync('{"user_id": %s, "trigger": "service"}')$$, (tests.user_of_ana()).id)), 'account_closed', 'a soft-deleted account is not synced from that moment');
+select is(tests.ended(), 1, 'the job ends a soft-deleted account');
+select is_empty('select * from public.calendly_users', 'its row is erased');
+select is_empty('select * from public.calendly_meetings', 'with its meetings');
+select is((select count(*) from calendly.pending_revocations), 1::bigint, 'and its token is queued for revocation at Calendly');
+select is(tests.ended(), 0, 'the job does nothing the second time');
+
+-- coming back
+select tests.add_account('ana@example.com');
+select lives_ok($$select tests.connect('ana')$$, 'whoever comes back with the same e-mail and Calendly user may connect');
+select is((tests.user_of_ana()).calendly_initial_sync_complete, false, 'and begins with a FULL sync');
+
+-- hard deletion
+delete from auth.users where email = 'ana@example.com';
+select is((tests.user_of_ana()).auth_user_id is null, false, 'deleting an account changes nothing of ours at once');
+select is(tests.ended(), 1, 'the job ends a deleted account');
+select is_empty('select * from public.calendly_users', 'its row is erased as well');
+
+-- a host that an organization keeps for everyone
+select tests.add_organization('olga', 'everyone');
+select tests.add_account('ben@example.com');
+insert into public.calendly_users (auth_user_id, calendly_user_uri, connection_id)
+  values (tests.account_of('ben'), tests.host('ben'), (tests.connection_of('olga')).id);
+delete from auth.users where email = 'ben@example.com';
+select is(tests.ended(), 1, 'a deleted account of a host is noticed');
+select is((select u.auth_user_id from public.calendly_users u where u.calendly_user_uri = tests.host('ben')), null, 'the host loses the account');
+select is((select u.connection_id from public.calendly_users u where u.calendly_user_uri = tests.host('ben')), (tests.connection_of('olga')).id, 'and stays in the team''s mirror');
+
+-- proven e-mails
 select tests.add_account('dora@example.com');
-select is(u.auth_user_id, tests.account_of('dora'), 'a confirmed account is linked at once') from public.users u where u.email = 'dora@example.com';
+insert into auth.users (id, email, email_confirmed_at) values (gen_random_uuid(), 'eve@example.com', calendly.now());
+insert into auth.users (id, email, email_confirmed_at) values (gen_random_uuid(), 'finn@example.com', calendly.now());
+insert into auth.identities (provider_id, user_id, identity_data, provider)
+  select '1', a.id, '{"email": "Finn@Example.com", "email_verified": true}', 'google' from auth.users a where a.email = 'finn@example.com';
+insert into auth.identities (provider_id, user_id, identity_data, provider)
+  select '2', a.id, '{"email": "eve@example.com", "email_verified": true}', 'email' from auth.users a where a.email = 'eve@example.com';
+select set_eq($$select p.email from calendly.accounts_with_proven_email('{dora@example.com,eve@example.com,finn@example.com,gus@example.com}') p$$,
+  '{dora@example.com,finn@example.com}'::text[], 'an e-mail is proven by a mail that was followed or by an identity provider, not by email_confirmed_at alone');
 
--- an ambiguous one
-insert into public.users (email) values ('twin@example.com'), ('TWIN@example.com');
-select tests.add_account('twin@example.com');
-select is(count(*), 2::bigint, 'where two earlier rows have the e-mail, neither is linked') from public.users where lower(email) = 'twin@example.com' and auth_user_id is null;
-select is(count(*), 1::bigint, 'and the account gets a row of its own') from public.users where auth_user_id = tests.account_of('twin');
-
--- an account that is deleted
-select tests.add_person('eve');
-create temporary table before as select u.id from public.users u where u.email = 'eve@example.com';
-insert into public.meetings (user_id, calendly_event_uri) select id, 'https://api.calendly.com/scheduled_events/E1' from before;
-delete from auth.users where email = 'eve@example.com';
-select is(u.auth_user_id, null, 'a deleted account''s row stays, without the account') from public.users u join before using (id);
-select is(c.state, 'disconnected', 'its connection has stopped') from public.calendly_connections c join before on c.user_id = before.id;
-select is(c.next_sync_at, null, 'and is never due') from public.calendly_connections c join before on c.user_id = before.id;
-select is((select count(*) from calendly.credentials k join public.calendly_connections c on c.id = k.connection_id join before on c.user_id = before.id), 0::bigint, 'its token is forgotten');
-select is((select count(*) from public.meetings m join before on m.user_id = before.id), 1::bigint, 'its meetings are kept');
-select tests.add_account('eve@example.com');
-select is(u.auth_user_id, null, 'a later account with the same e-mail does not inherit the row') from public.users u join before using (id);
-select isnt(u.id, before.id, 'but gets its own') from public.users u, before where u.auth_user_id = tests.account_of('eve');
-
--- an earlier row that is linked is never given to a second account
-delete from auth.users where email = 'dora@example.com';
-select tests.add_account('dora@example.com');
-select is(count(*), 1::bigint, 'a row is given away once') from public.users where email = 'dora@example.com' and auth_user_id is null;
-
--- an e-mail that changes
-update auth.users set email = 'ana.new@example.com' where email = 'ana@example.com';
-select is(u.email, 'ana.new@example.com', 'the e-mail follows the account''s') from public.users u join auth.users a on a.id = u.auth_user_id where a.email = 'ana.new@example.com';
-select is(count(*), 0::bigint, 'and no row is left under the old one') from public.users where email = 'ana@example.com';
-update auth.users set email = 'bea.new@example.com' where email = 'bea@example.com';
-select is(u.email, 'bea@example.com', 'an unconfirmed e-mail does not follow') from public.users u join auth.users a on a.id = u.auth_user_id where a.email = 'bea.new@example.com';
-insert into public.users (email) values ('fay@example.com');
-update auth.users set email = 'fay@example.com' where email = 'cleo@example.com';
-select is(count(*), 1::bigint, 'an account with a row does not take another one by changing its e-mail') from public.users where email = 'fay@example.com' and auth_user_id is null;
-select is(u.email, 'fay@example.com', 'its own row follows all the same') from public.users u join auth.users a on a.id = u.auth_user_id where a.email = 'fay@example.com';
-select lives_ok($$update auth.users set last_sign_in_at = calendly.now() where email = 'fay@example.com'$$, 'a sign-in changes nothing');
-
--- what an account cannot be stopped by
-create unique index on public.users (lower(email)) where lower(email) like '%@unique.example.com';
-insert into public.users (email, auth_user_linked_at) values ('gus@unique.example.com', calendly.now());
-select lives_ok($$select tests.add_account('gus@unique.example.com')$$, 'an earlier app''s unique e-mails do not stop a sign-up');
-insert into public.users (email, auth_user_linked_at) values ('ida@unique.example.com', calendly.now());
-select tests.add_account('hal@unique.example.com');
-select lives_ok($$update auth.users set email = 'ida@unique.example.com' where email = 'hal@unique.example.com'$$, 'nor a change of e-mail');
+-- a restore without accounts
+insert into public.calendly_users (auth_user_id, calendly_user_uri)
+  select gen_random_uuid(), 'https://api.calendly.com/users/' || n from generate_series(1, 26) n;
+select ok(calendly.too_many_ended_accounts(), 'that nearly all accounts are missing at once is not believed');
+select is(tests.ended(), 0, 'then nobody is ended');
+select is((select count(*) from public.calendly_users), 28::bigint, 'and no row is erased');
+delete from public.calendly_users u where u.calendly_user_uri like '%/26';
+delete from public.calendly_users u where u.calendly_user_uri = tests.host('ben');
+select is(tests.ended(), 25, 'up to 25 are ended at once');
+select is((select count(*) from public.calendly_users), 1::bigint, 'and nobody else');
 
 select * from finish();
 rollback;

@@ -4,7 +4,7 @@ select plan(6);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben}'::text[]) name;
 create function tests.begun(who jsonb) returns text language sql as $$
-  select split_part(u.email, '@', 1) from public.users u join public.calendly_connections c on c.user_id = u.id
+  select split_part(u.email, '@', 1) from public.calendly_users u join public.calendly_connections c on c.user_id = u.id
   where c.id = (public.calendly_begin_subscription(who) ->> 'connection_id')::uuid
 $$;
 
@@ -15,8 +15,8 @@ select is(tests.begun(jsonb_build_object('auth_user_id', tests.account_of('ana')
 set local enable_seqscan = off;
 select is(tests.begun(jsonb_build_object('connection_id', (tests.connection_of('ben')).id)), 'ben', 'by the connection, by its indexes');
 select is(tests.begun(jsonb_build_object('auth_user_id', tests.account_of('ana'))), 'ana', 'by the account, by its index');
-select is(tests.code_of($$select public.calendly_begin_subscription(jsonb_build_object('auth_user_id', gen_random_uuid()))$$), 'unknown_user', 'an account without a row is told so');
-select is(tests.code_of($$select public.calendly_begin_subscription(jsonb_build_object('connection_id', gen_random_uuid()))$$), 'not_connected', 'and a connection that is no more');
+select is(tests.code_of($$select public.calendly_begin_subscription(jsonb_build_object('auth_user_id', gen_random_uuid()))$$), 'not_connected', 'an account without a row is not connected');
+select is(tests.code_of($$select public.calendly_begin_subscription(jsonb_build_object('connection_id', gen_random_uuid()))$$), 'not_connected', 'nor is a connection that was deleted');
 
 select * from finish();
 rollback;

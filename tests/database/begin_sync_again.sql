@@ -1,4 +1,5 @@
--- A run that was paused goes on where it stood, and one that died is taken over: nothing is done twice.
+-- A run that was paused goes on where it stopped, and one whose worker crashed is taken over:
+-- nothing is done twice.
 begin;
 select plan(37);
 select calendly.set_clock('2026-06-01T12:00:00Z');
@@ -8,92 +9,160 @@ select tests.sync('ana', '{}');
 
 -- taken over
 select tests.pass('1 hour');
-create temporary table dead as select tests.begin('ana') as answer;
+create temporary table first_begun as select tests.begin('ana') as answer;
 select tests.bring('ana', tests.page(array[tests.event('E1'), tests.event('E2')], 'page 2'));
 create temporary table stalled as select * from tests.state_of('ana');
 select tests.pass('2 minutes');
-create temporary table heir as select tests.begin('ana', trigger => 'scheduled') as answer;
-select is(heir.answer ->> 'status', 'started', 'a run whose lease has ended is taken over') from heir;
-select is(heir.answer ->> 'run_id', dead.answer ->> 'run_id', 'as the same run') from heir, dead;
-select isnt(heir.answer ->> 'lease', dead.answer ->> 'lease', 'under another lease') from heir, dead;
-select is(heir.answer #>> '{next,query,page_token}', 'page 2', 'where it stood') from heir;
-select is(heir.answer #>> '{next,query,min_start_time}', dead.answer #>> '{next,query,min_start_time}', 'over the same range') from heir, dead;
-select is((tests.run_of('ana')).trigger, 'scheduled', 'by whoever works on it now');
-select is(tests.code_of(format('select public.calendly_apply_step(%L, %L, %s, %L)', run_id, lease, step, '{"requests": 1}' || tests.page('{}'))), 'lease_lost', 'the stalled instance, awake again, cannot write') from stalled;
-select is(tests.code_of(format('select public.calendly_finish_sync(%L, %L)', run_id, lease)), 'lease_lost', 'nor finish') from stalled;
-select is(tests.code_of(format('select public.calendly_fail_sync(%L, %L, %L)', run_id, lease, '{}')), 'lease_lost', 'nor fail the run') from stalled;
-select is((select array_agg(cardinality(event_uris)) from calendly.run_pages), array[2], 'the page is there once');
-select is((tests.run_of('ana')).requests, 1, 'and its request counted once');
+create temporary table taken_over as select tests.begin('ana', trigger => 'scheduled') as answer;
+select is(taken_over.answer ->> 'status', 'started', 'a run whose lease has ended is taken over')
+  from taken_over;
+select is(taken_over.answer ->> 'run_id', first_begun.answer ->> 'run_id',
+  'a run that is taken over keeps its id')
+  from taken_over, first_begun;
+select isnt(taken_over.answer ->> 'lease', first_begun.answer ->> 'lease',
+  'a run that is taken over has a new lease')
+  from taken_over, first_begun;
+select is(taken_over.answer #>> '{next,query,page_token}', 'page 2',
+  'a run that is taken over goes on at its page')
+  from taken_over;
+select is(taken_over.answer #>> '{next,query,min_start_time}', first_begun.answer
+  #>> '{next,query,min_start_time}', 'a run that is taken over keeps its range')
+  from taken_over, first_begun;
+select is((tests.run_of('ana')).trigger, 'scheduled',
+  'a run records the trigger of the worker that took it over');
+select is(tests.code_of(format('select public.calendly_apply_step(%L, %L, %s, %L)', run_id, lease,
+  step, '{"requests": 1}' || tests.page('{}'))),
+  'lease_lost', 'a worker whose run was taken over cannot apply a step')
+  from stalled;
+select is(tests.code_of(format('select public.calendly_finish_sync(%L, %L)', run_id, lease)),
+  'lease_lost', 'a worker whose run was taken over cannot finish it')
+  from stalled;
+select is(tests.code_of(format('select public.calendly_fail_sync(%L, %L, %L)', run_id, lease,
+  '{}')),
+  'lease_lost', 'a worker whose run was taken over cannot fail it')
+  from stalled;
+select is((select array_agg(cardinality(event_uris)) from calendly.run_pages), array[2],
+  'a take-over applies no page twice');
+select is((tests.run_of('ana')).requests, 1, 'a take-over counts no request twice');
 
 -- resumed
 select tests.bring('ana', tests.page(array[tests.event('E3')], 'page 3'));
-select is(tests.bring('ana', '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}') ->> 'do', 'stop', 'an interruption pauses the run');
-select is(row(r.status, r.resume_at)::text, row('paused', calendly.now() + interval '30 seconds')::text, 'for a while') from tests.run_of('ana') r;
+select is(tests.bring('ana',
+  '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}')
+  ->> 'do', 'stop', 'an interruption pauses the run');
+select is(row(r.status, r.resume_at)::text,
+  row('paused', calendly.now() + interval '30 seconds')::text,
+  'a paused run has a time at which it goes on')
+  from tests.run_of('ana') r;
 create temporary table resumed as select tests.begin('ana') as answer;
-select is(answer ->> 'status', 'started', 'a click ignores the back-off') from resumed;
-select is(resumed.answer ->> 'run_id', dead.answer ->> 'run_id', 'and resumes the same run') from resumed, dead;
-select is(answer #>> '{next,query,page_token}', 'page 3', 'where it stood') from resumed;
-select is(row(r.status, r.resume_at, r.error)::text, '(running,,)', 'as if nothing had been') from tests.run_of('ana') r;
-select is(tests.event_names(tests.bring('ana', tests.page('{}'))), array['E1', 'E2', 'E3'], 'what was listed before is to be read after');
-select tests.bring('ana', jsonb_build_object('requests', 3, 'invitees', jsonb_build_array(tests.invitees_of('E1', tests.invitee('E1', 'ines')), tests.invitees_of('E2', tests.invitee('E2', 'jo')), tests.invitees_of('E3', tests.invitee('E3', 'kim')))));
+select is(answer ->> 'status', 'started', 'a click resumes a paused run at once') from resumed;
+select is(resumed.answer ->> 'run_id', first_begun.answer ->> 'run_id',
+  'a resumed run keeps its id')
+  from resumed, first_begun;
+select is(answer #>> '{next,query,page_token}', 'page 3', 'a resumed run goes on at its page')
+  from resumed;
+select is(row(r.status, r.resume_at, r.error)::text, '(running,,)',
+  'a resumed run is running and has no error')
+  from tests.run_of('ana') r;
+select is(tests.event_names(tests.bring('ana', tests.page('{}'))), array['E1', 'E2', 'E3'],
+  'a resumed run fetches the invitees of what it listed before the pause');
+select tests.bring('ana',
+  jsonb_build_object('requests', 3, 'invitees',
+    jsonb_build_array(tests.invitees_of('E1', tests.invitee('E1', 'ines')),
+      tests.invitees_of('E2', tests.invitee('E2', 'jo')),
+      tests.invitees_of('E3', tests.invitee('E3', 'kim')))));
 create temporary table finished as select tests.finish('ana') -> 'result' as result;
-select is(result ->> 'run_id', dead.answer ->> 'run_id', 'the result is the run''s') from finished, dead;
-select is(row(result ->> 'created', result ->> 'requests', result #>> '{fetched,active}')::text, '(3,7,3)', 'its counts are cumulative') from finished;
-select is(result ->> 'sync_type', 'INCREMENTAL', 'and its kind is what it was begun as') from finished;
+select is(result ->> 'run_id', first_begun.answer ->> 'run_id',
+  'the result of a resumed run names the same run')
+  from finished, first_begun;
+select is(row(result ->> 'created', result ->> 'requests', result #>> '{fetched,active}')::text,
+  '(3,7,3)', 'the counts of a resumed run are cumulative')
+  from finished;
+select is(result ->> 'sync_type', 'INCREMENTAL', 'a resumed run keeps its kind') from finished;
 
 -- replaced
 select tests.pass('1 hour');
 select tests.begin('ana');
-select tests.bring('ana', '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
+select tests.bring('ana',
+  '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
 create temporary table paused as select * from tests.run_of('ana');
 create temporary table forced as select tests.begin('ana', forced => true) as answer;
-select isnt((answer ->> 'run_id')::uuid, paused.id, 'a forced FULL sync replaces a paused INCREMENTAL one') from forced, paused;
-select is(answer ->> 'sync_type', 'FULL', 'by a FULL one') from forced;
-select is(row(r.status, r.error ->> 'code', r.resume_at)::text, '(failed,replaced,)', 'the old run says so') from public.calendly_sync_runs r join paused using (id);
-select is((tests.connection_of('ana')).last_error, null, 'which is no error of the connection''s');
-select tests.bring('ana', '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
-select is(tests.begin('ana') ->> 'run_id', answer ->> 'run_id', 'a paused FULL sync is resumed by a click') from forced;
-select tests.bring('ana', '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
-select is(tests.begin('ana', forced => true) ->> 'run_id', answer ->> 'run_id', 'and by a forced one: it is FULL already') from forced;
-select is((tests.state_of('ana')).reread, true, 'and rereads all invitees');
-select tests.bring('ana', tests.page(array[tests.event('E1'), tests.event('E2'), tests.event('E3')]));
-select tests.fail('ana', '{}');
+select isnt((answer ->> 'run_id')::uuid, paused.id,
+  'a forced sync replaces a paused INCREMENTAL run')
+  from forced, paused;
+select is(answer ->> 'sync_type', 'FULL', 'the run that replaces it is FULL') from forced;
+select is(row(r.status, r.error ->> 'code', r.resume_at)::text, '(failed,replaced,)',
+  'a replaced run is failed with the code replaced')
+  from public.calendly_sync_runs r join paused using (id);
+select is((tests.connection_of('ana')).last_error, null,
+  'a replaced run is no error of its connection');
+select tests.bring('ana',
+  '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
+select is(tests.begin('ana') ->> 'run_id', answer ->> 'run_id', 'a click resumes a paused FULL run')
+  from forced;
+select tests.bring('ana',
+  '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
+select is(tests.begin('ana', forced => true) ->> 'run_id', answer ->> 'run_id',
+  'a forced sync resumes a paused FULL run')
+  from forced;
+select is((tests.state_of('ana')).refetch_all, true, 'a forced sync fetches all invitees');
+select tests.bring('ana',
+  tests.page(array[tests.event('E1'), tests.event('E2'), tests.event('E3')]));
+select tests.fail('ana', '{"code": "internal"}');
 
 select tests.begin('ana');
-select tests.bring('ana', '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
+select tests.bring('ana',
+  '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
 update paused set id = (tests.run_of('ana')).id;
-update public.users set calendly_initial_sync_complete = false where id = tests.id_of('ana');
-select is(tests.begin('ana') ->> 'sync_type', 'FULL', 'a cleared flag replaces a paused INCREMENTAL sync, too');
-select is((select r.error ->> 'code' from public.calendly_sync_runs r join paused using (id)), 'replaced', 'the old run says so');
+update public.calendly_users set calendly_initial_sync_complete = false where id
+  = tests.id_of('ana');
+select is(tests.begin('ana') ->> 'sync_type', 'FULL',
+  'a cleared flag replaces a paused INCREMENTAL run');
+select is((select r.error ->> 'code' from public.calendly_sync_runs r join paused using (id)),
+  'replaced', 'a run that a cleared flag replaces is failed with the code replaced');
 select tests.bring('ana', tests.page('{}', 'page 2'));
 select tests.pass('2 minutes');
-select is(tests.begin('ana') #>> '{next,query,page_token}', 'page 2', 'a FULL sync that died is not replaced but goes on');
-select tests.fail('ana', '{}');
-update public.users set calendly_initial_sync_complete = true where id = tests.id_of('ana');
+select is(tests.begin('ana') #>> '{next,query,page_token}', 'page 2',
+  'a FULL run whose worker crashed is resumed by a click');
+select tests.fail('ana', '{"code": "internal"}');
+update public.calendly_users set calendly_initial_sync_complete = true where id
+  = tests.id_of('ana');
 select tests.begin('ana');
 select tests.pass('2 minutes');
-select is(tests.begin('ana', forced => true) ->> 'sync_type', 'FULL', 'an INCREMENTAL one that died is replaced by a forced one');
+select is(tests.begin('ana', forced => true) ->> 'sync_type', 'FULL',
+  'an INCREMENTAL run whose worker crashed is replaced by a forced sync');
 
--- a forced one goes on with a FULL sync that nobody forced, and rereads what that has listed
-select tests.fail('ana', '{}');
-update public.users set calendly_initial_sync_complete = false where id = tests.id_of('ana');
+-- a forced sync goes on with a FULL run that nobody forced, and fetches again what that has listed
+select tests.fail('ana', '{"code": "internal"}');
+update public.calendly_users set calendly_initial_sync_complete = false where id
+  = tests.id_of('ana');
 update calendly.meeting_sync set invitees_due_at = null;
 select tests.begin('ana');
-select tests.bring('ana', tests.page(array[tests.event('E1'), tests.event('E0', tests.seats(0, 0))], 'page 2'));
-select tests.bring('ana', '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
-select is(tests.begin('ana', forced => true) #>> '{next,query,page_token}', 'page 2', 'a forced sync goes on with a paused FULL one');
-select is(tests.event_names(tests.bring('ana', tests.page(array[tests.event('E2'), tests.event('E3')]))), array['E1', 'E2', 'E3'], 'and rereads all invitees, those of the pages before as well');
-update public.users set calendly_initial_sync_complete = true where id = tests.id_of('ana');
+select tests.bring('ana',
+  tests.page(array[tests.event('E1'), tests.event('E0', tests.seats(0, 0))], 'page 2'));
+select tests.bring('ana',
+  '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
+select is(tests.begin('ana', forced => true) #>> '{next,query,page_token}', 'page 2',
+  'a forced sync resumes a FULL run that nobody had forced');
+select is(tests.event_names(tests.bring('ana',
+  tests.page(array[tests.event('E2'), tests.event('E3')]))),
+  array['E1', 'E2', 'E3'], 'a forced sync fetches the invitees of the pages before it as well');
+update public.calendly_users set calendly_initial_sync_complete = true where id
+  = tests.id_of('ana');
 
--- the schedule's weekly FULL sync is no reason to throw work away
-select tests.fail('ana', '{}');
+-- a weekly FULL sync that is due does not replace a paused run
+select tests.fail('ana', '{"code": "internal"}');
 update public.calendly_connections set last_full_sync_at = null where user_id = tests.id_of('ana');
 select tests.begin('ana');
 select tests.bring('ana', tests.page('{}', 'page 2'));
-select tests.bring('ana', '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
-select is(tests.begin('ana', trigger => 'scheduled') #>> '{next,query,page_token}', 'page 2', 'the schedule resumes a paused INCREMENTAL sync even when a FULL one is due');
-select is((select count(*) from calendly.open_runs), 1::bigint, 'there is never more than one open run');
-select is((select count(*) from public.calendly_sync_runs where status in ('running', 'paused')), 1::bigint, 'and the ended ones are ended');
+select tests.bring('ana',
+  '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
+select is(tests.begin('ana', trigger => 'scheduled') #>> '{next,query,page_token}', 'page 2',
+  'the schedule resumes a paused INCREMENTAL run even when a FULL one is due');
+select is((select count(*) from calendly.active_runs), 1::bigint,
+  'there is never more than one active run of a person');
+select is((select count(*) from public.calendly_sync_runs where status in ('running', 'paused')),
+  1::bigint, 'a run that has ended is neither running nor paused');
 
 select * from finish();
 rollback;

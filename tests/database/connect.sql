@@ -1,18 +1,18 @@
 -- Connecting an account to Calendly: whose meetings may come to whom.
 begin;
-select plan(37);
+select plan(38);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_account('ana@example.com');
 select tests.add_account('ben@example.com');
 
 -- before
-select is(public.calendly_connection_status(tests.account_of('ana')) ->> 'state', 'disconnected', 'an account is not connected at first');
-select is(public.calendly_connection_status(tests.account_of('ana')) -> 'calendly_user', 'null', 'to nobody');
-select is(public.calendly_connection_status(tests.account_of('ana')) #>> '{webhooks,enabled}', 'false', 'and has no webhooks');
-select is(tests.code_of('select public.calendly_connection_status(gen_random_uuid())'), 'unknown_user', 'an account that is not there has no status');
-select is(tests.code_of('select public.calendly_prepare_connection(gen_random_uuid())'), 'unknown_user', 'and cannot prepare a connection');
-select is((public.calendly_prepare_connection(tests.account_of('ana')) ->> 'user_id')::integer, tests.id_of('ana'), 'preparing tells whose connection it will be');
-select is((select count(*) from public.calendly_connections), 0::bigint, 'and leaves nothing behind');
+select is(public.calendly_connection_status(tests.account('ana')) ->> 'state', 'disconnected', 'an account is not connected at first');
+select is(public.calendly_connection_status(tests.account('ana')) -> 'calendly_user', 'null', 'to nobody');
+select is(public.calendly_connection_status(tests.account('ana')) #>> '{webhooks,enabled}', 'false', 'and has no webhooks');
+select is(public.calendly_connection_status(tests.account('ana')) ->> 'user_id', null, 'an account has no row before it connects');
+select is(tests.code_of($$select public.calendly_connection_status('{"user_id": 0}')$$), 'unknown_user', 'a user that does not exist has no status');
+select ok((public.calendly_prepare_connection(tests.host('ana')) ->> 'connection_id')::uuid is not null, 'preparing a connection gives it an id');
+select is((select count(*) from public.calendly_connections), 0::bigint, 'preparing a connection stores nothing');
 
 -- connecting
 create temporary table answer as select tests.connect('ana') as status;
@@ -20,12 +20,12 @@ select is(status ->> 'state', 'active', 'a connection is active at once') from a
 select is(status #>> '{calendly_user,uri}', tests.host('ana'), 'and says as whom') from answer;
 select is(status #>> '{calendly_user,name}', 'Ana', 'by name') from answer;
 select is(status ->> 'initial_sync_complete', 'false', 'nothing has been synced') from answer;
-select is(status, public.calendly_connection_status(tests.account_of('ana')), 'the status can be asked for later') from answer;
+select is(status, public.calendly_connection_status(tests.account('ana')), 'the status can be asked for later') from answer;
 select ok(status::text not like '%ciphertext%', 'and holds no token') from answer;
 select is((tests.connection_of('ana')).next_sync_at, '2026-06-01T12:15:00Z'::timestamptz, 'it is due one interval later: the first sync is the caller''s');
-select is(h.user_id, tests.id_of('ana'), 'the Calendly user''s meetings are this person''s') from calendly.hosts h where h.calendly_user_uri = tests.host('ana');
+select is(u.auth_user_id, tests.account_of('ana'), 'the Calendly user''s meetings are this person''s') from public.calendly_users u where u.calendly_user_uri = tests.host('ana');
 select is(k.token_jwe, 'ciphertext of ana', 'the encrypted token is kept') from calendly.credentials k where k.connection_id = (tests.connection_of('ana')).id;
-select is((public.calendly_prepare_connection(tests.account_of('ana')) ->> 'connection_id')::uuid, (tests.connection_of('ana')).id, 'a later token is encrypted for the same connection');
+select is((public.calendly_prepare_connection(tests.host('ana')) ->> 'connection_id')::uuid, (tests.connection_of('ana')).id, 'a later token is encrypted for the same connection');
 
 -- again
 update public.calendly_connections set state = 'reconnect_required', refusals = 3, last_error = '{"code": "token_refused"}', next_sync_at = null,
@@ -44,25 +44,24 @@ select is(tests.code_of($$select tests.connect('ben', tests.host('ana'))$$), 'ca
 update public.calendly_connections set state = 'reconnect_required' where user_id = tests.id_of('ana');
 select is(tests.code_of($$select tests.connect('ben', tests.host('ana'))$$), 'calendly_user_taken', 'not even while its token is refused');
 select is((select count(*) from public.calendly_connections where user_id = tests.id_of('ben')), 0::bigint, 'and nothing of the attempt stays');
-select public.calendly_disconnect(tests.account_of('ana'));
+select public.calendly_disconnect(tests.account('ana'));
 select lives_ok($$select tests.connect('ben', tests.host('ana'))$$, 'after a disconnect another account may connect it');
 select is(tests.code_of($$select tests.connect('ana')$$), 'calendly_user_taken', 'and then the first one may not');
-select is(h.user_id, tests.id_of('ben'), 'new meetings are the other''s') from calendly.hosts h where h.calendly_user_uri = tests.host('ana');
+select is((select count(*) from public.calendly_users), 1::bigint, 'a Calendly user has one row, whoever connects it');
+select is(u.auth_user_id, tests.account_of('ben'), 'new meetings are the other''s') from public.calendly_users u where u.calendly_user_uri = tests.host('ana');
 
 -- as another Calendly user
 select is(tests.code_of($$select tests.connect('ben', tests.host('carl'))$$), 'another_calendly_user', 'a live connection does not change to another Calendly user');
-insert into public.meetings (user_id, calendly_event_uri) values (tests.id_of('ben'), tests.event_uri('E1'));
-select public.calendly_disconnect(tests.account_of('ben'));
-select is(tests.code_of($$select tests.connect('ben', tests.host('carl'))$$), 'another_calendly_user', 'nor a disconnected one whose meetings are kept');
-update public.users set calendly_initial_sync_complete = true, last_calendly_sync = calendly.now() where id = tests.id_of('ben');
-update public.calendly_connections set last_full_sync_at = calendly.now(), current_as_of = calendly.now() where user_id = tests.id_of('ben');
-delete from public.meetings;
-insert into public.meetings (user_id) values (tests.id_of('ben'));
-select lives_ok($$select tests.connect('ben', tests.host('carl'))$$, 'an earlier app''s meetings do not matter');
-select is(u.calendly_initial_sync_complete, false, 'another Calendly user''s first sync is FULL, whatever was synced before') from public.users u where u.id = tests.id_of('ben');
-select is((tests.connection_of('ben')).last_full_sync_at, null, 'because no FULL sync of theirs has finished');
-select is((tests.connection_of('ben')).current_as_of, null, 'nor has anything been proven about their meetings');
-select is((select h.calendly_user_uri from calendly.hosts h where h.user_id = tests.id_of('ben')), tests.host('carl'), 'a person is one host');
+insert into public.calendly_meetings (user_id, calendly_event_uri) values (tests.id_of('ben'), tests.event_uri('E1'));
+select public.calendly_disconnect(tests.account('ben'));
+select is(tests.code_of($$select tests.connect('ben', tests.host('carl'))$$), 'another_calendly_user', 'nor does a disconnected one whose meetings are kept');
+delete from public.calendly_meetings;
+update public.calendly_users set calendly_initial_sync_complete = true, last_calendly_sync = calendly.now() where id = tests.id_of('ben');
+select lives_ok($$select tests.connect('ben', tests.host('carl'))$$, 'a disconnected account without meetings may connect another Calendly user');
+select is(u.calendly_initial_sync_complete, false, 'the first sync of another Calendly user is FULL') from public.calendly_users u where u.id = tests.id_of('ben');
+select is((tests.connection_of('ben')).last_full_sync_at, null, 'no FULL sync of another Calendly user has finished');
+select is((select count(*) from public.calendly_users u where u.calendly_user_uri = tests.host('ana')), 0::bigint, 'the row of the former Calendly user is gone');
+select is((select u.calendly_user_uri from public.calendly_users u where u.id = tests.id_of('ben')), tests.host('carl'), 'an account belongs to one Calendly user');
 
 -- a race with another attempt
 select is(tests.code_of(format($$select public.calendly_connect(jsonb_build_object('auth_user_id', %L, 'connection_id', gen_random_uuid(),

@@ -1,76 +1,103 @@
--- A reschedule is one story: old canceled, new created, linked both ways, whichever half comes first.
+-- A reschedule links two meetings both ways, the canceled one and the new one, whichever is known
+-- first.
 begin;
 select plan(19);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 select tests.add_person('ben');
+create function tests.id_in(event_uri text) returns text language sql as $$
+  select substring(event_uri from '[^/]+$')
+$$;
 create function tests.links() returns text language sql as $$
-  select string_agg(format('%s: %s -> %s', substring(m.calendly_event_uri from '[^/]+$'), substring(m.rescheduled_from from '[^/]+$'), substring(m.rescheduled_to from '[^/]+$')), ', ' order by m.calendly_event_uri, m.user_id)
-  from public.meetings m
+  select string_agg(
+    format('%s: %s -> %s', tests.id_in(m.calendly_event_uri), tests.id_in(m.rescheduled_from),
+      tests.id_in(m.rescheduled_to)),
+    ', ' order by m.calendly_event_uri, m.user_id)
+  from public.calendly_meetings m
 $$;
 create function tests.link(variadic events text[]) returns text language sql as $$
-  select string_agg(substring(l.event_uri from '[^/]+$'), ' ' order by l.event_uri) from calendly.link_reschedules(array(select tests.event_uri(event) from unnest(events) event), null) l
+  select string_agg(tests.id_in(l.event_uri), ' ' order by l.event_uri)
+  from calendly.link_reschedules(array(
+    select tests.event_uri(event) from unnest(events) event), null) l
+$$;
+create function tests.moved_to(event text) returns jsonb language sql as $$
+  select jsonb_build_object('status', 'canceled', 'rescheduled', true,
+    'new_invitee', tests.invitee_uri(event, 'ines'))
+$$;
+create function tests.moved_from(event text) returns jsonb language sql as $$
+  select jsonb_build_object('old_invitee', tests.invitee_uri(event, 'ines'))
 $$;
 create temporary table half as select
-  tests.invitee('old', 'ines', jsonb_build_object('status', 'canceled', 'rescheduled', true, 'new_invitee', tests.invitee_uri('new', 'ines'))) as old,
-  tests.invitee('new', 'ines', jsonb_build_object('old_invitee', tests.invitee_uri('old', 'ines'))) as new;
+  tests.invitee('old', 'ines', tests.moved_to('new')) as old,
+  tests.invitee('new', 'ines', tests.moved_from('old')) as new;
 select tests.apply_event(tests.event(event)) from unnest('{old,new}'::text[]) event;
 
 -- the old half first
 savepoint nothing_known;
 select tests.apply_invitee(old) from half;
-select is(tests.link('old'), 'old', 'the old half tells what replaces it');
-select is(tests.links(), 'new:  -> , old:  -> new', 'before the new half is known');
+select is(tests.link('old'), 'old', 'the canceled invitee tells what replaces the old meeting');
+select is(tests.links(), 'new:  -> , old:  -> new',
+  'the old meeting is linked before the new invitee is known');
 select tests.apply_invitee(new) from half;
-select is(tests.link('new'), 'new', 'the new half tells what it replaces');
-select is(tests.links(), 'new: old -> , old:  -> new', 'and both are linked');
-create temporary table lie as select tests.row_versions() as before;
-select is(tests.link('old', 'new'), null, 'what is linked is not linked again');
-select is(tests.row_versions(), before, 'and writes no row version') from lie;
+select is(tests.link('new'), 'new', 'the new invitee tells what the new meeting replaces');
+select is(tests.links(), 'new: old -> , old:  -> new',
+  'both meetings are linked where the old one was known first');
+create temporary table versions as select tests.row_versions() as before;
+select is(tests.link('old', 'new'), null, 'meetings that are linked are not linked again');
+select is(tests.row_versions(), before, 'meetings that are linked get no new row version')
+  from versions;
 rollback to nothing_known;
 
 -- the new half first
 select tests.apply_invitee(new) from half;
-select is(tests.link('new'), 'new', 'where the new half comes first');
-select is(tests.links(), 'new: old -> , old:  -> ', 'the old meeting''s invitee is not known yet');
+select is(tests.link('new'), 'new', 'the new meeting is linked where it is known first');
+select is(tests.links(), 'new: old -> , old:  -> ',
+  'the old meeting is not linked while its invitee is unknown');
 select tests.apply_invitee(tests.invitee('old', 'ines'));
-select is(tests.link('new'), 'old', 'the new half links an old one that does not know of it');
-select is(tests.links(), 'new: old -> , old:  -> new', 'and both are linked');
+select is(tests.link('new'), 'old',
+  'the new invitee links an old meeting whose invitee does not tell of it');
+select is(tests.links(), 'new: old -> , old:  -> new',
+  'both meetings are linked where the new one was known first');
 select tests.apply_invitee(old || '{"updated_at": "2026-05-21T00:00:00Z"}') from half;
-select is(tests.link('old'), null, 'the old half, late, changes nothing any more');
+select is(tests.link('old'), null, 'the canceled invitee that comes late changes no link');
 rollback to nothing_known;
 select tests.apply_invitee(tests.invitee('old', 'ines'));
 select tests.apply_invitee(new) from half;
-select is(tests.link('old'), 'old', 'reading the old half finds the new one, though only the new one tells');
+select is(tests.link('old'), 'old',
+  'a read of the old meeting finds the new one, though only the new invitee tells of it');
 rollback to nothing_known;
 
 -- the new half at another host, as a round robin does
 select tests.apply_event(tests.event('moved', tests.hosted_by('ben')));
-select tests.apply_invitee(tests.invitee('old', 'ines', jsonb_build_object('status', 'canceled', 'rescheduled', true, 'new_invitee', tests.invitee_uri('moved', 'ines'))));
-select tests.apply_invitee(tests.invitee('moved', 'ines', jsonb_build_object('old_invitee', tests.invitee_uri('old', 'ines'))));
-select is(tests.link('old', 'moved'), 'moved old', 'a reschedule to another host is linked as well');
-select is(tests.links(), 'moved: old -> , new:  -> , old:  -> moved', 'in the rows of both');
+select tests.apply_invitee(tests.invitee('old', 'ines', tests.moved_to('moved')));
+select tests.apply_invitee(tests.invitee('moved', 'ines', tests.moved_from('old')));
+select is(tests.link('old', 'moved'), 'moved old', 'a reschedule to another host is linked');
+select is(tests.links(), 'moved: old -> , new:  -> , old:  -> moved',
+  'a reschedule to another host is linked in the rows of both hosts');
 rollback to nothing_known;
 
 -- a chain
 select tests.apply_event(tests.event('newest'));
 select tests.apply_invitee(old) from half;
-select tests.apply_invitee(new || jsonb_build_object('status', 'canceled', 'rescheduled', true, 'new_invitee', tests.invitee_uri('newest', 'ines'))) from half;
-select tests.apply_invitee(tests.invitee('newest', 'ines', jsonb_build_object('old_invitee', tests.invitee_uri('new', 'ines'))));
+select tests.apply_invitee(new || tests.moved_to('newest')) from half;
+select tests.apply_invitee(tests.invitee('newest', 'ines', tests.moved_from('new')));
 select tests.link('old', 'new', 'newest');
-select is(tests.links(), 'new: old -> newest, newest: new -> , old:  -> new', 'who reschedules twice makes a chain');
+select is(tests.links(), 'new: old -> newest, newest: new -> , old:  -> new',
+  'two reschedules make a chain');
 rollback to nothing_known;
 
 -- a group event: only the invitee moves
 select tests.apply_invitee(old) from half;
 select tests.apply_invitee(tests.invitee('old', 'jo'));
-select is(tests.link('old'), null, 'a group event is not rescheduled by one of its invitees');
+select is(tests.link('old'), null, 'one invitee who moves does not reschedule a group event');
 select tests.apply_invitee(new) from half;
 select tests.link('new');
-select is(tests.links(), 'new: old -> , old:  -> ', 'the new meeting of that one invitee tells where it came from');
+select is(tests.links(), 'new: old -> , old:  -> ',
+  'a new meeting of one invitee tells which group event the invitee came from');
 select tests.apply_invitee(tests.invitee('new', 'kim'));
-select is(tests.link('new'), 'new', 'until someone else joins, who came from nowhere');
-select is(tests.links(), 'new:  -> , old:  -> ', 'so that it does not matter who was known first');
+select is(tests.link('new'), 'new', 'a second invitee changes the link of a meeting');
+select is(tests.links(), 'new:  -> , old:  -> ',
+  'a meeting of two invitees replaces no other, whoever was known first');
 
 select * from finish();
 rollback;

@@ -30,25 +30,26 @@ create temporary table actual as
 select bag_eq('select object, role, rights from actual', $$
   select 'public.' || object, role, rights from (values
     -- what people read: under row level security
-    ('users', 'authenticated', 'select'),
-    ('meetings', 'authenticated', 'select'),
-    ('meeting_invitees', 'authenticated', 'select'),
+    ('calendly_users', 'authenticated', 'select'),
+    ('calendly_meetings', 'authenticated', 'select'),
+    ('calendly_invitees', 'authenticated', 'select'),
     ('calendly_connections', 'authenticated', 'select'),
     ('calendly_sync_runs', 'authenticated', 'select'),
     ('calendly_webhook_events', 'authenticated', 'select'),
     ('calendly_sync_health', 'authenticated', 'select'),
-    -- what a server of the team's reads, and where its own app may write
-    ('users', 'service_role', 'select insert update delete'),
-    ('users_id_seq', 'service_role', 'usage'),
-    ('meetings', 'service_role', 'select insert update delete'),
-    ('meetings_id_seq', 'service_role', 'usage'),
-    ('meeting_invitees', 'service_role', 'select'),
+    -- what a server of the team's reads
+    ('calendly_users', 'service_role', 'select'),
+    ('calendly_meetings', 'service_role', 'select'),
+    ('calendly_invitees', 'service_role', 'select'),
     ('calendly_connections', 'service_role', 'select'),
     ('calendly_sync_runs', 'service_role', 'select'),
     ('calendly_webhook_events', 'service_role', 'select'),
     ('calendly_sync_health', 'service_role', 'select'),
     ('calendly_freshness', 'service_role', 'select'),
-    ('calendly_alerts', 'service_role', 'select')
+    ('calendly_alerts', 'service_role', 'select'),
+    -- the original names
+    ('users', 'authenticated', 'select'), ('users', 'service_role', 'select'),
+    ('meetings', 'authenticated', 'select'), ('meetings', 'service_role', 'select')
   ) readable (object, role, rights)
   union all
   -- behind the view calendly_alerts
@@ -57,33 +58,35 @@ select bag_eq('select object, role, rights from actual', $$
   -- behind the view calendly_sync_health
   select 'calendly.membership', name, 'execute' from unnest('{authenticated,service_role}'::text[]) name
   union all
-  -- behind an index of meetings, which a server's own app may write
-  select 'calendly.guest_emails', 'service_role', 'execute'
+  -- in the policies
+  select 'calendly.readable_user_ids', name, 'execute' from unnest('{authenticated,service_role}'::text[]) name
   union all
   -- what the functions call, and operators
   select 'public.' || object, 'service_role', 'execute' from unnest('{
     calendly_abandon_subscription, calendly_apply_step, calendly_begin_refresh, calendly_begin_subscription, calendly_begin_sync,
-    calendly_claim_farewell, calendly_claim_sync, calendly_configure, calendly_confirm_project, calendly_connect,
-    calendly_connection_status, calendly_disable_webhooks, calendly_disconnect, calendly_end_farewell, calendly_fail_refresh,
-    calendly_fail_sync, calendly_finish_refresh, calendly_finish_sync, calendly_forget_invitee, calendly_health, calendly_keep_subscription,
-    calendly_list_credentials, calendly_prepare_connection, calendly_receive_webhook, calendly_reencrypt,
+    calendly_claim_revocation, calendly_claim_sync, calendly_clear_own_table_failure, calendly_configure, calendly_confirm_project, calendly_connect,
+    calendly_connection_status, calendly_disable_webhooks, calendly_disconnect, calendly_finish_revocation, calendly_fail_refresh,
+    calendly_fail_sync, calendly_finish_refresh, calendly_finish_sync, calendly_erase_invitee, calendly_health, calendly_keep_subscription,
+    calendly_list_credentials, calendly_prepare_connection, calendly_receive_webhook, calendly_record_own_table_failure, calendly_reencrypt,
     calendly_replay_webhook_event, calendly_review_subscriptions, calendly_schedule, calendly_start_oauth, calendly_subscription_query,
     calendly_take_oauth_state, clean_old_webhook_events}'::text[]) object$$,
   'every right that is granted has been decided on, and no other');
 
-select is_empty($$select a.attrelid::regclass, a.attname from pg_attribute a join object o on o.oid = a.attrelid where a.attacl is not null$$, 'no column has rights of its own');
+select bag_eq($$select a.attrelid::regclass::text, a.attname::text, r.name
+  from pg_attribute a join object o on o.oid = a.attrelid cross join role r
+  where a.attacl is not null and has_column_privilege(r.name, a.attrelid, a.attnum, 'update')$$,
+  $$values ('calendly_users', 'calendly_initial_sync_complete', 'service_role'), ('users', 'calendly_initial_sync_complete', 'service_role')$$,
+  'the only column that anybody may write is the flag that asks for a FULL sync');
 select is_empty($$select r.name, n.nspname from role r, pg_namespace n where n.nspname = 'calendly' and has_schema_privilege(r.name, n.oid, 'usage, create')$$, 'no role of the API may use the private schema');
 select is_empty($$select r.name from role r where has_schema_privilege(r.name, 'public', 'create')$$, 'or make anything in the public one');
 
 -- row level security
 select is_empty($$select o.name from object o join pg_class c on c.oid = o.oid where c.relkind in ('r', 'p') and not c.relrowsecurity$$, 'every table has row level security');
-select set_eq($$select p.tablename || ': ' || p.policyname || ' (' || lower(p.cmd) || ', ' || array_to_string(p.roles, ', ') || ', ' || lower(p.permissive) || ')' from pg_policies p where p.schemaname in ('public', 'calendly')$$,
-  array['users: Users read their own row (select, authenticated, permissive)', 'meetings: Users read their own meetings (select, authenticated, permissive)',
-    'meeting_invitees: Users read their own invitees (select, authenticated, permissive)', 'calendly_connections: Users read their own connection (select, authenticated, permissive)',
-    'calendly_sync_runs: Users read their own runs (select, authenticated, permissive)', 'calendly_webhook_events: Users read their own webhook events (select, authenticated, permissive)'],
-  'and these are all the policies: people read, and read their own');
-select is_empty($$select p.tablename from pg_policies p where p.schemaname in ('public', 'calendly') and p.qual !~ 'auth\.uid\(\)'$$, 'each of them by the account');
-select is_empty($$select o.name from object o join pg_class c on c.oid = o.oid where c.relkind = 'v' and not coalesce(c.reloptions @> '{security_invoker=true}', false)$$, 'every view runs with its reader''s rights');
+select set_eq($$select p.tablename || ' (' || lower(p.cmd) || ', ' || array_to_string(p.roles, ', ') || ', ' || lower(p.permissive) || ')' from pg_policies p where p.schemaname in ('public', 'calendly')$$,
+  array(select unnest('{calendly_users,calendly_meetings,calendly_invitees,calendly_connections,calendly_sync_runs,calendly_webhook_events}'::text[]) || ' (select, authenticated, permissive)'),
+  'each table that people read has one policy, for reading');
+select is_empty($$select p.tablename from pg_policies p where p.schemaname in ('public', 'calendly') and p.qual !~ 'calendly\.readable_user_ids\(\)'$$, 'and each policy asks whose rows the account reads');
+select is_empty($$select o.name from object o join pg_class c on c.oid = o.oid where c.relkind = 'v' and not coalesce(c.reloptions @> '{security_invoker=true}', false)$$, 'every view runs with the rights of its reader');
 
 -- how functions run
 select is_empty($$select o.name from object o join pg_proc f on f.oid = o.oid where not coalesce(f.proconfig @> '{"search_path=\"\""}', false)$$, 'every function has an empty search_path: nobody can put a table in its way');

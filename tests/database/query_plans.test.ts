@@ -11,22 +11,22 @@ import { FIXTURES } from "./fixtures/fixtures.ts";
 const MANY = `
 set local session_replication_role = replica;
 select calendly.set_clock('2026-06-01T12:00:00Z');
-insert into public.users (id, email, auth_user_id)
+insert into public.calendly_users (id, email, auth_user_id)
   select n, 'user' || n || '@example.com', md5(n::text)::uuid from generate_series(10001, 30000) n;
 insert into public.calendly_connections (id, user_id, calendly_user_uri, next_sync_at, connected_at, created_at, updated_at)
   select md5(n::text)::uuid, n, tests.host(n::text), calendly.now() + (n - 10100) * interval '1 second', '2026-05-01', '2026-05-01', '2026-05-01'
   from generate_series(10001, 30000) n;
 insert into calendly.hosts (calendly_user_uri, user_id, connection_id)
   select tests.host(n::text), n, md5(n::text)::uuid from generate_series(10001, 30000) n;
-insert into public.meetings (user_id, calendly_event_uri, status, start_time, end_time, calendly_updated_at, updated_at, raw)
+insert into public.calendly_meetings (user_id, calendly_event_uri, status, start_time, end_time, calendly_updated_at, updated_at, raw)
   select n, tests.event_uri(n || '-' || e), 'active', day, day + interval '1 hour', '2026-05-01', '2026-05-01',
     jsonb_build_object('event_guests', case e when 1 then jsonb_build_array(jsonb_build_object('email', 'person' || n || '@example.com')) else '[]' end)
   from generate_series(10001, 30000) n, generate_series(1, 10) e, lateral (select calendly.now() + e * interval '1 day') start (day);
 insert into calendly.meeting_sync (user_id, event_uri, invitees_due_at)
-  select m.user_id, m.calendly_event_uri, case when m.user_id % 2 = 0 then '2026-05-01'::timestamptz end from public.meetings m;
-insert into public.meeting_invitees (meeting_id, user_id, uri, email, status, rescheduled, created_at, updated_at, raw)
+  select m.user_id, m.calendly_event_uri, case when m.user_id % 2 = 0 then '2026-05-01'::timestamptz end from public.calendly_meetings m;
+insert into public.calendly_invitees (meeting_id, user_id, uri, email, status, rescheduled, created_at, updated_at, raw)
   select m.id, m.user_id, m.calendly_event_uri || '/invitees/I', 'person' || m.user_id || '@example.com', 'active', false, '2026-05-01', '2026-05-01', '{}'
-  from public.meetings m where m.user_id % 4 = 0;
+  from public.calendly_meetings m where m.user_id % 4 = 0;
 insert into public.calendly_webhook_events (event_id, event_type, payload, user_id, created_at, status)
   select n::text, 'invitee.created', jsonb_build_object('payload', jsonb_build_object('email', 'person' || n || '@example.com',
       'scheduled_event', jsonb_build_object('event_guests', jsonb_build_array(jsonb_build_object('email', 'guest' || n || '@example.com'))))), 10001 + n % 20000, calendly.now() - n * interval '1 minute',
@@ -55,18 +55,18 @@ $$;`;
 
 /** Statements by what they do; of a person: run as signed in, under row level security. */
 const OF_A_PERSON = {
-  "own meetings": "select * from meetings",
+  "own meetings": "select * from calendly_meetings",
   "the next own meetings":
-    "select * from meetings where start_time > '2026-06-05' order by start_time limit 20",
+    "select * from calendly_meetings where start_time > '2026-06-05' order by start_time limit 20",
   "own meetings with their invitees":
-    "select * from meetings m join meeting_invitees i on i.meeting_id = m.id",
+    "select * from calendly_meetings m join calendly_invitees i on i.meeting_id = m.id",
   "own webhook events": "select * from calendly_webhook_events",
   "the last own run": "select * from calendly_sync_runs order by started_at desc limit 1",
   "own health": "select * from calendly_sync_health",
 };
 const OF_THE_SYNC = {
   "the meetings of an event":
-    "select * from meetings where calendly_event_uri = tests.event_uri('12000-7')",
+    "select * from calendly_meetings where calendly_event_uri = tests.event_uri('12000-7')",
   "applying an event": `select count(*) from calendly.apply_events(array[calendly.read_event(
     tests.event('12000-7', tests.hosted_by('12000', '12001')))], true, null, true)`,
   "applying a page of events": `select count(*) from calendly.apply_events(
@@ -84,16 +84,16 @@ const OF_THE_SYNC = {
   "a repeat sync with an event missing": `select tests.pass('1 hour'),
     tests.sync('ana', array(select tests.event('A' || n) from generate_series(1, 99) n))`,
   "a slice of old webhook events": "select clean_old_webhook_events()",
-  "forgetting an invitee": "select calendly_forget_invitee('person12000@example.com')",
-  "forgetting a guest": "select calendly_forget_invitee('guest12000@example.com')",
+  "forgetting an invitee": "select calendly_erase_invitee('person12000@example.com')",
+  "forgetting a guest": "select calendly_erase_invitee('guest12000@example.com')",
 };
 
 databaseTest("on large tables no table is read from end to end", async (database, t) => {
   await database.script(FIXTURES);
   await database.script(MANY);
   assert.equal(
-    await readsInFull(database, "select count(*) from public.meetings"),
-    "public.meetings",
+    await readsInFull(database, "select count(*) from public.calendly_meetings"),
+    "public.calendly_meetings",
     "a table that is read from end to end is noticed",
   );
   for (const [what, statement] of Object.entries(OF_A_PERSON)) {
@@ -108,7 +108,7 @@ databaseTest("on large tables no table is read from end to end", async (database
   }
   await t.step("and whoever is to be forgotten is found wherever they are", async () => {
     const [{ counts }] = await database.query<{ counts: unknown }>(
-      "select calendly_forget_invitee('person16000@example.com') as counts",
+      "select calendly_erase_invitee('person16000@example.com') as counts",
     );
     assert.deepEqual(counts, { invitees: 10, meetings: 1, webhook_events: 1 });
   });
@@ -121,11 +121,11 @@ databaseTest("on large tables no table is read from end to end", async (database
   }
 }, { seed: false, long: true });
 
-/** The conditions of calendly_forget_invitee, by the index that serves each. */
+/** The conditions of calendly_erase_invitee, by the index that serves each. */
 const OF_THE_FORGOTTEN = {
-  meeting_invitees_email_idx:
-    "meeting_invitees where left(lower(email), 320) = 'person17000@example.com'",
-  meetings_guests_idx: `meetings where raw -> 'event_guests' <> '[]'
+  calendly_invitees_email_idx:
+    "calendly_invitees where left(lower(email), 320) = 'person17000@example.com'",
+  calendly_meetings_guests_idx: `meetings where raw -> 'event_guests' <> '[]'
     and calendly.guest_emails(raw) @> '{person17000@example.com}'`,
   calendly_webhook_events_email_idx: `calendly_webhook_events
     where left(lower(payload #>> '{payload,email}'), 320) = 'person17000@example.com'`,

@@ -38,7 +38,7 @@ select is(tests.ask(2), '{"status": "refresh"}', 'but seconds later');
 -- one that cannot succeed any more
 select public.calendly_fail_refresh((tests.connection_of('ana')).id, 2, '{"code": "reconnect_required", "message": "x"}');
 select is(tests.code_of('select tests.ask(2)'), 'reconnect_required', 'what Calendly does not know any more is not asked for');
-select public.calendly_disconnect(tests.account_of('ana'));
+select public.calendly_disconnect(tests.account('ana'));
 select is(tests.code_of('select tests.ask(2)'), 'not_connected', 'nor after the connection has ended');
 
 select * from finish();

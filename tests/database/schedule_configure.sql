@@ -29,13 +29,13 @@ insert into ranges values
   ('sync_interval', '"1 minute"', '"1 day"', '"59 seconds"', '"25 hours"'),
   ('webhook_sync_interval', '"1 minute"', '"1 day"', '"-1 hour"', '"2 days"'),
   ('schedule_jitter', '0', '0.5', '-0.1', '0.6'),
-  ('instances', '1', '200', '0', '201'),
+  ('max_workers', '1', '200', '0', '201'),
   ('page_size', '1', '100', '0', '101'),
   ('invitee_batch', '1', '100', '0', '101'),
-  ('absence_checks', '0', '100', '-1', '101'),
+  ('missing_event_lookups', '0', '100', '-1', '101'),
   ('lease_duration', '"30 seconds"', '"10 minutes"', '"29 seconds"', '"11 minutes"'),
-  ('instance_time', '"5 seconds"', '"140 seconds"', '"4 seconds"', '"141 seconds"'),
-  ('instance_requests', '10', '10000', '9', '10001'),
+  ('worker_time', '"5 seconds"', '"140 seconds"', '"4 seconds"', '"141 seconds"'),
+  ('worker_requests', '10', '10000', '9', '10001'),
   ('rate_reserve', '0', '0.9', '-0.01', '1'),
   ('webhook_event_retention', '"1 day"', null, '"0"', null),
   ('dead_webhook_event_retention', '"1 day"', null, '"1 hour"', null),
@@ -70,10 +70,10 @@ from unnest(array['1', '[]', 'null', '"page_size"']) value;
 select is(public.calendly_configure(null), public.calendly_configure(), 'nothing at all changes nothing');
 
 -- all or none
-select public.calendly_configure('{"page_size": 50, "instances": 7}');
-select is(tests.code_of($$select public.calendly_configure('{"page_size": 60, "instances": 0}')$$), 'setting_out_of_range', 'one wrong value among good ones');
+select public.calendly_configure('{"page_size": 50, "max_workers": 7}');
+select is(tests.code_of($$select public.calendly_configure('{"page_size": 60, "max_workers": 0}')$$), 'setting_out_of_range', 'one wrong value among good ones');
 select is(tests.setting('page_size'), '50', 'changes nothing');
-select is(public.calendly_configure('{"page_size": 60, "instances": 8}') ->> 'instances', '8', 'two good ones are both taken and told');
+select is(public.calendly_configure('{"page_size": 60, "max_workers": 8}') ->> 'max_workers', '8', 'two good ones are both taken and told');
 select is(tests.setting('page_size'), '60', 'indeed');
 select is(public.calendly_configure('{}') ->> 'page_size', '60', 'no change is no error');
 select is(public.calendly_configure('{"sync_interval": "PT10M"}') ->> 'sync_interval', '00:10:00', 'an interval may be written in any way that Postgres reads');

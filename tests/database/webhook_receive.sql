@@ -1,70 +1,179 @@
--- One call stores a delivery and applies it, all or nothing.
+-- calendly_receive_webhook: one call stores a delivery and applies it, all or nothing.
 begin;
-select plan(27);
+select plan(39);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 select tests.add_person('ben');
 
-create function delivery(event text, changes jsonb default '{}', payload jsonb default '{}', scheduled_event jsonb default '{}') returns jsonb language sql as $$
-  select jsonb_build_object('signed_at', extract(epoch from calendly.now()), 'digest', md5(random()::text), 'body', jsonb_build_object(
-    'event', event, 'created_at', calendly.to_calendly(calendly.now()), 'created_by', tests.host('ana'),
-    'payload', tests.invitee('E1', 'ada') || payload || jsonb_build_object('scheduled_event', tests.event('E1') || scheduled_event)) || changes)
+create function delivery(
+  event text, changes jsonb default '{}', payload jsonb default '{}',
+  scheduled_event jsonb default '{}'
+) returns jsonb language sql as $$
+  select jsonb_build_object(
+    'signed_at', extract(epoch from calendly.now()), 'digest', md5(random()::text),
+    'body', jsonb_build_object(
+      'event', event, 'created_at', calendly.to_calendly(calendly.now()),
+      'created_by', tests.host('ana'),
+      'payload', tests.invitee('E1', 'ada') || payload
+        || jsonb_build_object('scheduled_event', tests.event('E1') || scheduled_event)) || changes)
 $$;
-create function receive(delivery jsonb) returns jsonb language sql as $$ select public.calendly_receive_webhook(delivery) - 'event_id' $$;
+create function receive(delivery jsonb) returns jsonb language sql as $$
+  select public.calendly_receive_webhook(delivery) - 'event_id'
+$$;
 create function stored() returns public.calendly_webhook_events language sql stable as $$
   select e from public.calendly_webhook_events e order by e.created_at desc, e.id limit 1
 $$;
+create function callers(rpc regprocedure) returns text[] language sql stable as $$
+  select array_agg(r)
+  from unnest('{anon,authenticated,service_role}'::text[]) r
+  where has_function_privilege(r, rpc, 'execute')
+$$;
+create function code_of(delivery jsonb) returns text language sql as $$
+  select tests.code_of(format('select public.calendly_receive_webhook(%L)', delivery))
+$$;
 
--- the way in
-select is((select prosecdef from pg_proc where oid = 'public.calendly_receive_webhook(jsonb)'::regprocedure), true, 'it runs with its owner''s rights');
-select ok((select proconfig @> '{lock_timeout=5s}' from pg_proc where oid = 'public.calendly_receive_webhook(jsonb)'::regprocedure),
-  'and waits for a lock shorter than Calendly waits for it');
-select is((select array_agg(r) from unnest('{anon,authenticated,service_role}'::text[]) r where has_function_privilege(r, 'public.calendly_receive_webhook(jsonb)', 'execute')),
-  '{service_role}', 'only functions may call it');
-select is((select array_agg(r) from unnest('{anon,authenticated,service_role}'::text[]) r where has_function_privilege(r, 'public.calendly_replay_webhook_event(uuid)', 'execute')),
-  '{service_role}', 'nor may others replay');
+-- who may call it
+select is((select prosecdef from pg_proc
+    where oid = 'public.calendly_receive_webhook(jsonb)'::regprocedure), true,
+  'calendly_receive_webhook runs with its owner''s rights');
+select ok((select proconfig @> '{lock_timeout=5s}' from pg_proc
+    where oid = 'public.calendly_receive_webhook(jsonb)'::regprocedure),
+  'it waits for a lock shorter than Calendly waits for the answer');
+select is(callers('public.calendly_receive_webhook(jsonb)'), '{service_role}',
+  'only the functions may call it');
+select is(callers('public.calendly_replay_webhook_event(uuid)'), '{service_role}',
+  'only a server may replay a delivery');
 
--- its age, by the one clock
-select is(tests.code_of(format('select public.calendly_receive_webhook(%L)', delivery('invitee.created') || jsonb_build_object('signed_at', extract(epoch from calendly.now()) - 25 * 3600 - 1))),
-  'not_authentic', 'older than 25 h is refused');
-select is(tests.code_of(format('select public.calendly_receive_webhook(%L)', delivery('invitee.created') || jsonb_build_object('signed_at', extract(epoch from calendly.now()) + 301))),
-  'not_authentic', 'so is what comes from the future');
-select is(tests.code_of(format('select public.calendly_receive_webhook(%L)', delivery('invitee.created') || '{"subscription_id": "00000000-0000-4000-8000-000000000000"}')),
-  'not_authentic', 'and a subscription that is not ours');
-select is((select count(*) from public.calendly_webhook_events), 0::bigint, 'nothing of it is stored');
+-- the age of the signature
+select is(code_of(delivery('invitee.created') || jsonb_build_object(
+    'signed_at', extract(epoch from calendly.now() - interval '25 hours 1 second'))),
+  'not_authentic', 'a signature older than 25 hours is refused');
+select is(code_of(delivery('invitee.created') || jsonb_build_object(
+    'signed_at', extract(epoch from calendly.now() + interval '5 minutes 1 second'))),
+  'not_authentic', 'a signature of more than five minutes ahead is refused');
+select is(code_of(delivery('invitee.created')
+    || '{"subscription_id": "00000000-0000-4000-8000-000000000000"}'),
+  'not_authentic', 'a subscription that is not ours is refused');
+select is((select count(*) from public.calendly_webhook_events), 0::bigint,
+  'a delivery that is refused is not stored');
 
 -- stored and applied
-select is(receive(delivery('invitee.created')), '{"status": "processed", "created": true}', 'a booking is applied');
-select is(receive(delivery('invitee.created')), '{"status": "duplicate"}', 'once');
-select is((select count(*) from public.calendly_webhook_events), 1::bigint, 'and stored once');
-select is(row((stored()).status, (stored()).attempts, (stored()).user_id = tests.id_of('ana'), (stored()).processed_at)::text,
-  row('processed', 1, true, calendly.now())::text, 'with what became of it');
-select is((tests.meeting('E1')).synced_via_webhook, true, 'the meeting says by which way it came');
-select is((select count(*) from public.meeting_invitees), 1::bigint, 'with its invitee');
-select is((select row(u.last_calendly_sync, u.calendly_webhook_enabled)::text from public.users u where u.id = tests.id_of('ana')),
-  row(calendly.now(), true)::text, 'and the person, since when');
-select is((select calendly_webhook_enabled from public.users u where u.id = tests.id_of('ben')), false, 'nobody else');
+select is(receive(delivery('invitee.created')), '{"status": "processed", "created": true}',
+  'a booking is applied');
+select is(receive(delivery('invitee.created')), '{"status": "duplicate"}',
+  'the same booking delivered again is a duplicate');
+select is((select count(*) from public.calendly_webhook_events), 1::bigint,
+  'a duplicate is not stored');
+select is(
+  row((stored()).status, (stored()).attempts, (stored()).user_id = tests.id_of('ana'),
+    (stored()).processed_at)::text,
+  row('processed', 1, true, calendly.now())::text,
+  'the stored delivery says what became of it');
+select is((tests.meeting('E1')).synced_via_webhook, true,
+  'the meeting says that a webhook wrote it');
+select is((select count(*) from public.calendly_invitees), 1::bigint, 'its invitee is stored');
+select is((select row(u.last_calendly_sync, u.calendly_webhook_enabled)::text
+    from public.calendly_users u where u.id = tests.id_of('ana')),
+  row(calendly.now(), true)::text, 'the host has a new last_calendly_sync and working webhooks');
+select is((select u.calendly_webhook_enabled from public.calendly_users u
+    where u.id = tests.id_of('ben')), false, 'nobody else has working webhooks by it');
+create temporary table host as
+  select u.ctid as version from public.calendly_users u where u.id = tests.id_of('ana');
+select receive(delivery('invitee.created', '{}', '{"updated_at": "2026-06-01T12:00:00.5Z"}'));
+select is((select u.ctid from public.calendly_users u where u.id = tests.id_of('ana')),
+  (select version from host),
+  'a second delivery within a second does not write the host''s row again');
 
--- nothing is left to read
-select is((select row(s.invitees_due_at > calendly.now() or s.invitees_due_at is null, s.event_due_at)::text from calendly.meeting_sync s), row(true, null::timestamptz)::text,
-  'it brought its own details');
-select tests.pass('2 seconds');
-select is(receive(delivery('invitee.canceled', '{}', '{"status": "canceled", "updated_at": "2026-06-01T12:00:01.000000Z", "cancellation": {"created_at": "2026-06-01T12:00:01.000000Z"}}', tests.seats(1, 0))),
-  '{"status": "processed", "created": false}', 'the last invitee cancels, and the event is still called active');
-select is((select row(status, is_deleted)::text from public.meetings), '(active,f)', 'its own status decides');
-select is((select s.event_due_at - calendly.now() from calendly.meeting_sync s), interval '30 seconds', 'so it is read again in half a minute');
-select ok((tests.connection_of('ana')).next_sync_at <= calendly.now() + interval '1 minute', 'for which the connection is due');
+-- conference passwords
+select receive(delivery('invitee.created', '{}', '{"updated_at": "2026-06-01T12:00:00.6Z"}',
+  '{"uri": "https://api.calendly.com/scheduled_events/E8", "location": {
+    "type": "zoom", "join_url": "https://zoom.example.com/1", "data": {"password": "secret"}}}'));
+select is((select count(*) from public.calendly_webhook_events e where e.payload::text ~ 'secret'),
+  0::bigint, 'a delivery is stored without the password of its conference');
 
--- not ours, not understood
-select is(receive(delivery('routing_form_submission.created')), '{"status": "ignored"}', 'another kind of event is ignored');
-select is(receive(delivery('invitee.created', '{}', '{"updated_at": "2026-06-01T12:00:03Z"}', tests.hosted_by('stranger') || '{"uri": "https://api.calendly.com/scheduled_events/E2"}')),
-  '{"status": "ignored"}', 'so is a host who is no user');
+-- what is left to read
+select is((select row(s.invitees_due_at > calendly.now() or s.invitees_due_at is null,
+      s.event_due_at)::text
+    from calendly.meeting_sync s where s.event_uri = tests.event_uri('E1')),
+  row(true, null::timestamptz)::text, 'nothing is left to read after a complete delivery');
 select tests.pass('2 seconds');
-select is(receive(delivery('invitee.created', '{}', '{"updated_at": "2026-06-01T12:00:04Z"}', '{"status": "tentative", "uri": "https://api.calendly.com/scheduled_events/E3"}')) #>> '{error,code}',
-  'not_understood', 'what is not understood is deferred');
-select is(row((stored()).status, (stored()).user_id = tests.id_of('ana'), (stored()).processed_at)::text, row('deferred', true, null::timestamptz)::text, 'for whoever subscribed');
-select is((tests.connection_of('ana')).next_sync_at, calendly.now(), 'who is due at once');
-select is(array(select calendly.waiting_events(array[tests.id_of('ana')])), array['https://api.calendly.com/scheduled_events/E3'], 'for that one event');
+select is(receive(delivery('invitee.canceled', '{}', '{
+      "status": "canceled", "updated_at": "2026-06-01T12:00:01.000000Z",
+      "cancellation": {"created_at": "2026-06-01T12:00:01.000000Z"}}', tests.seats(1, 0))),
+  '{"status": "processed", "created": false}', 'the cancellation of the last invitee is applied');
+select is((select row(m.status, m.is_deleted)::text from tests.meeting('E1') m), '(active,f)',
+  'the event stays active until its own status says otherwise');
+select is((select s.event_due_at - calendly.now() from calendly.meeting_sync s
+    where s.event_uri = tests.event_uri('E1')), interval '30 seconds',
+  'an active event whose last invitee has canceled is read again in half a minute');
+select ok((tests.connection_of('ana')).next_sync_at <= calendly.now() + interval '1 minute',
+  'its connection is due for that');
+
+-- ignored
+select is(receive(delivery('routing_form_submission.created')), '{"status": "ignored"}',
+  'a delivery of a type that is not handled is ignored');
+select is(receive(delivery('invitee.created', '{}', '{"updated_at": "2026-06-01T12:00:03Z"}',
+    tests.hosted_by('stranger') || '{"uri": "https://api.calendly.com/scheduled_events/E2"}')),
+  '{"status": "ignored"}', 'a delivery about a host who is not kept is ignored');
+select is((select count(*) from public.calendly_webhook_events e
+    where e.status = 'ignored' and e.payload is null and e.processed_at is not null), 2::bigint,
+  'an ignored delivery is stored without its payload');
+select throws_ok($$update public.calendly_webhook_events set payload = '{}'
+    where status = 'ignored'$$, '23514', null, 'no ignored delivery can have a payload');
+
+-- not understood
+select tests.pass('2 seconds');
+select is(receive(delivery('invitee.created', '{}', '{"updated_at": "2026-06-01T12:00:04Z"}',
+    '{"status": "tentative", "uri": "https://api.calendly.com/scheduled_events/E3"}'))
+    #>> '{error,code}',
+  'not_understood', 'a delivery that is not understood is deferred');
+select is(row((stored()).status, (stored()).user_id = tests.id_of('ana'),
+    (stored()).processed_at)::text,
+  row('deferred', true, null::timestamptz)::text,
+  'a deferred delivery belongs to whoever subscribed');
+select is((tests.connection_of('ana')).next_sync_at, calendly.now(),
+  'the connection of whoever subscribed is due at once');
+select is(array(select calendly.waiting_events(array[tests.id_of('ana')])),
+  array[tests.event_uri('E3')], 'the next sync fetches the event of the deferred delivery');
+
+-- an app's own trigger that fails
+create function fail_always() returns trigger language plpgsql as $$
+begin raise exception 'no room'; end $$;
+create trigger fails before insert on public.calendly_meetings
+  for each row execute function fail_always();
+select tests.pass('2 seconds');
+select is(receive(delivery('invitee.created', '{}', '{"updated_at": "2026-06-01T12:00:05Z"}',
+    '{"uri": "https://api.calendly.com/scheduled_events/E4"}')),
+  '{"status": "deferred", "error": {"code": "P0001", "message": "no room"}}',
+  'a delivery that cannot be written is deferred with the error of Postgres');
+select isnt((stored()).payload, null, 'a deferred delivery keeps its payload');
+drop trigger fails on public.calendly_meetings;
+
+-- an organization
+select tests.add_organization('olga');
+create temporary table subscription as select (public.calendly_begin_subscription(
+  jsonb_build_object('auth_user_id', tests.account_of('olga'))) ->> 'id')::uuid as id;
+create function from_organization(event text, host text) returns jsonb language sql as $$
+  select receive(delivery('invitee.created', '{}', tests.invitee(event, 'ada'),
+      tests.event(event, tests.hosted_by(host)))
+    || jsonb_build_object('subscription_id', s.id))
+  from subscription s
+$$;
+select tests.pass('1 minute');
+select is(from_organization('O1', 'hugo'), '{"status": "ignored"}',
+  'an organization''s delivery about a host who is not kept is ignored');
+select ok((tests.connection_of('olga')).next_sync_at > calendly.now(),
+  'with members accounts, it brings no sync forward');
+update public.calendly_connections set members = 'everyone' where user_id = tests.id_of('olga');
+select is(from_organization('O2', 'hugo'), '{"status": "ignored"}',
+  'with members everyone, a delivery about a host who was never met is ignored as well');
+select is((tests.connection_of('olga')).next_sync_at, calendly.now(),
+  'with members everyone, the sync that meets the host is due at once');
+select public.calendly_disconnect(jsonb_build_object('auth_user_id', tests.account_of('olga')));
+select is(tests.code_of($$select from_organization('O3', 'hugo')$$), 'not_authentic',
+  'a subscription of a connection that has ended is refused');
+select is((select count(*) from public.calendly_webhook_events e where e.event_id ~ '/O3/'),
+  0::bigint, 'nothing of it is stored');
 
 select * from finish();
 rollback;

@@ -329,7 +329,7 @@ projectTests("Bad data", {
           deleted_reason === "gone"
         );
         assert.equal(gone.length, name.includes("erased") ? 1 : 0);
-        await project.stack.sql("delete from meetings where deleted_reason = 'gone'");
+        await project.stack.sql("delete from calendly_meetings where deleted_reason = 'gone'");
         await assertMirrors(person);
       });
     }

@@ -45,7 +45,7 @@ projectTests("Cost", {
       const before = await rowVersions(person);
       assert.equal((await person.sync()).body.requests, 3 + 1);
       const after = await rowVersions(person);
-      assert.deepEqual(after.meeting_invitees, before.meeting_invitees);
+      assert.deepEqual(after.calendly_invitees, before.calendly_invitees);
       assert.equal(
         after.meetings.filter((version, row) => version !== before.meetings[row]).length,
         1,
@@ -56,7 +56,7 @@ projectTests("Cost", {
       await project.advance("7m");
       const before = await rowVersions(person);
       await project.stack.sql(
-        `update users set calendly_initial_sync_complete = false where id = ${person.id}`,
+        `update calendly_users set calendly_initial_sync_complete = false where id = ${person.id}`,
       );
       const { body } = await person.sync();
       assert.deepEqual([body.sync_type, body.unchanged, body.requests], ["FULL", 250, 3]);
@@ -162,7 +162,7 @@ function workshop({ host, project }: Person): string {
 /** Which version of each row is there now. */
 async function rowVersions(person: Person): Promise<Record<string, string[]>> {
   const versions: Record<string, string[]> = {};
-  for (const table of ["meetings", "meeting_invitees"]) {
+  for (const table of ["calendly_meetings", "calendly_invitees"]) {
     const rows = await person.project.stack.sql(
       `select concat_ws(' ', id, ctid, xmin) as version from public.${table} where user_id = $1 order by id`,
       [person.id],

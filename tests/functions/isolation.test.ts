@@ -7,14 +7,14 @@ const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
 
 /** Tables of which a signed-in person reads the own rows. */
 const OWN = [
-  "meetings",
-  "meeting_invitees",
+  "calendly_meetings",
+  "calendly_invitees",
   "calendly_connections",
   "calendly_sync_runs",
   "calendly_webhook_events",
   "calendly_sync_health",
 ];
-const TABLES = ["users", ...OWN];
+const TABLES = ["calendly_users", ...OWN];
 
 async function twoPeople(project: Project): Promise<{ ann: Person; bob: Person }> {
   const [ann, bob] = [await project.person(FEW), await project.person(FEW)];
@@ -70,14 +70,14 @@ projectTests("Isolation", {
     }
 
     await t.step("gets meetings and invitees in one request, of the own only", async () => {
-      const { data } = await ann.supabase.from("meetings").select("*, meeting_invitees(*)");
+      const { data } = await ann.supabase.from("calendly_meetings").select("*, calendly_invitees(*)");
       assert.equal(data!.length, 3);
-      for (const { user_id, meeting_invitees } of data!) {
+      for (const { user_id, calendly_invitees } of data!) {
         assert.equal(user_id, ann.id);
-        assert.equal(meeting_invitees.length, 1);
-        assert.equal(meeting_invitees[0].user_id, ann.id);
+        assert.equal(calendly_invitees.length, 1);
+        assert.equal(calendly_invitees[0].user_id, ann.id);
       }
-      const { data: invitees } = await ann.supabase.from("meeting_invitees").select(
+      const { data: invitees } = await ann.supabase.from("calendly_invitees").select(
         "*, meetings(*)",
       );
       assert.ok(invitees!.every(({ meetings }) => meetings.user_id === ann.id));
@@ -92,7 +92,7 @@ projectTests("Isolation", {
           { last_calendly_sync: null },
         ]
       ) {
-        const { data, error } = await ann.supabase.from("users").update(change).eq("id", ann.id)
+        const { data, error } = await ann.supabase.from("calendly_users").update(change).eq("id", ann.id)
           .select();
         assert.ok(error || data?.length === 0);
       }
@@ -166,7 +166,7 @@ projectTests("Isolation", {
 
     await t.step("nothing of the private schema is reachable", async () => {
       for (const client of [ann.supabase, anybody]) {
-        for (const table of ["credentials", "settings", "open_runs", "hosts"]) {
+        for (const table of ["credentials", "settings", "active_runs", "hosts"]) {
           assert.ok((await client.schema("calendly").from(table).select("*")).error, table);
           assert.ok((await client.from(table).select("*")).error, table);
         }

@@ -13,7 +13,7 @@ projectTests("Large accounts", {
       to: day(300),
     });
     project.sandbox.control.set_rate_limit({ user: person.host.uri, limit: null });
-    await project.set("instance_requests", 100);
+    await project.set("worker_requests", 100);
     person.requests();
     const memory: number[] = [];
     let answer;
@@ -22,7 +22,7 @@ projectTests("Large accounts", {
       memory.push(await project.stack.functions.memory("calendly-sync"));
     } while (answer.status === "paused" && memory.length < 10);
 
-    await project.set("instance_requests", 800);
+    await project.set("worker_requests", 800);
     assert.equal(answer.status, "complete");
     assert.equal(answer.requests, 120 + 300);
     assert.equal(person.requests(), 120 + 300, "nothing was asked for twice");

@@ -113,7 +113,7 @@ projectTests("Leases in Postgres", {
       let waiting: ReturnType<typeof ann.sync>;
       await sql.begin(async (transaction) => {
         await transaction`select from calendly_connections where user_id = ${ann.id} for update`;
-        await transaction`select from users where id = ${ann.id} for update`;
+        await transaction`select from calendly_users where id = ${ann.id} for update`;
         waiting = ann.sync().finally(() => finished = true);
         assert.equal((await bob.sync()).body.status, "complete");
         assert.equal(finished, false);

@@ -33,7 +33,8 @@ testOnEach(
       assert.deepEqual([answer.status, code], [503, "migrations_missing"], `${method} ${path}`);
       assert.match(hint, /migrations/i);
     }
-    assert.equal(project.sandbox.control.requests().count, 0, "Calendly has not been asked");
+    const { requests } = project.sandbox.control.requests();
+    assert.deepEqual(requests.map(({ path }) => path), ["/users/me"], "whose token it is, no more");
   },
 );
 

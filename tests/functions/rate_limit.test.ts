@@ -48,7 +48,7 @@ projectTest("the rate limit", async (project, t) => {
     const { person } = await thirty(project);
     // One for connecting, three pages and sixteen invitees; then it must wait for the next minute.
     project.sandbox.control.set_rate_limit({ user: person.host.uri, limit: 20 });
-    await project.set("instance_time", "30 seconds");
+    await project.set("worker_time", "30 seconds");
     const paused = (await person.sync()).body;
     assert.deepEqual([paused.status, paused.reason.code, paused.requests], [
       "paused",

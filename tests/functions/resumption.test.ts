@@ -19,7 +19,7 @@ projectTests("Resumption", {
       "when its requests are spent; clicks finish the work, none of it twice",
       async () => {
         const { person } = await thirty(project);
-        await project.set("instance_requests", 10);
+        await project.set("worker_requests", 10);
         const spent: number[] = [];
         let answer;
         do {
@@ -34,7 +34,7 @@ projectTests("Resumption", {
         assert.deepEqual(spent, [10, 10, 10, 3]);
         assert.equal((await person.runs()).length, 1);
         await assertMirrors(person);
-        await project.set("instance_requests", 800);
+        await project.set("worker_requests", 800);
       },
     );
 
@@ -77,11 +77,11 @@ projectTests("Resumption", {
 
     await t.step("of a step after which the sync pauses", async () => {
       const { person } = await thirty(project);
-      await project.set("instance_requests", 10);
+      await project.set("worker_requests", 10);
       project.wire.loseAnswer("calendly_apply_step", 3);
       const { status, body } = await person.sync();
       assert.deepEqual([status, body.status, body.requests], [200, "paused", 10]);
-      await project.set("instance_requests", 800);
+      await project.set("worker_requests", 800);
       assert.equal((await person.sync()).body.requests, 33);
     });
 
@@ -179,7 +179,7 @@ projectTests("Resumption", {
       const paused = (await person.sync()).body;
       assert.deepEqual([paused.sync_type, paused.status], ["INCREMENTAL", "paused"]);
       await project.stack.sql(
-        `update users set calendly_initial_sync_complete = false where id = ${person.id}`,
+        `update calendly_users set calendly_initial_sync_complete = false where id = ${person.id}`,
       );
       const { body } = await person.sync();
       assert.deepEqual([body.sync_type, body.status], ["FULL", "complete"]);
@@ -188,9 +188,9 @@ projectTests("Resumption", {
 
     await t.step("that is FULL reads all invitees again when it is forced", async () => {
       const { person } = await thirty(project);
-      await project.set("instance_requests", 20);
+      await project.set("worker_requests", 20);
       assert.equal((await person.sync()).body.requests, 20);
-      await project.set("instance_requests", 800);
+      await project.set("worker_requests", 800);
       const { body } = await person.sync({ full: true });
       assert.deepEqual([body.status, body.requests, body.created], ["complete", 20 + 30, 30]);
     });

@@ -3,7 +3,7 @@
  * in it who have a Calendly account in the sandbox and press the button.
  */
 import { createClient, FunctionsHttpError, type SupabaseClient } from "@supabase/supabase-js";
-import { type Stack, type StackOptions, type User } from "../../local/stack.ts";
+import { type Account, type Stack, type StackOptions } from "../../local/stack.ts";
 import { type PopulateInput, type Sandbox, type User as Host } from "../../sandbox/mod.ts";
 import { type Kind, testOnEach } from "../harness/databases.ts";
 import { wanted } from "../harness/parts.ts";
@@ -147,12 +147,13 @@ export class Project {
 export class Person {
   /** Signed in to the project as this person. */
   readonly supabase: SupabaseClient;
+  #id?: number;
   #heard = 0;
   #asked = 0;
 
   constructor(
     readonly project: Project,
-    readonly account: User,
+    readonly account: Account,
     readonly host: Host,
     /** This person's personal access token at Calendly. */
     readonly token: string,
@@ -163,8 +164,20 @@ export class Person {
     });
   }
 
+  /** calendly_users.id; there is none before the first connection. */
   get id(): number {
-    return this.account.user_id;
+    if (this.#id === undefined) throw new Error("This person has no row in calendly_users yet.");
+    return this.#id;
+  }
+
+  /** Reads the id of the row that this person has by now. */
+  async readId(): Promise<number> {
+    const [row] = await this.project.stack.sql(
+      "select id from public.calendly_users where auth_user_id = $1",
+      [this.account.auth_user_id],
+    );
+    this.#id = row?.id;
+    return this.id;
   }
 
   async invoke(
@@ -177,8 +190,13 @@ export class Person {
     return { status: response!.status, body: error ? await error.context.json() : data };
   }
 
-  connect(body: { token?: string; scope?: string; sync?: boolean } = {}): Promise<Answer> {
-    return this.invoke("calendly-connect", "POST", { token: this.token, ...body });
+  async connect(
+    body: { token?: string; scope?: string; members?: string; sync?: boolean; replace?: boolean } =
+      {},
+  ): Promise<Answer> {
+    const answer = await this.invoke("calendly-connect", "POST", { token: this.token, ...body });
+    if (answer.status < 300) await this.readId();
+    return answer;
   }
 
   disconnect(body: { erase?: boolean } = {}): Promise<Answer> {
@@ -223,7 +241,7 @@ export class Person {
   /** Rows of `meetings`, by start time. */
   meetings() {
     return this.#rows(
-      "select * from public.meetings where user_id = $1 order by start_time, calendly_event_uri",
+      "select * from public.calendly_meetings where user_id = $1 order by start_time, calendly_event_uri",
     );
   }
 
@@ -232,11 +250,11 @@ export class Person {
     return (await this.meetings()).find((row) => row.calendly_event_uri === eventUri);
   }
 
-  /** Rows of `meeting_invitees` with their event's URI, by the time of booking. */
+  /** Rows of `calendly_invitees` with their event's URI, by the time of booking. */
   invitees() {
     return this.#rows(`
-      select v.*, m.calendly_event_uri from public.meeting_invitees v
-      join public.meetings m on m.id = v.meeting_id
+      select v.*, m.calendly_event_uri from public.calendly_invitees v
+      join public.calendly_meetings m on m.id = v.meeting_id
       where v.user_id = $1 order by v.calendly_created_at, v.uri`);
   }
 
@@ -249,7 +267,7 @@ export class Person {
 
   /** The row of `users`. */
   async row() {
-    return (await this.#rows("select * from public.users where id = $1"))[0];
+    return (await this.#rows("select * from public.calendly_users where id = $1"))[0];
   }
 }
 

@@ -155,7 +155,7 @@ projectTests("Sync", {
     await t.step("clearing calendly_initial_sync_complete makes the next one FULL", async () => {
       await project.advance("1m");
       await project.stack.sql(
-        `update users set calendly_initial_sync_complete = false where id = ${person.id}`,
+        `update calendly_users set calendly_initial_sync_complete = false where id = ${person.id}`,
       );
       assert.equal(
         Date.parse((await person.connection()).next_sync),
@@ -258,7 +258,7 @@ projectTests("Sync", {
       const running = person.sync();
       await held.arrived;
       await project.stack.sql(
-        `update users set calendly_initial_sync_complete = false where id = ${person.id}`,
+        `update calendly_users set calendly_initial_sync_complete = false where id = ${person.id}`,
       );
       held.release();
       assert.equal((await running).body.sync_type, "INCREMENTAL");

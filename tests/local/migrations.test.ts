@@ -84,7 +84,7 @@ databaseTest(
   "the script for the SQL editor applies what is missing, however often it runs",
   async (database) => {
     const run = async (migrations: Migration[]) => {
-      await database.script(`set local role postgres;\n${migrationScript(migrations)}`);
+      await database.command("postgres", migrationScript(migrations));
     };
     await run([first]);
     await run([first, second]);
@@ -102,7 +102,7 @@ databaseTest(
   "the script applies nothing to a database that was made from other files, and names them",
   async (database) => {
     const run = (migrations: Migration[]) =>
-      database.script(`set local role postgres;\n${migrationScript(migrations)}`);
+      database.command("postgres", migrationScript(migrations));
     const edited = { ...first, sql: first.sql.replace("return 1", "return 2") };
     await run([first]);
     await assert.rejects(run([edited, second]), {
@@ -133,7 +133,7 @@ databaseTest(
           then array(select jsonb_array_elements_text($1::jsonb)) end where version = $2`,
         [JSON.stringify(statements), first.version],
       );
-      await database.script(`set local role postgres;\n${migrationScript([first, second])}`);
+      await database.command("postgres", migrationScript([first, second]));
     }
   },
   none,

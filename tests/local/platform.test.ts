@@ -113,7 +113,7 @@ stackTest("the seeded demo user has id 1 and signs in", async ({ stack }) => {
   const { user } = await response.json();
   assert.equal(response.status, 200);
   assert.deepEqual(
-    await stack.sql("select id, email from public.users where auth_user_id = $1", [user.id]),
+    await stack.sql("select id, email from public.calendly_users where auth_user_id = $1", [user.id]),
     [{ id: 1, email: "demo@example.com" }],
   );
 });

@@ -41,7 +41,7 @@ Deno.test("a booking and what becomes of it are seen arriving in Postgres", asyn
   });
   const invitees = () =>
     stack.sql(
-      "select status, no_show_uri from public.meeting_invitees order by calendly_created_at",
+      "select status, no_show_uri from public.calendly_invitees order by calendly_created_at",
     );
 
   const commands: [command: string[], invitees: (rows: Record<string, unknown>[]) => boolean][] = [

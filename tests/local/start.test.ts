@@ -172,7 +172,7 @@ Deno.test("a folder keeps database and keys, for one stack at a time", async () 
 
   const second = await startStack(options);
   const { secretKey, publishableKey } = second;
-  const people = await second.sql("select id from public.users where email = 'ada@example.com'");
+  const people = await second.sql("select id from public.calendly_users where email = 'ada@example.com'");
   await second.stop();
   assert.deepEqual(people, [{ id: user_id }]);
   assert.deepEqual([secretKey, publishableKey], [first.secretKey, first.publishableKey]);

@@ -84,7 +84,7 @@ export const MIRROR: Mutation[] = [
   {
     breaks: "who was forgotten comes back with the next copy",
     file: EVENTS,
-    from: "calendly.without_forgotten_invitee(invitee - 'scheduled_event')",
+    from: "calendly.redact_erased_invitee(invitee - 'scheduled_event')",
     to: "invitee - 'scheduled_event'",
     caughtBy: [behaviour("syncs", "who was forgotten stays forgotten")],
   },
@@ -129,10 +129,10 @@ export const MIRROR: Mutation[] = [
   {
     breaks: "the listing alone deletes",
     file: SYNC,
-    from: "set absent = (select count(*) from calendly.absent_meetings(r)) where r.id = run.id;",
-    to: `set absent = (select count(*) from calendly.absent_meetings(r)) where r.id = run.id;
-    update public.meetings m set is_deleted = true, deleted_reason = 'gone', deleted_at = calendly.now()
-      from calendly.absent_meetings(run) a where m.user_id = a.user_id and m.calendly_event_uri = a.event_uri;`,
+    from: "set absent = (select count(*) from calendly.missing_meetings(r)) where r.id = run.id;",
+    to: `set absent = (select count(*) from calendly.missing_meetings(r)) where r.id = run.id;
+    update public.calendly_meetings m set is_deleted = true, deleted_reason = 'gone', deleted_at = calendly.now()
+      from calendly.missing_meetings(run) a where m.user_id = a.user_id and m.calendly_event_uri = a.event_uri;`,
     caughtBy: [behaviour("syncs", "missing is deleted only on proof")],
   },
   {
@@ -145,7 +145,7 @@ export const MIRROR: Mutation[] = [
   {
     breaks: "a mass absence is asked for all at once",
     file: SYNC,
-    from: "limit greatest(settings.absence_checks - state.absence_checks, 0));",
+    from: "limit greatest(settings.missing_event_lookups - state.missing_event_lookups, 0));",
     to: ");",
     caughtBy: [pgtap("absence", "of a mass absence at most 25 are asked for in a run")],
   },
@@ -170,8 +170,8 @@ export const MIRROR: Mutation[] = [
   {
     breaks: "the lease's token is ignored",
     file: SYNC,
-    from: "where o.run_id = hold_lease.run_id and o.lease = hold_lease.lease;",
-    to: "where o.run_id = hold_lease.run_id;",
+    from: "where o.run_id = check_lease.run_id and o.lease = check_lease.lease;",
+    to: "where o.run_id = check_lease.run_id;",
     caughtBy: [pgtap("apply_step", "only the holder of the lease brings anything")],
   },
   {

@@ -113,7 +113,7 @@ export const SERVICE: Mutation[] = [
   {
     breaks: "there are more instances than places",
     file: SCHEDULE,
-    from: "or calendly.running_instances() >= settings.instances",
+    from: "or calendly.running_workers() >= settings.instances",
     to: "",
     caughtBy: [pgtap("schedule_claim", "no more instances work than there are places")],
   },
@@ -138,7 +138,7 @@ export const SERVICE: Mutation[] = [
   {
     breaks: "a co-host's webhooks are relied on",
     file: WEBHOOKS,
-    from: "then h.connection_id = proven_webhooks.connection_id",
+    from: "then h.connection_id = users_with_working_webhooks.connection_id",
     to: "then true",
     caughtBy: [
       pgtap(
@@ -150,7 +150,7 @@ export const SERVICE: Mutation[] = [
   {
     breaks: "a click that is put down is forgotten",
     file: SCHEDULE,
-    from: "where c.state = 'active' and w.free_at <= at and not w.is_main",
+    from: "where c.state = 'active' and w.resumable_at <= at and not w.covers_connection",
     to: "where false",
     caughtBy: [
       pgtap("wake_ups", "and is taken up when its time comes, whoever has finished meanwhile"),
@@ -166,10 +166,10 @@ export const SERVICE: Mutation[] = [
   {
     breaks: "health multiplies meetings by webhook events",
     file: sql("001000_health"),
-    from: `from public.meetings m
+    from: `from public.calendly_meetings m
     where m.calendly_event_uri is not null
     group by m.user_id`,
-    to: `from public.meetings m
+    to: `from public.calendly_meetings m
     left join public.calendly_webhook_events x on x.user_id = m.user_id
     where m.calendly_event_uri is not null
     group by m.user_id`,
@@ -189,10 +189,10 @@ export const SERVICE: Mutation[] = [
   {
     breaks: "everybody reads everybody's meetings",
     file: sql("000400_meetings"),
-    from: `create policy "Users read their own meetings" on public.meetings
+    from: `create policy "Users read their own meetings" on public.calendly_meetings
   for select to authenticated
-  using (user_id = (select u.id from public.users u where u.auth_user_id = (select auth.uid())));`,
-    to: `create policy "Users read their own meetings" on public.meetings
+  using (user_id = (select u.id from public.calendly_users u where u.auth_user_id = (select auth.uid())));`,
+    to: `create policy "Users read their own meetings" on public.calendly_meetings
   for select to authenticated
   using (true);`,
     caughtBy: [

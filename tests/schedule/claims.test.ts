@@ -36,7 +36,7 @@ claimsTest(
       );
       assert.equal(claims.length, 7);
       assert.equal(new Set(claims.map(({ user_id }) => user_id)).size, 7);
-      const ids = await instances.sql`select id from public.users order by id limit 7`;
+      const ids = await instances.sql`select id from public.calendly_users order by id limit 7`;
       assert.deepEqual(
         claims.map(({ user_id }) => user_id).sort((a, b) => a - b),
         ids.map(({ id }) => id),
@@ -89,7 +89,7 @@ claimsTest(
   3,
   async (instances) => {
     await instances.makeAllDue();
-    const [first, second] = await instances.sql`select id from public.users order by id`;
+    const [first, second] = await instances.sql`select id from public.calendly_users order by id`;
     await instances.sql.begin(async (holder) => {
       await holder`select from public.calendly_connections where user_id = ${first.id} for no key update`;
       // one that waits would do so until lock_timeout: what it waits for ends after it
@@ -106,7 +106,7 @@ claimsTest(
 );
 
 claimsTest("a click and claims at the same moment: one of them runs", 1, async (instances) => {
-  const [{ id }] = await instances.sql`select id from public.users`;
+  const [{ id }] = await instances.sql`select id from public.calendly_users`;
   for (let round = 0; round < 30; round++) {
     await instances.makeAllDue();
     const [clicked, ...claims] = await Promise.all([
@@ -126,7 +126,7 @@ claimsTest("a click and claims at the same moment: one of them runs", 1, async (
 });
 
 claimsTest("a lease begins when the wait for the connection is over", 1, async ({ sql }) => {
-  const [{ id }] = await sql`select id from public.users`;
+  const [{ id }] = await sql`select id from public.calendly_users`;
   const begin = async () =>
     (await sql`select public.calendly_begin_sync(${
       sql.json({ user_id: id, trigger: "manual" })
@@ -146,7 +146,7 @@ claimsTest("a lease begins when the wait for the connection is over", 1, async (
   const [{ whole, run_after }] = await sql`
     select o.lease_expires_at >= ${freed_at}::timestamptz + s.lease_duration as whole,
       r.started_at >= ${freed_at}::timestamptz as run_after
-    from public.calendly_sync_runs r join calendly.open_runs o on o.run_id = r.id, calendly.settings s
+    from public.calendly_sync_runs r join calendly.active_runs o on o.run_id = r.id, calendly.settings s
     where r.id = ${run_id}`;
   assert.deepEqual([whole, run_after], [true, true]);
 });
@@ -154,7 +154,7 @@ claimsTest("a lease begins when the wait for the connection is over", 1, async (
 claimsTest("one that was taken over cannot write any more", 1, async (instances) => {
   await instances.makeAllDue();
   const dead = await instances.claim() as Started;
-  await instances.sql`update calendly.open_runs set lease_expires_at = calendly.now()`;
+  await instances.sql`update calendly.active_runs set lease_expires_at = calendly.now()`;
   await instances.sql`update public.calendly_connections set next_sync_at = calendly.now()`;
   const heir = await instances.claim() as Started;
   assert.equal(heir.run_id, dead.run_id, "the same run");

@@ -41,7 +41,7 @@ begin
   perform calendly.set_clock(at);
   insert into auth.users (id, email, email_confirmed_at)
     select gen_random_uuid(), 'p' || n || '@example.com', at from generate_series(1, people) n;
-  update public.users set calendly_initial_sync_complete = true;
+  update public.calendly_users set calendly_initial_sync_complete = true;
   insert into tests.person (user_id, kind, synced_at)
     select u.id, case
         when place < people * deadly then 'deadly'
@@ -49,7 +49,7 @@ begin
         when place < people * (deadly + failing + slow) then 'slow'
         else 'healthy'
       end, at
-    from (select id, row_number() over (order by md5(id::text)) - 1 as place from public.users) u;
+    from (select id, row_number() over (order by md5(id::text)) - 1 as place from public.calendly_users) u;
   insert into public.calendly_connections (id, user_id, calendly_user_uri, next_sync_at, last_full_sync_at, current_as_of, connected_at, created_at, updated_at)
     select gen_random_uuid(), p.user_id, 'https://api.calendly.com/users/' || p.user_id, at, at, at, at, at, at from tests.person p;
   insert into calendly.hosts (calendly_user_uri, user_id, connection_id) select c.calendly_user_uri, c.user_id, c.id from public.calendly_connections c;
@@ -106,7 +106,7 @@ begin
     if exists (select from tests.instance i where i.id <> instance.id and i.claim ->> 'user_id' = instance.claim ->> 'user_id') then
       raise 'user % is synced twice at once', instance.claim ->> 'user_id';
     end if;
-    insert into tests.open_places select calendly.running_instances();
+    insert into tests.open_places select calendly.running_workers();
     select k.* into how from tests.person p join tests.kind k on k.name = p.kind where p.user_id = (instance.claim ->> 'user_id')::integer;
     if how.ends = 'die' then
       delete from tests.instance i where i.id = instance.id;

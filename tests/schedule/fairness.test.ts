@@ -66,8 +66,8 @@ async function pass(database: Database, strangers = 0): Promise<void> {
   for (let minute = 0; minute < MINUTES; minute++) {
     await database.query(`call tests.pass(1, ${strangers})`);
     await database.query(
-      `vacuum analyze public.calendly_connections, public.calendly_sync_runs, public.users,
-         calendly.open_runs, calendly.run_pages, calendly.clock, tests.person, tests.instance`,
+      `vacuum analyze public.calendly_connections, public.calendly_sync_runs, public.calendly_users,
+         calendly.active_runs, calendly.run_pages, calendly.clock, tests.person, tests.instance`,
     );
   }
 }

@@ -40,7 +40,7 @@ for (
       await t.step("one user's health costs that user's rows", async () => {
         const nodes = await explain(
           database,
-          "select * from public.calendly_sync_health where user_id = (select min(id) from public.users)",
+          "select * from public.calendly_sync_health where user_id = (select min(id) from public.calendly_users)",
         );
         for (const { type, rows } of nodes) {
           assert.ok(rows <= Math.max(meetings, users), `${type}: ${rows} rows`);
@@ -64,16 +64,16 @@ async function populate(database: Database, users: number, meetings: number, eve
   await database.script(`${FIXTURES};
     insert into auth.users (id, email, email_confirmed_at)
       select gen_random_uuid(), 'p' || n || '@example.com', now() from generate_series(1, ${users}) n;
-    insert into public.meetings (user_id, calendly_event_uri, name, status, start_time, end_time,
+    insert into public.calendly_meetings (user_id, calendly_event_uri, name, status, start_time, end_time,
         is_deleted, synced_via_webhook, created_at, updated_at, raw)
       select u.id, tests.event_uri(u.id || '-' || m), 'Intro call', 'active', now(), now(),
         m % 4 = 0, m % 3 = 0, now(), '2026-06-01T00:00:00Z'::timestamptz + m * interval '1 second',
         tests.event('E')
-      from public.users u, generate_series(1, ${meetings}) m;
-    insert into public.meetings (user_id, name) select id, 'of an earlier app' from public.users;
+      from public.calendly_users u, generate_series(1, ${meetings}) m;
+    insert into public.calendly_meetings (user_id, name) select id, 'of an earlier app' from public.calendly_users;
     insert into public.calendly_webhook_events (event_id, event_type, payload, user_id, created_at, status)
       select u.id || '-' || e, 'invitee.created', '{}', u.id, now(), 'processed'
-      from public.users u, generate_series(1, ${events} + u.id % 2) e;
+      from public.calendly_users u, generate_series(1, ${events} + u.id % 2) e;
     insert into public.calendly_webhook_events (event_id, event_type, payload, created_at, status)
       values ('nobody''s', 'invitee.created', '{}', now(), 'ignored');
     create table tests.truth as
@@ -81,7 +81,7 @@ async function populate(database: Database, users: number, meetings: number, eve
         ${meetings} / 3 as by_webhook,
         '2026-06-01T00:00:00Z'::timestamptz + ${meetings} * interval '1 second' as last_written,
         ${events} + u.id % 2 as received
-      from public.users u;`);
+      from public.calendly_users u;`);
   await database.query("analyze");
 }
 

@@ -11,7 +11,7 @@ const PROJECT = "https://project.example.com";
 
 /** A step that a sync asks for, or its end. */
 interface Next {
-  do: "list_events" | "read_events" | "read_invitees" | "finish" | "stop";
+  do: "list_events" | "fetch_events" | "fetch_invitees" | "finish" | "stop";
   step: number;
 }
 
@@ -49,7 +49,7 @@ export class Instances implements AsyncDisposable {
         connection: { lock_timeout: 20_000 },
       });
       await sql`select tests.add_person('p' || n) from generate_series(1, ${people}) n`;
-      await sql`update public.users set calendly_initial_sync_complete = true`;
+      await sql`update public.calendly_users set calendly_initial_sync_complete = true`;
       return new Instances(sql, url, drop);
     } catch (error) {
       await drop();

@@ -97,7 +97,7 @@ projectTest(
     let most = 0;
     const watching = setInterval(async () => {
       const [{ n }] = await project.stack.sql(
-        "select count(*)::integer as n from calendly.open_runs where lease is not null",
+        "select count(*)::integer as n from calendly.active_runs where lease is not null",
       );
       most = Math.max(most, n);
     }, 60);

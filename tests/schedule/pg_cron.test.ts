@@ -101,7 +101,7 @@ Deno.test({
           `select (select count(*)::integer from public.calendly_sync_runs a
                join public.calendly_sync_runs b on a.user_id = b.user_id and a.id < b.id
                  and (a.started_at, a.finished_at) overlaps (b.started_at, b.finished_at)) as overlaps,
-             (select count(*)::integer from calendly.open_runs) as open`,
+             (select count(*)::integer from calendly.active_runs) as open`,
         );
         assert.deepEqual([overlaps, open], [0, 0]);
       });

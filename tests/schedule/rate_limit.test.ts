@@ -7,7 +7,7 @@ projectTest(
   "scheduled work leaves a fifth of the limit to a click, which may have it",
   async (project) => {
     const [person] = await people(project, 1, 100);
-    await project.set("instance_time", "30 seconds"); // a reset is not waited for
+    await project.set("worker_time", "30 seconds"); // a reset is not waited for
     project.sandbox.control.set_rate_limit({ user: person.host.uri, limit: 50 });
     await project.advance("15m");
     asked(project);
@@ -52,7 +52,7 @@ projectTest(
     for (const person of everybody.slice(3)) {
       control.set_rate_limit({ user: person.host.uri, limit: 50 });
     }
-    await project.set("instance_time", "30 seconds");
+    await project.set("worker_time", "30 seconds");
     asked(project);
     let refused = 0;
     for (let minute = 0; minute < 40; minute++) {

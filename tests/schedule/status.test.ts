@@ -42,7 +42,7 @@ projectTest("the status of a project is readable, and holds no key", async (proj
     has(/→ The person connects again/);
   });
   await t.step("freshness", () => has(/connected users +never synced +half[^\n]*\n +1 +0 +/));
-  await t.step("users", () => {
+  await t.step("calendly_users", () => {
     has(new RegExp(`${ana.id} +person.1@example.com +active +5 min ago +in 10 min +3 +0 +0\n`));
     has(new RegExp(`${ben.id} +person.2@example.com +reconnect_required .* token_refused\n`));
   });

@@ -41,7 +41,7 @@ projectTest("whoever's webhooks arrive is synced every six hours", async (projec
   await project.advance("15m");
   await tick(project);
   await allSynced(project);
-  await project.stack.sql("update public.users set calendly_webhook_enabled = true where id = $1", [
+  await project.stack.sql("update public.calendly_users set calendly_webhook_enabled = true where id = $1", [
     person.id,
   ]);
   await person.sync();

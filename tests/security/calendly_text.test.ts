@@ -4,12 +4,12 @@
  */
 import assert from "node:assert/strict";
 import { day, type Person } from "../functions/support.ts";
-import { structure } from "../upgrade/snapshot.ts";
+import { catalogue } from "../guest/catalogue.ts";
 import { type Hooks, hookTest } from "../webhooks/support.ts";
 
 /** Would do harm in SQL, JSON, a path, a pattern, a format, a log line or a page. */
 const HOSTILE =
-  `'); drop table public.meetings cascade; --"\\ \${1} $1 $$ %s %n {} [x] (.*) \r\n\t\u0000\ud800<b>`;
+  `'); drop table public.calendly_meetings cascade; --"\\ \${1} $1 $$ %s %n {} [x] (.*) \r\n\t\u0000\ud800<b>`;
 const KEPT = HOSTILE.replace("\u0000", "\ufffd").replace("\ud800", "\ufffd");
 
 type Path = (string | number)[];
@@ -48,7 +48,7 @@ hookTest("a hostile text in any field", async (hooks, t) => {
   const rows = async () => [await bystander.meetings(), await bystander.invitees()];
   const before = {
     rows: await rows(),
-    structure: await structure({ query: project.stack.sql }),
+    structure: await catalogue({ query: project.stack.sql }),
   };
 
   await t.step("of an event that is listed", async (t) => {
@@ -138,7 +138,7 @@ hookTest("a hostile text in any field", async (hooks, t) => {
   await t.step("leaves everything else as it was", async () => {
     assert.deepEqual(await rows(), before.rows);
     assert.deepEqual(
-      await structure({ query: project.stack.sql }),
+      await catalogue({ query: project.stack.sql }),
       before.structure,
     );
   });

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { type Project, projectTest } from "../functions/support.ts";
-import { contents, structure } from "../upgrade/snapshot.ts";
+import { catalogue, contents } from "../guest/catalogue.ts";
 
 type Caller = "anybody" | "Calendly" | "a person" | "a server";
 
@@ -30,7 +30,7 @@ const ID = "5eed5eed-0000-4000-8000-000000000001";
 
 /** Text that would do harm wherever it were taken for anything but text. */
 const HOSTILE =
-  `x'); drop table public.meetings; --"\\ $$;\${{7*7}}%s{0}<script>\r\nset-cookie: a=b`;
+  `x'); drop table public.calendly_meetings; --"\\ $$;\${{7*7}}%s{0}<script>\r\nset-cookie: a=b`;
 
 Deno.test("every endpoint has been decided on", async () => {
   const found: string[] = [];
@@ -220,5 +220,5 @@ function assertQuiet(body: string): void {
 async function everything(project: Project): Promise<unknown> {
   const database = { query: project.stack.sql };
   const { "calendly.project": _, ...rows } = await contents(database);
-  return { rows, structure: await structure(database) };
+  return { rows, structure: await catalogue(database) };
 }

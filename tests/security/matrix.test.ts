@@ -110,7 +110,7 @@ for (const [project, defaultPrivileges] of PROJECTS) {
                  attempts.seen('authenticated', tests.account_of($2), $3, $4) as seen`,
               [`{${sees}}`, person, name, owner],
             );
-            const self = name === "public.users" || name === "public.calendly_sync_health";
+            const self = name === "public.calendly_users" || name === "public.calendly_sync_health";
             if (person === "cleo" && self) assert.equal((seen as string[]).length, 1, name);
             else assert.deepEqual(seen, expected, name);
           }
@@ -147,7 +147,10 @@ const FORGOTTEN: Record<string, [statement: string, ...projects: string[]]> = {
      comment on function public.undecided() is 'x'`,
     "an old",
   ],
-  "a right on one column": ["grant update (email) on public.users to authenticated", "a new"],
+  "a right on one column": [
+    "grant update (email) on public.calendly_users to authenticated",
+    "a new",
+  ],
 };
 
 for (const [project, defaultPrivileges] of PROJECTS) {

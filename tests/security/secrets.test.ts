@@ -8,7 +8,7 @@ import {
 } from "../connections/support.ts";
 import { day, type Project, until } from "../functions/support.ts";
 import { INVITEES, LISTING } from "../functions/thirty.ts";
-import { contents } from "../upgrade/snapshot.ts";
+import { contents } from "../guest/catalogue.ts";
 import { hookTest, SIGNING_KEY } from "../webhooks/support.ts";
 
 const TOKEN_KEY = "the key that encrypts and is told to nobody";
@@ -79,7 +79,7 @@ hookTest("whatever happens, no secret is told", async (hooks, t) => {
     assert.equal((await project.fetch("calendly-sync", { method: "POST", headers })).status, 401);
   }
   await bob.disconnect({ erase: true });
-  await until(() => project.wire.calls.includes("calendly_end_farewell"));
+  await until(() => project.wire.calls.includes("calendly_finish_revocation"));
 
   assert.ok(tokens.given.length >= 2, "one token to connect, one by refreshing");
   for (const { access_token, refresh_token } of tokens.given) {

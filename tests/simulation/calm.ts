@@ -109,12 +109,12 @@ type Row = any;
 
 async function compare(team: Team, person: Person): Promise<Found[]> {
   const { project } = team;
-  const meetings = await project.sql("select * from public.meetings where user_id = $1", [
+  const meetings = await project.sql("select * from public.calendly_meetings where user_id = $1", [
     person.id,
   ]);
   const invitees = await project.sql(
-    `select v.*, m.calendly_event_uri from public.meeting_invitees v
-     join public.meetings m on m.id = v.meeting_id where v.user_id = $1`,
+    `select v.*, m.calendly_event_uri from public.calendly_invitees v
+     join public.calendly_meetings m on m.id = v.meeting_id where v.user_id = $1`,
     [person.id],
   );
   const found: Found[] = [];
@@ -249,9 +249,9 @@ async function countsAreTrue({ project }: Team, person: Person, tell: Tell): Pro
     `select jsonb_build_array(h.active_calendly_meetings, h.deleted_calendly_meetings,
          h.webhook_synced_meetings, h.webhook_events_received) as stored,
        jsonb_build_array(
-         (select count(*) from public.meetings m where m.user_id = h.user_id and not m.is_deleted),
-         (select count(*) from public.meetings m where m.user_id = h.user_id and m.is_deleted),
-         (select count(*) from public.meetings m where m.user_id = h.user_id and m.synced_via_webhook),
+         (select count(*) from public.calendly_meetings m where m.user_id = h.user_id and not m.is_deleted),
+         (select count(*) from public.calendly_meetings m where m.user_id = h.user_id and m.is_deleted),
+         (select count(*) from public.calendly_meetings m where m.user_id = h.user_id and m.synced_via_webhook),
          (select count(*) from public.calendly_webhook_events e where e.user_id = h.user_id)) as expected
      from public.calendly_sync_health h where h.user_id = $1`,
     [person.id],
@@ -295,7 +295,7 @@ async function spendingIsBounded({ project, scope }: Team, since: string, tell: 
      from public.calendly_sync_runs r, calendly.settings s
      where r.started_at > $1 and r.status = 'complete'
        and r.requests > greatest(1, ceil((r.fetched_active + r.fetched_canceled)::numeric / s.page_size))
-         + s.absence_checks + (r.progress ->> 'invitees_read')::integer + 4`,
+         + s.missing_event_lookups + (r.progress ->> 'invitees_read')::integer + 4`,
     [since],
   );
   if (stored.length > 0) tell({ whose: scope, what: "spending", stored, expected: "less" });
@@ -312,7 +312,7 @@ async function nothingIsLeft({ project, scope }: Team, tell: Tell): Promise<void
     "late turns": `select to_jsonb(c) from public.calendly_connections c, calendly.settings s
       where c.state = 'active' and coalesce(c.next_sync_at, 'infinity') > calendly.now() + (1 + s.schedule_jitter) *
         case c.webhook_state when 'active' then s.webhook_sync_interval else s.sync_interval end`,
-    "trust in webhooks that do not come": `select to_jsonb(u) from public.users u
+    "trust in webhooks that do not come": `select to_jsonb(u) from public.calendly_users u
       join calendly.hosts h on h.user_id = u.id
       join public.calendly_connections c on c.id = h.connection_id
       where u.calendly_webhook_enabled and c.webhook_state <> 'active'`,

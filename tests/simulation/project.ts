@@ -101,7 +101,7 @@ export class Project implements AsyncDisposable {
         [email],
       );
       const [user] = await database.query<{ id: number }>(
-        "select id from public.users where auth_user_id = $1",
+        "select id from public.calendly_users where auth_user_id = $1",
         [id],
       );
       const jwt = await signUserJwt(keys, { sub: id, email, expires: "1d" });
@@ -146,11 +146,11 @@ export class Project implements AsyncDisposable {
       do $do$ begin
         execute (select 'truncate ' || string_agg(c.oid::regclass::text, ', ')
           from pg_catalog.pg_class c
-          where c.relkind = 'r' and c.relname not in ('users', 'settings', 'project')
+          where c.relkind = 'r' and c.relname not in ('calendly_users', 'settings', 'project')
             and c.relnamespace in ('public'::regnamespace, 'calendly'::regnamespace));
       end $do$;
       truncate net.http_request_queue;
-      update public.users set last_calendly_sync = null, calendly_initial_sync_complete = false,
+      update public.calendly_users set last_calendly_sync = null, calendly_initial_sync_complete = false,
         calendly_webhook_enabled = false;
       update calendly.project set url = null, unanswered_since = null, ticked_at = null;
       update calendly.settings set schedule_jitter = 0;`);

@@ -99,8 +99,8 @@ databaseTest("on a database in use the script changes no row", async (database) 
   const counts = counted(before);
   for (
     const [table, least] of [
-      ["meetings", 2],
-      ["meeting_invitees", 2],
+      ["calendly_meetings", 2],
+      ["calendly_invitees", 2],
       ["calendly_sync_runs", 2],
       [
         "calendly_webhook_events",
@@ -117,8 +117,8 @@ testOnEach("what cannot be adopted, the script refuses as a whole", "both", asyn
   await asOwner(
     database,
     `${livedIn()}
-    alter table public.meetings add status integer;
-    create policy open on public.users for select using (true);`,
+    alter table public.calendly_meetings add status integer;
+    create policy open on public.calendly_users for select using (true);`,
   );
   const before = [await contents(database), await structure(database)];
   await assert.rejects(
@@ -132,7 +132,7 @@ testOnEach("what cannot be adopted, the script refuses as a whole", "both", asyn
   assert.equal(made, false, "not even the record of what was applied");
   await asOwner(
     database,
-    "alter table public.meetings drop status; drop policy open on public.users",
+    "alter table public.calendly_meetings drop status; drop policy open on public.calendly_users",
   );
   await apply(database);
 }, { long: true });
@@ -140,23 +140,23 @@ testOnEach("what cannot be adopted, the script refuses as a whole", "both", asyn
 /** An earlier app with some years behind it: many rows, and things of its own that hang on ours. */
 function livedIn(): string {
   return `${earlierApp("bigint")}
-    alter table public.meetings
+    alter table public.calendly_meetings
       add fee numeric(10, 2), add tags text[], add slot tstzrange,
       add label text generated always as (upper(title)) stored;
-    insert into public.meetings (user_id, title, start_time, fee, tags, slot)
+    insert into public.calendly_meetings (user_id, title, start_time, fee, tags, slot)
       select 1 + n % 5, 'Meeting ' || n, timestamptz '2020-01-01' + n * interval '1 day', n / 7.0, array['a', n::text],
         tstzrange(now(), now() + n * interval '1 minute')
       from generate_series(1, 1000) n;
     create table public.invoices (
       id serial primary key,
-      meeting_id bigint not null references public.meetings (id) on delete cascade,
-      user_id integer not null references public.users (id) on delete cascade
+      meeting_id bigint not null references public.calendly_meetings (id) on delete cascade,
+      user_id integer not null references public.calendly_users (id) on delete cascade
     );
-    insert into public.invoices (meeting_id, user_id) select m.id, m.user_id from public.meetings m where m.fee > 10;
+    insert into public.invoices (meeting_id, user_id) select m.id, m.user_id from public.calendly_meetings m where m.fee > 10;
     create view public.agenda as
-      select u.full_name, m.title, m.start_time from public.meetings m join public.users u on u.id = m.user_id;
+      select u.full_name, m.title, m.start_time from public.calendly_meetings m join public.calendly_users u on u.id = m.user_id;
     create function public.touch() returns trigger language plpgsql as 'begin new.updated_at := now(); return new; end';
-    create trigger touch before update on public.meetings for each row execute function public.touch();`;
+    create trigger touch before update on public.calendly_meetings for each row execute function public.touch();`;
 }
 
 async function apply(database: Database): Promise<void> {

@@ -48,7 +48,7 @@ const IN_USE = `
 const LEFT = `
   select 'schema ' || nspname as what from pg_namespace where nspname = 'calendly'
   union all select 'relation ' || oid::regclass from pg_class
-    where relnamespace = 'public'::regnamespace and (relname like 'calendly%' or relname like 'meeting_invitees%')
+    where relnamespace = 'public'::regnamespace and (relname like 'calendly%' or relname like 'calendly_invitees%')
   union all select 'index ' || indexname from pg_indexes where schemaname = 'public' and indexdef like '%calendly.%'
   union all select 'function ' || oid::regprocedure from pg_proc
     where proname like 'calendly%' or proname = 'clean_old_webhook_events'
@@ -74,7 +74,7 @@ for (
       await assert.rejects(leave(database), /still_connected/);
       await asOwner(database, DISCONNECT);
       await assert.rejects(leave(database), /still_connected/);
-      await database.script("select public.calendly_end_farewell(id) from calendly.farewells");
+      await database.script("select public.calendly_finish_revocation(id) from calendly.pending_revocations");
     });
     await t.step("not while something of the app's hangs on it", async () => {
       await assert.rejects(leave(database), {
@@ -101,8 +101,8 @@ for (
     await t.step("every person and meeting is as it was", async () => {
       const after = await contents(database);
       assert.deepEqual(people(after), people(before));
-      assert.deepEqual(after["meetings"], before["meetings"]);
-      assert.ok(after["meetings"].length >= 2);
+      assert.deepEqual(after["calendly_meetings"], before["calendly_meetings"]);
+      assert.ok(after["calendly_meetings"].length >= 2);
     });
     await t.step("and readable by that person alone", async () => {
       for (const [name, meetings] of [["eva", 2], ["finn", 0]] as const) {
@@ -133,8 +133,8 @@ for (
       assert.equal(result.created, 0);
       const keys = (rows: string[]) => rows.map((row) => JSON.parse(row).id).sort();
       const after = await contents(database);
-      assert.deepEqual(keys(after["meetings"]), keys(before["meetings"]));
-      assert.equal(after["users"].length, before["users"].length + 1, "and the new account's");
+      assert.deepEqual(keys(after["calendly_meetings"]), keys(before["calendly_meetings"]));
+      assert.equal(after["calendly_users"].length, before["calendly_users"].length + 1, "and the new account's");
     });
   }, { migrations: null });
 }
@@ -163,7 +163,7 @@ function leave(database: Database): Promise<void> {
 
 /** Rows of users without the two flags of a sync that is over. */
 function people(found: Record<string, string[]>): unknown[] {
-  return found["users"].map((row) => {
+  return found["calendly_users"].map((row) => {
     const { calendly_initial_sync_complete: _, calendly_webhook_enabled: __, ...person } = JSON
       .parse(row);
     return person;
@@ -176,7 +176,7 @@ async function readable(database: Database, name: string): Promise<number> {
     create or replace function public.seen_by(account uuid) returns integer language plpgsql as $$
     begin
       perform set_config('request.jwt.claims', jsonb_build_object('sub', account)::text, true), set_config('role', 'authenticated', true);
-      return (select count(*) from public.meetings);
+      return (select count(*) from public.calendly_meetings);
     end
     $$;`);
   const [{ seen }] = await database.query<{ seen: number }>(

@@ -13,8 +13,8 @@ async function dueIn(hooks: Hooks, person: Person): Promise<number> {
 /** Versions of all rows of the mirror: a row that is written has another one. */
 async function versions(hooks: Hooks): Promise<unknown[]> {
   return await hooks.project.stack.sql(
-    `select 'meeting' as what, id::text, xmin::text from public.meetings
-     union all select 'invitee', id::text, xmin::text from public.meeting_invitees order by 1, 2`,
+    `select 'meeting' as what, id::text, xmin::text from public.calendly_meetings
+     union all select 'invitee', id::text, xmin::text from public.calendly_invitees order by 1, 2`,
   );
 }
 

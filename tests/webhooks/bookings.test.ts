@@ -199,7 +199,7 @@ hookTest("a collective event has a row for each host who is a user", async (hook
   for (const host of [ana, ben]) assert.deepEqual(await guests(host), ["Jane Doe canceled"]);
   assert.deepEqual(await bystander.meetings(), []);
 
-  assert.equal((await hooks.project.stack.sql("select from public.meetings")).length, 2);
+  assert.equal((await hooks.project.stack.sql("select from public.calendly_meetings")).length, 2);
 });
 
 for (const order of ["created", "reversed"] as const) {
@@ -314,7 +314,7 @@ hookTest("bookings of a host who is no user are ignored", async (hooks) => {
       ["ignored", null, true],
     ],
   );
-  assert.deepEqual(await hooks.project.stack.sql("select * from public.meetings"), []);
+  assert.deepEqual(await hooks.project.stack.sql("select * from public.calendly_meetings"), []);
   assert.deepEqual(hooks.said(), ["Webhook event ignored"]);
 });
 

@@ -79,10 +79,10 @@ hookTest(
         "the table of deliveries",
         "lock table public.calendly_webhook_events in access exclusive mode",
       ],
-      ["the meetings", "lock table public.meetings in access exclusive mode"],
+      ["the meetings", "lock table public.calendly_meetings in access exclusive mode"],
       ["the event", `select calendly.lock_events(array['${event.uri}'])`],
-      ["the person", `select from public.users where id = ${person.id} for update`],
-      ["the meeting", "select from public.meetings for update"],
+      ["the person", `select from public.calendly_users where id = ${person.id} for update`],
+      ["the meeting", "select from public.calendly_meetings for update"],
     ];
     // not to wait for 5 s each time
     await hooks.project.stack.sql(

@@ -71,7 +71,7 @@ hookTest("marks and undoings give the last one, in whatever order they come", as
     );
     await t.step(names.join(", "), async () => {
       await forget();
-      await hooks.project.stack.sql("delete from public.meetings");
+      await hooks.project.stack.sql("delete from public.calendly_meetings");
       for (const body of bodies) await hooks.send(body);
       assert.equal(await isMarked(person), marked);
     });

@@ -51,7 +51,7 @@ hookTest("users, meetings and health are true to what webhooks did", async (hook
 hookTest("a flood of webhooks writes a person's row once a second at most", async (hooks) => {
   const person = await hooks.person();
   const version = async () =>
-    (await hooks.project.stack.sql("select ctid::text from public.users where id = $1", [
+    (await hooks.project.stack.sql("select ctid::text from public.calendly_users where id = $1", [
       person.id,
     ]))[0].ctid;
   hooks.control.book({ user: person.host.uri });

@@ -1,16 +1,16 @@
 /**
- * Calendly's API as far as a sync and its webhooks need it. Time-outs and retries are ky's; here an answer is told apart
- * from a refusal (a person must help) and an interruption (time helps), requests are counted and the
- * rate limit is read from the answers. Rows are handed on as they came: Postgres reads them.
+ * Calendly's API as far as a sync and its webhooks need it. ky does time-outs and retries. Here errors are
+ * sorted into refusals (asking again does not help) and temporary failures (it does), requests are
+ * counted and the rate limit is read from the answers. Rows are passed on unread: Postgres reads them.
  */
 import ky, { HTTPError, type Options } from "ky";
 import { z } from "zod";
-import { calendlyUrl } from "./environment.ts";
+import { setting } from "./environment.ts";
 import { ApiError } from "./errors.ts";
 import { cleanAnswer, parseJson } from "./json.ts";
 
-/** Calendly did not answer as it should, and time may help. `retryAfter` in seconds. */
-export class Interruption extends Error {
+/** Calendly did not answer as it should, but may do so later. `retryAfter` in seconds. */
+export class TemporaryFailure extends Error {
   constructor(
     readonly code: "rate_limited" | "calendly_unavailable" | "page_token_expired",
     message: string,
@@ -20,14 +20,14 @@ export class Interruption extends Error {
   }
 }
 
-/** Calendly answered that this one thing cannot be had: 404, 403 and other 4xx about a single resource. */
-export class Unavailable extends Error {
+/** Calendly refused this one request for good: 404, 403 and other 4xx about a single resource. */
+export class RequestRefused extends Error {
   constructor(readonly status: number, message: string) {
     super(message);
   }
 }
 
-/** An answer, and Calendly's time when it was asked for: what it says was true then or later. */
+/** An answer, and the time at Calendly when it was asked for: what it says was true then or later. */
 export interface Answer<T> {
   body: T;
   observedAt: string;
@@ -58,7 +58,7 @@ export interface TokenSource {
   renewed(refused: string): Promise<string | undefined>;
 }
 
-/** A token that is not kept yet. */
+/** A token that is not stored yet. */
 export function plainToken(token: string): TokenSource {
   return { current: () => Promise.resolve(token), renewed: () => Promise.resolve(undefined) };
 }
@@ -73,10 +73,10 @@ export class Calendly {
   }
 
   /** Requests since the last call of this, retries included, and the rate limit as of the last answer. */
-  takeCosts(): { requests: number; rate?: { limit: number; remaining: number; reset: number } } {
-    const costs = { requests: this.#requests, rate: this.#rate };
+  takeUsage(): { requests: number; rate?: { limit: number; remaining: number; reset: number } } {
+    const usage = { requests: this.#requests, rate: this.#rate };
     this.#requests = 0;
-    return costs;
+    return usage;
   }
 
   /** Whose token this is. */
@@ -89,10 +89,10 @@ export class Calendly {
     try {
       return (await this.#get("scheduled_events", query, List)).body;
     } catch (error) {
-      if (!(error instanceof Unavailable)) throw error;
-      // Everything else in the query was accepted when the token was made.
+      if (!(error instanceof RequestRefused)) throw error;
+      // Only the page token can be wrong: the rest of the query was accepted with the first page.
       if (error.status === 400 && query.page_token) {
-        throw new Interruption("page_token_expired", error.message);
+        throw new TemporaryFailure("page_token_expired", error.message);
       }
       throw new ApiError(
         "calendly_refused",
@@ -104,13 +104,13 @@ export class Calendly {
     }
   }
 
-  /** One event by itself. Error: Unavailable. */
+  /** One event. Error: RequestRefused. */
   async readEvent(eventUri: string): Promise<Record<string, unknown>> {
     return (await this.#get(`scheduled_events/${lastSegment(eventUri)}`, {}, Resource)).body
       .resource;
   }
 
-  /** All invitees of an event, however many pages they fill. Error: Unavailable. */
+  /** All invitees of an event, however many pages they fill. Error: RequestRefused. */
   async readInvitees(eventUri: string): Promise<Answer<unknown[]>> {
     const invitees: unknown[] = [];
     let observedAt: string | undefined;
@@ -133,7 +133,7 @@ export class Calendly {
     return { body: invitees, observedAt };
   }
 
-  /** All subscriptions of a user or an organization that the token's owner may see. Error: Unavailable. */
+  /** All subscriptions of a user or an organization that the token's owner may see. Error: RequestRefused. */
   async listSubscriptions(query: Record<string, string>): Promise<unknown[]> {
     const subscriptions: unknown[] = [];
     let pageToken: string | undefined | null;
@@ -146,7 +146,7 @@ export class Calendly {
     return subscriptions;
   }
 
-  /** Makes a subscription and returns its URI. Never repeated by itself. Error: Unavailable. */
+  /** Creates a subscription and returns its URI. Not retried: it may exist already. Error: RequestRefused. */
   async createSubscription(subscription: Record<string, unknown>): Promise<string> {
     const { body } = await this.#request("post", "webhook_subscriptions", {
       json: subscription,
@@ -155,12 +155,12 @@ export class Calendly {
     return body.resource.uri;
   }
 
-  /** Deletes a subscription; one that is gone already is no error. Error: Unavailable. */
+  /** Deletes a subscription. That it no longer exists is no error. Error: RequestRefused. */
   async deleteSubscription(uri: string): Promise<void> {
     try {
       await this.#request("delete", `webhook_subscriptions/${lastSegment(uri)}`, {}, z.unknown());
     } catch (error) {
-      if (!(error instanceof Unavailable && error.status === 404)) throw error;
+      if (!(error instanceof RequestRefused && error.status === 404)) throw error;
     }
   }
 
@@ -188,7 +188,7 @@ export class Calendly {
     const text = await response.text();
     const parsed = schema.safeParse(text === "" ? undefined : JSON.parse(text));
     if (!parsed.success) {
-      throw new Interruption(
+      throw new TemporaryFailure(
         "calendly_unavailable",
         "Calendly's answer does not have the form that it documents.",
       );
@@ -199,8 +199,9 @@ export class Calendly {
   }
 
   async #send(method: string, path: string, options: Options, token: string): Promise<Response> {
+    const url = `${setting("CALENDLY_API_URL")}/${path}`;
     try {
-      return await ky(`${calendlyUrl()}/${path}`, {
+      return await ky(url, {
         method,
         headers: {
           authorization: `Bearer ${token}`,
@@ -210,7 +211,7 @@ export class Calendly {
         fetch: (input, init) => this.#fetch(input, init),
         timeout: TIMEOUT,
         redirect: "error",
-        parseJson, // what an error says is kept as well
+        parseJson, // the message of an error is stored as well
         retry: {
           limit: RETRIES,
           retryOnTimeout: true,
@@ -222,12 +223,12 @@ export class Calendly {
       });
     } catch (error) {
       throw error instanceof HTTPError
-        ? understand(error, token)
-        : new Interruption("calendly_unavailable", "Calendly does not answer.");
+        ? fromHttpError(error, token)
+        : new TemporaryFailure("calendly_unavailable", "Calendly does not answer.");
     }
   }
 
-  /** One attempt, body included: a body that is cut short or no JSON is a failed attempt like any other. */
+  /** One attempt. A body that is cut short or is not JSON makes it a failed one, which ky repeats. */
   async #fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
     this.#requests++;
     const response = await fetch(input, init);
@@ -248,7 +249,7 @@ export class Calendly {
 }
 
 /** What an HTTP error of Calendly's means for us. */
-function understand(error: HTTPError, token: string): Error {
+function fromHttpError(error: HTTPError, token: string): Error {
   const { status, headers } = error.response;
   const body = (typeof error.data === "object" && error.data !== null ? error.data : {}) as Record<
     string,
@@ -256,17 +257,18 @@ function understand(error: HTTPError, token: string): Error {
   >;
   if (status === 429) return rateLimited(headers);
   if (status >= 500 || status === 408) {
-    return new Interruption("calendly_unavailable", `Calendly answers with HTTP ${status}.`);
+    return new TemporaryFailure("calendly_unavailable", `Calendly answers with HTTP ${status}.`);
   }
   const text = [body.message, body.title].find((text) => typeof text === "string");
-  // Calendly refuses in words of its own; what stands in front of it says nothing about a token or an event.
+  // Calendly always gives a reason. Without one, a proxy in front of it has answered, which says nothing
+  // about the token or the resource.
   if (text === undefined || body.cloudflare_error) {
-    return new Interruption(
+    return new TemporaryFailure(
       "calendly_unavailable",
       `Something in front of Calendly answers with HTTP ${status}.`,
     );
   }
-  // kept on the run and shown to people
+  // It is stored with the run and shown to people.
   const message = text.replaceAll(token, "…").slice(0, 500).toWellFormed();
   if (status === 401) {
     return new ApiError(
@@ -285,20 +287,25 @@ function understand(error: HTTPError, token: string): Error {
       "Make a token with users:read and scheduled_events:read, and with webhooks:write for webhooks, and connect again.",
     );
   }
-  return new Unavailable(status, message);
+  return new RequestRefused(status, message);
 }
 
 /** What 429 means, of the API and of the authorization server. */
-export function rateLimited(headers: Headers): Interruption {
+export function rateLimited(headers: Headers): TemporaryFailure {
   const seconds = Number(headers.get("retry-after") ?? headers.get("x-ratelimit-reset") ?? NaN);
-  return new Interruption(
+  return new TemporaryFailure(
     "rate_limited",
     "Calendly's rate limit is used up.",
     seconds >= 0 ? seconds : 60,
   );
 }
 
-/** A URI is a name: only its last segment goes into an address. */
+/** The last segment of a URI, for a path: a URI is a name and is never fetched. Error: RequestRefused. */
 function lastSegment(uri: string): string {
-  return encodeURIComponent(uri.slice(uri.lastIndexOf("/") + 1));
+  const segment = uri.slice(uri.lastIndexOf("/") + 1);
+  // As a part of a path, these three mean another resource.
+  if (["", ".", ".."].includes(segment)) {
+    throw new RequestRefused(400, `This URI does not name a resource: ${uri.slice(0, 200)}`);
+  }
+  return encodeURIComponent(segment);
 }

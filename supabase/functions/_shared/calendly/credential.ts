@@ -1,40 +1,51 @@
 /**
- * The token of a connection while it is used: decrypted here, refreshed when it must be. Of any number of
- * instances one refreshes (Postgres says which), and the new pair is stored before anyone uses it.
+ * The token of a connection while it is used: decrypted once, refreshed when it must be. Of any number of
+ * workers one refreshes (Postgres says which), and the new pair is stored before anyone uses it.
  */
-import { Interruption, type TokenSource } from "./api.ts";
+import { TemporaryFailure, type TokenSource } from "./api.ts";
+import type { Credential } from "./contract.ts";
 import type { Database } from "./database.ts";
 import { ApiError } from "./errors.ts";
 import { type Grant, InvalidGrant, refreshGrant } from "./oauth.ts";
 import { decryptToken, encryptToken, type Token } from "./tokens.ts";
 
-/** See calendly.credential. */
-export interface Credential {
-  connection_id: string;
-  kind: "personal_access_token" | "oauth";
-  token_jwe: string;
-  version: number;
-  expires_soon: boolean;
-}
+/** How long another worker's refresh is waited for, and how often it is looked at, in milliseconds. */
+const REFRESH_PATIENCE = 40_000;
+const REFRESH_POLL = 500;
 
 export class ConnectionToken implements TokenSource {
+  readonly #database: Database;
+  #credential: Credential;
+  #decrypted: Promise<Token> | undefined;
   #refreshing: Promise<void> | undefined;
 
-  constructor(readonly database: Database, public credential: Credential) {}
+  constructor(database: Database, credential: Credential) {
+    this.#database = database;
+    this.#credential = credential;
+  }
 
-  /** Errors: token_unreadable, reconnect_required, Interruption. */
+  /** Errors: token_unreadable, reconnect_required, TemporaryFailure. */
   async current(): Promise<string> {
-    if (this.credential.kind === "oauth" && this.credential.expires_soon) await this.#refresh();
-    const { token_jwe, connection_id } = this.credential;
-    return (await decryptToken(token_jwe, connection_id)).access_token;
+    if (this.#credential.kind === "oauth" && this.#credential.expires_soon) await this.#refresh();
+    return (await this.#token()).access_token;
   }
 
   /** A new token in place of one that Calendly refused; undefined where there can be none. */
   async renewed(refused: string): Promise<string | undefined> {
-    if (this.credential.kind !== "oauth") return undefined;
-    // requests under way at once are refused at once: the first of them renews for all
+    if (this.#credential.kind !== "oauth") return undefined;
+    // Requests that run side by side are refused side by side: the first of them renews for all.
     if (await this.current() === refused) await this.#refresh();
     return await this.current();
+  }
+
+  #token(): Promise<Token> {
+    const { token_jwe, connection_id } = this.#credential;
+    return this.#decrypted ??= decryptToken(token_jwe, connection_id);
+  }
+
+  #replace(credential: Credential): void {
+    this.#credential = credential;
+    this.#decrypted = undefined;
   }
 
   #refresh(): Promise<void> {
@@ -43,66 +54,58 @@ export class ConnectionToken implements TokenSource {
   }
 
   async #refreshOnce(): Promise<void> {
-    const { connection_id, version, token_jwe } = this.credential;
-    for (let waited = 0; waited < 40; waited += 0.5) {
-      const answer = await this.database.call("calendly_begin_refresh", {
+    const { connection_id, version } = this.#credential;
+    for (let waited = 0; waited < REFRESH_PATIENCE; waited += REFRESH_POLL) {
+      const answer = await this.#database.call("calendly_begin_refresh", {
         connection_id,
         version,
-      }) as
-        | { status: "refresh" | "wait" }
-        | { status: "renewed"; credential: Credential };
-      if (answer.status === "renewed") {
-        this.credential = answer.credential;
-        return;
+      });
+      switch (answer.status) {
+        case "renewed":
+          return this.#replace(answer.credential);
+        case "refresh":
+          return this.#replace(await this.#spendRefreshToken());
+        case "wait":
+          await new Promise((resolve) => setTimeout(resolve, REFRESH_POLL));
       }
-      if (answer.status === "refresh") {
-        this.credential = await refresh(this.database, connection_id, version, token_jwe);
-        return;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 500));
     }
-    throw new Interruption("calendly_unavailable", "The token is being refreshed elsewhere.");
+    throw new TemporaryFailure(
+      "calendly_unavailable",
+      "Another worker is refreshing the token and has not finished.",
+    );
   }
-}
 
-async function refresh(
-  database: Database,
-  connection_id: string,
-  version: number,
-  jwe: string,
-): Promise<Credential> {
-  let error: Error;
-  try {
-    const { refresh_token } = await decryptToken(jwe, connection_id);
-    const kept = await keepGrant(
-      database,
+  async #spendRefreshToken(): Promise<Credential> {
+    const { connection_id, version } = this.#credential;
+    let error: Error;
+    try {
+      const { refresh_token } = await this.#token();
+      const grant = await refreshGrant(refresh_token!);
+      const stored = await storeGrant(this.#database, connection_id, version, grant);
+      if (!stored) throw new ApiError("not_connected", "This connection was ended.");
+      return stored;
+    } catch (caught) {
+      error = caught instanceof InvalidGrant
+        ? new ApiError(
+          "reconnect_required",
+          "Calendly no longer accepts this person's refresh token: access was withdrawn, or a new token was lost on the way.",
+          "The person connects again: POST /functions/v1/calendly-connect/oauth/start.",
+        )
+        : caught as Error;
+    }
+    await this.#database.call("calendly_fail_refresh", {
       connection_id,
       version,
-      await refreshGrant(refresh_token!),
-    );
-    if (!kept) throw new ApiError("not_connected", "This connection was ended.");
-    return kept;
-  } catch (caught) {
-    error = caught instanceof InvalidGrant
-      ? new ApiError(
-        "reconnect_required",
-        "Calendly knows this person's refresh token no more: access was withdrawn, or a new token was lost on the way.",
-        "The person connects again: POST /functions/v1/calendly-connect/oauth/start.",
-      )
-      : caught as Error;
+      error: error instanceof ApiError
+        ? error.toJSON()
+        : { code: "calendly_unavailable", message: error.message },
+    });
+    throw error;
   }
-  await database.call("calendly_fail_refresh", {
-    connection_id,
-    version,
-    error: error instanceof ApiError
-      ? error.toJSON()
-      : { code: "calendly_unavailable", message: error.message },
-  });
-  throw error;
 }
 
 /** Stores what a refresh has brought; null where the connection has ended. Error: lease_lost. */
-async function keepGrant(
+async function storeGrant(
   database: Database,
   connection_id: string,
   version: number,
@@ -113,34 +116,41 @@ async function keepGrant(
     version,
     token_jwe: await encryptToken(grant, connection_id),
     expires_in: Math.floor(grant.expires_in),
-  }) as Credential | null;
+  });
 }
 
-/** The token of a connection that has ended here, for what is left to be done at Calendly. */
-export class LastToken implements TokenSource {
-  #token: Token | undefined;
+/** The token of a connection that has ended here, for what is left to be ended at Calendly. */
+export class RevocableToken implements TokenSource {
+  readonly #database: Database;
+  readonly #credential: Credential;
+  #version: number;
+  #decrypted: Token | undefined;
 
-  constructor(readonly database: Database, readonly credential: Credential) {}
+  constructor(database: Database, credential: Credential) {
+    this.#database = database;
+    this.#credential = credential;
+    this.#version = credential.version;
+  }
 
-  /** The token to revoke: a refresh token takes its access token along. Error: token_unreadable. */
+  /** The token to revoke: revoking a refresh token revokes its access token, too. Error: token_unreadable. */
   async revocable(): Promise<string> {
-    const { access_token, refresh_token } = await this.#read();
+    const { access_token, refresh_token } = await this.#token();
     return refresh_token ?? access_token;
   }
 
   /** Error: token_unreadable. */
   async current(): Promise<string> {
-    return (await this.#read()).access_token;
+    return (await this.#token()).access_token;
   }
 
+  /** The refreshed token is stored with the pending revocation, for the next attempt. */
   async renewed(): Promise<string | undefined> {
-    const { refresh_token } = await this.#read();
+    const { refresh_token } = await this.#token();
     if (!refresh_token) return undefined;
-    const { connection_id } = this.credential;
     try {
       const grant = await refreshGrant(refresh_token);
-      await keepGrant(this.database, connection_id, this.credential.version++, grant);
-      this.#token = grant;
+      await storeGrant(this.#database, this.#credential.connection_id, this.#version++, grant);
+      this.#decrypted = grant;
       return grant.access_token;
     } catch (error) {
       if (error instanceof InvalidGrant) return undefined;
@@ -148,8 +158,8 @@ export class LastToken implements TokenSource {
     }
   }
 
-  async #read(): Promise<Token> {
-    const { token_jwe, connection_id } = this.credential;
-    return this.#token ??= await decryptToken(token_jwe, connection_id);
+  async #token(): Promise<Token> {
+    const { token_jwe, connection_id } = this.#credential;
+    return this.#decrypted ??= await decryptToken(token_jwe, connection_id);
   }
 }

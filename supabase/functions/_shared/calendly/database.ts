@@ -1,40 +1,35 @@
-/** The functions' only way to Postgres: one RPC, one jsonb in, one jsonb out, as the service role. */
-import { createClient, type SupabaseClient } from "@supabase/supabase-js";
-import { secretKeys, supabaseUrl } from "./environment.ts";
+/** The functions' only way to Postgres: one RPC, as the service role, with an answer by the contract. */
+import { PostgrestClient } from "@supabase/postgrest-js";
+import { type Answer, type Arguments, parseAnswer, RPC, type RpcName } from "./contract.ts";
+import { secretKey, setting } from "./environment.ts";
 import { ApiError, DatabaseError } from "./errors.ts";
-import type { Database as Schema } from "./database.types.ts";
-
-type Functions = Schema["public"]["Functions"];
-type Arguments<Name extends keyof Functions> = { [Key in keyof Functions[Name]["Args"]]: unknown };
 
 /** Longer than Postgres lets an API role's statement run. */
 const TIMEOUT = 12_000;
 
 export class Database {
-  #client: SupabaseClient<Schema>;
+  readonly #client: PostgrestClient;
 
   constructor(key = secretKey()) {
-    this.#client = createClient<Schema>(supabaseUrl(), key, {
-      auth: { persistSession: false, autoRefreshToken: false },
+    this.#client = new PostgrestClient(`${setting("SUPABASE_URL")}/rest/v1`, {
+      headers: { apikey: key, authorization: `Bearer ${key}` },
     });
   }
 
   /**
    * Calls one of our SQL functions. Errors: what the function raises by its own code, and
-   * migrations_missing, database_unavailable, not_configured; DatabaseError for what nobody expects.
+   * migrations_missing, database_outdated, functions_outdated, database_unavailable, not_configured;
+   * DatabaseError for what nobody expects.
    */
-  async call<Name extends keyof Functions & string>(
-    name: Name,
-    args: Arguments<Name>,
-  ): Promise<unknown> {
-    const { data, error, status } = await this.#client.rpc(name, args as never)
+  async call<Name extends RpcName>(name: Name, args: Arguments<Name>): Promise<Answer<Name>> {
+    const { data, error, status } = await this.#client.rpc(name, args)
       .abortSignal(AbortSignal.timeout(TIMEOUT));
-    if (!error) return data;
-    // raised by calendly.fail: its code is the detail, which a trigger of the app's own does not have
+    if (!error) return parseAnswer(RPC[name].answer, data, name) as Answer<Name>;
+    // Raised by calendly.raise_error: its code is the detail. An app's own trigger has no such detail.
     if (error.code === "P0001" && /^[a-z_]+$/.test(error.details ?? "")) {
       throw new ApiError(error.details, error.message, error.hint || undefined);
     }
-    // a trigger of the app's own may miss a function, too
+    // A trigger of the app's own may miss a function, too: only the name tells whose it is.
     const isMissing = error.code === "42883" && /\bcalendly[._]/.test(error.message);
     if (error.code === "PGRST202" || isMissing) {
       throw new ApiError(
@@ -61,11 +56,14 @@ export class Database {
     throw new DatabaseError(error.code, `${name}: ${error.code} ${error.message}`);
   }
 
-  /** The same, tried again while the database is away: only for what Postgres applies once however often it comes. */
-  async callUntilAnswered<Name extends keyof Functions & string>(
+  /**
+   * The same, tried again while the database is away. Only for functions that Postgres applies once
+   * however often they are called: an answer that was lost is asked for again.
+   */
+  async callUntilAnswered<Name extends RpcName>(
     name: Name,
     args: Arguments<Name>,
-  ): Promise<unknown> {
+  ): Promise<Answer<Name>> {
     for (let attempt = 1;; attempt++) {
       try {
         return await this.call(name, args);
@@ -77,18 +75,4 @@ export class Database {
       }
     }
   }
-}
-
-/** The one that the platform gives the functions. Error: not_configured. */
-function secretKey(): string {
-  const { default: first, service_role: legacy, ...others } = secretKeys();
-  const key = first ?? Object.values(others)[0] ?? legacy;
-  if (!key) {
-    throw new ApiError(
-      "not_configured",
-      "No secret key is set.",
-      "The platform sets SUPABASE_SECRET_KEYS.",
-    );
-  }
-  return key;
 }

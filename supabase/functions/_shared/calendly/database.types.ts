@@ -8,8 +8,6 @@ export type Database = {
       "calendly_connections": {
         Row: {
           "calendly_organization_uri": string | null;
-          "calendly_user_email": string | null;
-          "calendly_user_name": string | null;
           "calendly_user_uri": string;
           "connected_at": string;
           "created_at": string;
@@ -18,6 +16,7 @@ export type Database = {
           "id": string;
           "last_error": Json | null;
           "last_full_sync_at": string | null;
+          "members": string;
           "next_sync_at": string | null;
           "rate_limit": number | null;
           "rate_remaining": number | null;
@@ -35,8 +34,6 @@ export type Database = {
         ComputedFields: never;
         Insert: {
           "calendly_organization_uri"?: string | null;
-          "calendly_user_email"?: string | null;
-          "calendly_user_name"?: string | null;
           "calendly_user_uri": string;
           "connected_at": string;
           "created_at": string;
@@ -45,6 +42,7 @@ export type Database = {
           "id": string;
           "last_error"?: Json | null;
           "last_full_sync_at"?: string | null;
+          "members"?: string;
           "next_sync_at"?: string | null;
           "rate_limit"?: number | null;
           "rate_remaining"?: number | null;
@@ -61,8 +59,6 @@ export type Database = {
         };
         Update: {
           "calendly_organization_uri"?: string | null;
-          "calendly_user_email"?: string | null;
-          "calendly_user_name"?: string | null;
           "calendly_user_uri"?: string;
           "connected_at"?: string;
           "created_at"?: string;
@@ -71,6 +67,7 @@ export type Database = {
           "id"?: string;
           "last_error"?: Json | null;
           "last_full_sync_at"?: string | null;
+          "members"?: string;
           "next_sync_at"?: string | null;
           "rate_limit"?: number | null;
           "rate_remaining"?: number | null;
@@ -97,180 +94,19 @@ export type Database = {
             foreignKeyName: "calendly_connections_user_id_fkey";
             columns: ["user_id"];
             isOneToOne: true;
+            referencedRelation: "calendly_users";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "calendly_connections_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: true;
             referencedRelation: "users";
             referencedColumns: ["id"];
           },
         ];
       };
-      "calendly_sync_runs": {
-        Row: {
-          "absent": number;
-          "connection_id": string;
-          "created": number;
-          "deleted": number;
-          "error": Json | null;
-          "fetched_active": number;
-          "fetched_canceled": number;
-          "finished_at": string | null;
-          "heartbeat_at": string;
-          "id": string;
-          "initial": boolean;
-          "max_start_time": string;
-          "min_start_time": string;
-          "progress": NonNullable<Json>;
-          "rejected": number;
-          "rejections": NonNullable<Json>;
-          "requests": number;
-          "restored": number;
-          "resume_at": string | null;
-          "started_at": string;
-          "status": string;
-          "subject": string;
-          "sync_type": string;
-          "trigger": string;
-          "unchanged": number;
-          "updated": number;
-          "user_id": number;
-        };
-        ComputedFields: never;
-        Insert: {
-          "absent"?: number;
-          "connection_id": string;
-          "created"?: number;
-          "deleted"?: number;
-          "error"?: Json | null;
-          "fetched_active"?: number;
-          "fetched_canceled"?: number;
-          "finished_at"?: string | null;
-          "heartbeat_at": string;
-          "id"?: string;
-          "initial"?: boolean;
-          "max_start_time": string;
-          "min_start_time": string;
-          "progress"?: NonNullable<Json>;
-          "rejected"?: number;
-          "rejections"?: NonNullable<Json>;
-          "requests"?: number;
-          "restored"?: number;
-          "resume_at"?: string | null;
-          "started_at": string;
-          "status"?: string;
-          "subject": string;
-          "sync_type": string;
-          "trigger": string;
-          "unchanged"?: number;
-          "updated"?: number;
-          "user_id": number;
-        };
-        Update: {
-          "absent"?: number;
-          "connection_id"?: string;
-          "created"?: number;
-          "deleted"?: number;
-          "error"?: Json | null;
-          "fetched_active"?: number;
-          "fetched_canceled"?: number;
-          "finished_at"?: string | null;
-          "heartbeat_at"?: string;
-          "id"?: string;
-          "initial"?: boolean;
-          "max_start_time"?: string;
-          "min_start_time"?: string;
-          "progress"?: NonNullable<Json>;
-          "rejected"?: number;
-          "rejections"?: NonNullable<Json>;
-          "requests"?: number;
-          "restored"?: number;
-          "resume_at"?: string | null;
-          "started_at"?: string;
-          "status"?: string;
-          "subject"?: string;
-          "sync_type"?: string;
-          "trigger"?: string;
-          "unchanged"?: number;
-          "updated"?: number;
-          "user_id"?: number;
-        };
-        Relationships: [
-          {
-            foreignKeyName: "calendly_sync_runs_connection_id_fkey";
-            columns: ["connection_id"];
-            isOneToOne: false;
-            referencedRelation: "calendly_connections";
-            referencedColumns: ["id"];
-          },
-          {
-            foreignKeyName: "calendly_sync_runs_user_id_fkey";
-            columns: ["user_id"];
-            isOneToOne: false;
-            referencedRelation: "calendly_sync_health";
-            referencedColumns: ["user_id"];
-          },
-          {
-            foreignKeyName: "calendly_sync_runs_user_id_fkey";
-            columns: ["user_id"];
-            isOneToOne: false;
-            referencedRelation: "users";
-            referencedColumns: ["id"];
-          },
-        ];
-      };
-      "calendly_webhook_events": {
-        Row: {
-          "attempts": number;
-          "created_at": string;
-          "error": Json | null;
-          "event_id": string;
-          "event_type": string;
-          "id": string;
-          "payload": NonNullable<Json>;
-          "processed_at": string | null;
-          "status": string;
-          "user_id": number | null;
-        };
-        ComputedFields: never;
-        Insert: {
-          "attempts"?: number;
-          "created_at": string;
-          "error"?: Json | null;
-          "event_id": string;
-          "event_type": string;
-          "id"?: string;
-          "payload": NonNullable<Json>;
-          "processed_at"?: string | null;
-          "status": string;
-          "user_id"?: number | null;
-        };
-        Update: {
-          "attempts"?: number;
-          "created_at"?: string;
-          "error"?: Json | null;
-          "event_id"?: string;
-          "event_type"?: string;
-          "id"?: string;
-          "payload"?: NonNullable<Json>;
-          "processed_at"?: string | null;
-          "status"?: string;
-          "user_id"?: number | null;
-        };
-        Relationships: [
-          {
-            foreignKeyName: "calendly_webhook_events_user_id_fkey";
-            columns: ["user_id"];
-            isOneToOne: false;
-            referencedRelation: "calendly_sync_health";
-            referencedColumns: ["user_id"];
-          },
-          {
-            foreignKeyName: "calendly_webhook_events_user_id_fkey";
-            columns: ["user_id"];
-            isOneToOne: false;
-            referencedRelation: "users";
-            referencedColumns: ["id"];
-          },
-        ];
-      };
-      "meeting_invitees": {
+      "calendly_invitees": {
         Row: {
           "calendly_created_at": string | null;
           "calendly_updated_at": string | null;
@@ -346,21 +182,35 @@ export type Database = {
         };
         Relationships: [
           {
-            foreignKeyName: "meeting_invitees_meeting_id_fkey";
+            foreignKeyName: "calendly_invitees_meeting_id_fkey";
+            columns: ["meeting_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_meetings";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "calendly_invitees_meeting_id_fkey";
             columns: ["meeting_id"];
             isOneToOne: false;
             referencedRelation: "meetings";
             referencedColumns: ["id"];
           },
           {
-            foreignKeyName: "meeting_invitees_user_id_fkey";
+            foreignKeyName: "calendly_invitees_user_id_fkey";
             columns: ["user_id"];
             isOneToOne: false;
             referencedRelation: "calendly_sync_health";
             referencedColumns: ["user_id"];
           },
           {
-            foreignKeyName: "meeting_invitees_user_id_fkey";
+            foreignKeyName: "calendly_invitees_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_users";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "calendly_invitees_user_id_fkey";
             columns: ["user_id"];
             isOneToOne: false;
             referencedRelation: "users";
@@ -368,7 +218,7 @@ export type Database = {
           },
         ];
       };
-      "meetings": {
+      "calendly_meetings": {
         Row: {
           "calendly_created_at": string | null;
           "calendly_event_uri": string | null;
@@ -444,14 +294,21 @@ export type Database = {
         };
         Relationships: [
           {
-            foreignKeyName: "meetings_user_id_fkey";
+            foreignKeyName: "calendly_meetings_user_id_fkey";
             columns: ["user_id"];
             isOneToOne: false;
             referencedRelation: "calendly_sync_health";
             referencedColumns: ["user_id"];
           },
           {
-            foreignKeyName: "meetings_user_id_fkey";
+            foreignKeyName: "calendly_meetings_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_users";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "calendly_meetings_user_id_fkey";
             columns: ["user_id"];
             isOneToOne: false;
             referencedRelation: "users";
@@ -459,36 +316,238 @@ export type Database = {
           },
         ];
       };
-      "users": {
+      "calendly_sync_runs": {
+        Row: {
+          "connection_id": string;
+          "created": number;
+          "deleted": number;
+          "error": Json | null;
+          "fetched_active": number;
+          "fetched_canceled": number;
+          "finished_at": string | null;
+          "heartbeat_at": string;
+          "hosts_without_account": number | null;
+          "id": string;
+          "initial": boolean;
+          "max_start_time": string;
+          "min_start_time": string;
+          "missing": number;
+          "progress": NonNullable<Json>;
+          "rejected": number;
+          "rejections": NonNullable<Json>;
+          "requests": number;
+          "restored": number;
+          "resume_at": string | null;
+          "started_at": string;
+          "status": string;
+          "subject": string;
+          "sync_type": string;
+          "trigger": string;
+          "unchanged": number;
+          "updated": number;
+          "user_id": number;
+        };
+        ComputedFields: never;
+        Insert: {
+          "connection_id": string;
+          "created"?: number;
+          "deleted"?: number;
+          "error"?: Json | null;
+          "fetched_active"?: number;
+          "fetched_canceled"?: number;
+          "finished_at"?: string | null;
+          "heartbeat_at": string;
+          "hosts_without_account"?: number | null;
+          "id"?: string;
+          "initial"?: boolean;
+          "max_start_time": string;
+          "min_start_time": string;
+          "missing"?: number;
+          "progress"?: NonNullable<Json>;
+          "rejected"?: number;
+          "rejections"?: NonNullable<Json>;
+          "requests"?: number;
+          "restored"?: number;
+          "resume_at"?: string | null;
+          "started_at": string;
+          "status"?: string;
+          "subject": string;
+          "sync_type": string;
+          "trigger": string;
+          "unchanged"?: number;
+          "updated"?: number;
+          "user_id": number;
+        };
+        Update: {
+          "connection_id"?: string;
+          "created"?: number;
+          "deleted"?: number;
+          "error"?: Json | null;
+          "fetched_active"?: number;
+          "fetched_canceled"?: number;
+          "finished_at"?: string | null;
+          "heartbeat_at"?: string;
+          "hosts_without_account"?: number | null;
+          "id"?: string;
+          "initial"?: boolean;
+          "max_start_time"?: string;
+          "min_start_time"?: string;
+          "missing"?: number;
+          "progress"?: NonNullable<Json>;
+          "rejected"?: number;
+          "rejections"?: NonNullable<Json>;
+          "requests"?: number;
+          "restored"?: number;
+          "resume_at"?: string | null;
+          "started_at"?: string;
+          "status"?: string;
+          "subject"?: string;
+          "sync_type"?: string;
+          "trigger"?: string;
+          "unchanged"?: number;
+          "updated"?: number;
+          "user_id"?: number;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "calendly_sync_runs_connection_id_fkey";
+            columns: ["connection_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_connections";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "calendly_sync_runs_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_sync_health";
+            referencedColumns: ["user_id"];
+          },
+          {
+            foreignKeyName: "calendly_sync_runs_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_users";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "calendly_sync_runs_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "users";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "calendly_users": {
         Row: {
           "auth_user_id": string | null;
-          "auth_user_linked_at": string | null;
           "calendly_initial_sync_complete": boolean;
+          "calendly_user_uri": string;
           "calendly_webhook_enabled": boolean;
+          "connection_id": string | null;
+          "created_at": string;
           "email": string | null;
           "id": number;
           "last_calendly_sync": string | null;
+          "name": string | null;
         };
         ComputedFields: never;
         Insert: {
           "auth_user_id"?: string | null;
-          "auth_user_linked_at"?: string | null;
           "calendly_initial_sync_complete"?: boolean;
+          "calendly_user_uri": string;
           "calendly_webhook_enabled"?: boolean;
+          "connection_id"?: string | null;
+          "created_at"?: string;
           "email"?: string | null;
           "id"?: number;
           "last_calendly_sync"?: string | null;
+          "name"?: string | null;
         };
         Update: {
           "auth_user_id"?: string | null;
-          "auth_user_linked_at"?: string | null;
           "calendly_initial_sync_complete"?: boolean;
+          "calendly_user_uri"?: string;
           "calendly_webhook_enabled"?: boolean;
+          "connection_id"?: string | null;
+          "created_at"?: string;
           "email"?: string | null;
           "id"?: number;
           "last_calendly_sync"?: string | null;
+          "name"?: string | null;
         };
-        Relationships: [];
+        Relationships: [
+          {
+            foreignKeyName: "calendly_users_connection_id_fkey";
+            columns: ["connection_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_connections";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "calendly_webhook_events": {
+        Row: {
+          "attempts": number;
+          "created_at": string;
+          "error": Json | null;
+          "event_id": string;
+          "event_type": string;
+          "id": string;
+          "payload": Json | null;
+          "processed_at": string | null;
+          "status": string;
+          "user_id": number | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "attempts"?: number;
+          "created_at": string;
+          "error"?: Json | null;
+          "event_id": string;
+          "event_type": string;
+          "id"?: string;
+          "payload"?: Json | null;
+          "processed_at"?: string | null;
+          "status": string;
+          "user_id"?: number | null;
+        };
+        Update: {
+          "attempts"?: number;
+          "created_at"?: string;
+          "error"?: Json | null;
+          "event_id"?: string;
+          "event_type"?: string;
+          "id"?: string;
+          "payload"?: Json | null;
+          "processed_at"?: string | null;
+          "status"?: string;
+          "user_id"?: number | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "calendly_webhook_events_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_sync_health";
+            referencedColumns: ["user_id"];
+          },
+          {
+            foreignKeyName: "calendly_webhook_events_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_users";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "calendly_webhook_events_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "users";
+            referencedColumns: ["id"];
+          },
+        ];
       };
     };
     Views: {
@@ -535,6 +594,135 @@ export type Database = {
         ComputedFields: never;
         Relationships: [];
       };
+      "meetings": {
+        Row: {
+          "calendly_created_at": string | null;
+          "calendly_event_uri": string | null;
+          "calendly_updated_at": string | null;
+          "cancellation": Json | null;
+          "created_at": string | null;
+          "deleted_at": string | null;
+          "deleted_reason": string | null;
+          "end_time": string | null;
+          "event_type_uri": string | null;
+          "id": number;
+          "is_deleted": boolean;
+          "join_url": string | null;
+          "location_type": string | null;
+          "name": string | null;
+          "raw": Json | null;
+          "rescheduled_from": string | null;
+          "rescheduled_to": string | null;
+          "start_time": string | null;
+          "status": string | null;
+          "synced_via_webhook": boolean;
+          "updated_at": string | null;
+          "user_id": number;
+        };
+        ComputedFields: never;
+        Insert: {
+          "calendly_created_at"?: string | null;
+          "calendly_event_uri"?: string | null;
+          "calendly_updated_at"?: string | null;
+          "cancellation"?: Json | null;
+          "created_at"?: string | null;
+          "deleted_at"?: string | null;
+          "deleted_reason"?: string | null;
+          "end_time"?: string | null;
+          "event_type_uri"?: string | null;
+          "id"?: number | null;
+          "is_deleted"?: boolean | null;
+          "join_url"?: string | null;
+          "location_type"?: string | null;
+          "name"?: string | null;
+          "raw"?: Json | null;
+          "rescheduled_from"?: string | null;
+          "rescheduled_to"?: string | null;
+          "start_time"?: string | null;
+          "status"?: string | null;
+          "synced_via_webhook"?: boolean | null;
+          "updated_at"?: string | null;
+          "user_id"?: number | null;
+        };
+        Update: {
+          "calendly_created_at"?: string | null;
+          "calendly_event_uri"?: string | null;
+          "calendly_updated_at"?: string | null;
+          "cancellation"?: Json | null;
+          "created_at"?: string | null;
+          "deleted_at"?: string | null;
+          "deleted_reason"?: string | null;
+          "end_time"?: string | null;
+          "event_type_uri"?: string | null;
+          "id"?: number | null;
+          "is_deleted"?: boolean | null;
+          "join_url"?: string | null;
+          "location_type"?: string | null;
+          "name"?: string | null;
+          "raw"?: Json | null;
+          "rescheduled_from"?: string | null;
+          "rescheduled_to"?: string | null;
+          "start_time"?: string | null;
+          "status"?: string | null;
+          "synced_via_webhook"?: boolean | null;
+          "updated_at"?: string | null;
+          "user_id"?: number | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "calendly_meetings_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_sync_health";
+            referencedColumns: ["user_id"];
+          },
+          {
+            foreignKeyName: "calendly_meetings_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_users";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "calendly_meetings_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "users";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "users": {
+        Row: {
+          "auth_user_id": string | null;
+          "calendly_initial_sync_complete": boolean;
+          "calendly_webhook_enabled": boolean;
+          "email": string | null;
+          "id": number;
+          "last_calendly_sync": string | null;
+          "name": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "auth_user_id"?: string | null;
+          "calendly_initial_sync_complete"?: boolean | null;
+          "calendly_webhook_enabled"?: boolean | null;
+          "email"?: string | null;
+          "id"?: number | null;
+          "last_calendly_sync"?: string | null;
+          "name"?: string | null;
+        };
+        Update: {
+          "auth_user_id"?: string | null;
+          "calendly_initial_sync_complete"?: boolean | null;
+          "calendly_webhook_enabled"?: boolean | null;
+          "email"?: string | null;
+          "id"?: number | null;
+          "last_calendly_sync"?: string | null;
+          "name"?: string | null;
+        };
+        Relationships: [];
+      };
     };
     Functions: {
       "calendly_abandon_subscription": {
@@ -551,18 +739,16 @@ export type Database = {
       };
       "calendly_begin_subscription": { Args: { "request": Json }; Returns: Json };
       "calendly_begin_sync": { Args: { "request": Json }; Returns: Json };
-      "calendly_claim_farewell": { Args: { "project_url": string }; Returns: Json };
+      "calendly_claim_revocation": { Args: { "project_url": string }; Returns: Json };
       "calendly_claim_sync": { Args: { "request": Json }; Returns: Json };
+      "calendly_clear_own_table_failure": { Args: { "source": string }; Returns: boolean };
       "calendly_configure": { Args: { "changes"?: Json }; Returns: Json };
       "calendly_confirm_project": { Args: { "url": string }; Returns: string };
       "calendly_connect": { Args: { "connection": Json }; Returns: Json };
-      "calendly_connection_status": { Args: { "auth_user_id": string }; Returns: Json };
-      "calendly_disable_webhooks": {
-        Args: { "auth_user_id": string; "project_url": string };
-        Returns: Json;
-      };
-      "calendly_disconnect": { Args: { "auth_user_id": string; "erase"?: boolean }; Returns: Json };
-      "calendly_end_farewell": { Args: { "id": string }; Returns: undefined };
+      "calendly_connection_status": { Args: { "request": Json }; Returns: Json };
+      "calendly_disable_webhooks": { Args: { "request": Json }; Returns: Json };
+      "calendly_disconnect": { Args: { "request": Json }; Returns: Json };
+      "calendly_erase_invitee": { Args: { "email": string }; Returns: Json };
       "calendly_fail_refresh": {
         Args: { "connection_id": string; "error": Json; "version": number };
         Returns: undefined;
@@ -580,16 +766,20 @@ export type Database = {
         };
         Returns: Json;
       };
+      "calendly_finish_revocation": { Args: { "id": string }; Returns: undefined };
       "calendly_finish_sync": { Args: { "lease": string; "run_id": string }; Returns: Json };
-      "calendly_forget_invitee": { Args: { "email": string }; Returns: Json };
       "calendly_health": { Args: Record<PropertyKey, never>; Returns: Json };
       "calendly_keep_subscription": {
         Args: { "id": string; "key_id": string; "uri": string };
         Returns: Json;
       };
       "calendly_list_credentials": { Args: { "after"?: string }; Returns: Json };
-      "calendly_prepare_connection": { Args: { "auth_user_id": string }; Returns: Json };
+      "calendly_prepare_connection": { Args: { "calendly_user_uri": string }; Returns: Json };
       "calendly_receive_webhook": { Args: { "delivery": Json }; Returns: Json };
+      "calendly_record_own_table_failure": {
+        Args: { "error": string; "source": string; "sqlstate": string };
+        Returns: undefined;
+      };
       "calendly_reencrypt": {
         Args: { "connection_id": string; "token_jwe": string; "version": number };
         Returns: boolean;

@@ -1,40 +1,142 @@
-/** What the functions are told by their environment. Addresses come from here and never from a request. */
+/**
+ * What the functions' environment says, read by one schema. A variable that is missing or wrong is the
+ * error not_configured, which names it and says what would be right. Addresses come from here and never
+ * from a request.
+ */
+import { z } from "zod";
 import { ApiError } from "./errors.ts";
 
-/** A required variable. Error: not_configured. */
-export function required(name: string, hint: string): string {
-  const value = Deno.env.get(name);
-  if (!value) throw new ApiError("not_configured", `${name} is not set.`, hint);
-  return value;
+/** An error message for a value that is missing, and one for a value that is wrong. */
+function wording(wrong: string) {
+  return { error: ({ input }: { input?: unknown }) => input === undefined ? "is not set" : wrong };
 }
 
-export function supabaseUrl(): string {
-  return required("SUPABASE_URL", "The platform sets it; locally `deno task start` does.");
-}
+const text = z.string(wording("is not a text"));
+const page = z.url({ protocol: /^https?$/, ...wording("is not an http or https address") });
 
-/** Calendly's API, without a trailing slash. */
-export function calendlyUrl(): string {
-  return (Deno.env.get("CALENDLY_API_URL") || "https://api.calendly.com").replace(/\/+$/, "");
-}
+/** The address of a server, below which paths are added: without a trailing slash. */
+const server = page.transform((address) => new URL(address))
+  .refine(({ search, hash, username, password }) => !search && !hash && !username && !password, {
+    error: "has more in it than a host, a port and a path",
+  })
+  .transform(({ origin, pathname }) => origin + pathname.replace(/\/+$/, ""));
 
-/** The project's secret keys by name: the new ones, and the service_role key of an older project. */
-export function secretKeys(): Record<string, string> {
-  const keys = named("SUPABASE_SECRET_KEYS");
-  const legacy = Deno.env.get("SUPABASE_SERVICE_ROLE_KEY");
-  return legacy ? { ...keys, service_role: legacy } : keys;
-}
+const list = text.transform((keys) =>
+  keys.split(",").map((key) => key.trim()).filter((key) => key !== "")
+);
 
-export function publishableKey(): string | undefined {
-  const keys = named("SUPABASE_PUBLISHABLE_KEYS");
-  return keys.default ?? Object.values(keys)[0] ?? Deno.env.get("SUPABASE_ANON_KEY");
-}
-
-function named(variable: string): Record<string, string> {
-  const value = Deno.env.get(variable);
-  if (!value) return {};
+const json = text.transform((value, context): unknown => {
   try {
     return JSON.parse(value);
   } catch {
-    throw new ApiError("not_configured", `${variable} is not JSON.`, "The platform sets it.");
+    context.addIssue({ code: "custom", message: "is not JSON" });
+    return z.NEVER;
   }
+});
+const NOT_KEYS = "is not a JSON object of keys by name";
+const namedKeys = json.pipe(z.record(z.string(), z.string(NOT_KEYS).min(1, NOT_KEYS), NOT_KEYS));
+const jwk = z.looseObject({ kty: z.string() });
+
+const PLATFORM = "Supabase sets it for Edge Functions; locally `deno task start` does.";
+const OAUTH_APP = "Make an OAuth app at Calendly and set its id and secret.";
+
+/** Each variable, and in its description what a right value is. */
+const Variables = z.object({
+  SUPABASE_URL: server.describe(PLATFORM),
+  SUPABASE_PUBLIC_URL: server.optional().describe(
+    "Set it to this project's address as browsers and Calendly reach it, such as " +
+      "https://supabase.example.com. Leave it out where that is SUPABASE_URL.",
+  ),
+  SUPABASE_SECRET_KEYS: namedKeys.default({}).describe(PLATFORM),
+  SUPABASE_SERVICE_ROLE_KEY: text.optional().describe(PLATFORM),
+  SUPABASE_PUBLISHABLE_KEYS: namedKeys.default({}).describe(PLATFORM),
+  SUPABASE_ANON_KEY: text.optional().describe(PLATFORM),
+  SUPABASE_JWKS: json.pipe(
+    z.union([z.object({ keys: z.array(jwk) }), z.array(jwk).transform((keys) => ({ keys }))], {
+      error: "is not a JSON Web Key Set",
+    }),
+  ).optional().describe(PLATFORM),
+  CALENDLY_API_URL: server.default("https://api.calendly.com").describe(
+    "Leave it out for Calendly itself, or set it to a sandbox, such as http://127.0.0.1:4010.",
+  ),
+  CALENDLY_AUTH_URL: server.default("https://auth.calendly.com").describe(
+    "Leave it out for Calendly itself, or set it to a sandbox, such as http://127.0.0.1:4010.",
+  ),
+  CALENDLY_CLIENT_ID: text.describe(OAUTH_APP),
+  CALENDLY_CLIENT_SECRET: text.describe(OAUTH_APP),
+  CALENDLY_RETURN_URL: page.describe(
+    "Set it to the page of your app that finishes connecting, such as " +
+      "https://app.example.com/settings.",
+  ),
+  CALENDLY_WEBHOOK_SIGNING_KEY: list.default([]).describe(
+    "Set it to the webhook signing key of your OAuth app, or of a subscription made by hand.",
+  ),
+  CALENDLY_TOKEN_KEY: list.pipe(
+    z.array(z.string().min(32, "has a key that is shorter than 32 characters"))
+      .min(1, "has no key in it"),
+  ).describe(
+    "Set it to the output of `openssl rand -base64 32`; while it is rotated, to a comma list " +
+      "with the new one first.",
+  ),
+});
+type Variables = z.infer<typeof Variables>;
+
+/** The value of a variable; white space around it is no part of it. Error: not_configured. */
+export function setting<Name extends keyof Variables>(name: Name): Variables[Name] {
+  const schema = Variables.shape[name];
+  const parsed = schema.safeParse(Deno.env.get(name)?.trim() || undefined);
+  if (!parsed.success) throw notConfigured(name, parsed.error.issues[0].message);
+  return parsed.data as Variables[Name];
+}
+
+export function notConfigured(name: keyof Variables, problem: string): ApiError {
+  return new ApiError(
+    "not_configured",
+    `${name} ${problem}.`,
+    Variables.shape[name].description,
+  );
+}
+
+/**
+ * The project's address for Calendly and for browsers. Where the functions know the project by a name
+ * that only its own network resolves (self-hosted: http://kong:8000), another one must be set.
+ * Error: not_configured.
+ */
+export function publicUrl(): string {
+  const url = setting("SUPABASE_PUBLIC_URL") ?? setting("SUPABASE_URL");
+  const { hostname } = new URL(url);
+  const isReachable = hostname === "localhost" || /[.:]/.test(hostname);
+  if (!isReachable) {
+    throw notConfigured(
+      "SUPABASE_PUBLIC_URL",
+      `is needed: ${url} is an address that neither Calendly nor a browser reaches`,
+    );
+  }
+  return url;
+}
+
+/**
+ * The project's secret keys by name: the new ones, and the service_role key of an older project.
+ * Error: not_configured.
+ */
+export function secretKeys(): Record<string, string> {
+  const keys = setting("SUPABASE_SECRET_KEYS");
+  const legacy = setting("SUPABASE_SERVICE_ROLE_KEY");
+  if (legacy) return { ...keys, service_role: legacy };
+  if (Object.keys(keys).length === 0) throw notConfigured("SUPABASE_SECRET_KEYS", "has no key");
+  return keys;
+}
+
+/** The secret key that the functions use themselves. Error: not_configured. */
+export function secretKey(): string {
+  const { default: first, service_role: legacy, ...others } = secretKeys();
+  return first ?? Object.values(others)[0] ?? legacy;
+}
+
+/** Error: not_configured. */
+export function publishableKey(): string {
+  const keys = setting("SUPABASE_PUBLISHABLE_KEYS");
+  const key = keys.default ?? Object.values(keys)[0] ?? setting("SUPABASE_ANON_KEY");
+  if (!key) throw notConfigured("SUPABASE_PUBLISHABLE_KEYS", "has no key");
+  return key;
 }

@@ -1,7 +1,7 @@
 /**
  * Errors that a caller can act on. Each has a code, a message for a person and, where there is one, a
- * hint; they travel as `{"error": {code, message, hint?, …}}`. Codes raised in SQL (calendly.fail) have
- * their HTTP status here.
+ * hint; they travel as `{"error": {code, message, hint?, …}}`. Codes raised in SQL (calendly.raise_error)
+ * have their HTTP status here.
  */
 export class ApiError extends Error {
   constructor(
@@ -27,33 +27,35 @@ export class ApiError extends Error {
   }
 }
 
-/** Postgres refused, and not by a rule of ours: its words are for the log, not for a caller. */
+/** Postgres refused a call, and not by a rule of ours. Its message is for the log, not for a caller. */
 export class DatabaseError extends Error {
   constructor(readonly code: string, message: string) {
     super(message);
   }
 }
 
-/** What a caller is told: of what nobody expected nothing that may name a table, a path or a token. */
-export function told(error: unknown): ApiError {
+/** The error that a caller gets. An unexpected one may name a table, a path or a token: it is kept back. */
+export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   return new ApiError(
     "internal",
     "Something went wrong here.",
     error instanceof DatabaseError
-      ? `The database refuses it (${error.code}), perhaps by a trigger or a constraint of yours: the function's log has its words.`
+      ? `The database refuses it (${error.code}), perhaps by a trigger or a constraint of yours: the function's log has its message.`
       : "The function's log has the details.",
   );
 }
 
 const STATUS: Record<string, number> = {
   invalid_body: 400,
+  invalid_query: 400,
   user_id_required: 400,
   not_authenticated: 401,
   invalid_jwt: 401,
   invalid_key: 401,
   not_authentic: 401,
   another_user: 403,
+  account_closed: 403,
   not_found: 404,
   unknown_user: 404,
   method_not_allowed: 405,
@@ -85,4 +87,6 @@ const STATUS: Record<string, number> = {
   auth_unavailable: 503,
   database_unavailable: 503,
   migrations_missing: 503,
+  database_outdated: 503,
+  functions_outdated: 503,
 };

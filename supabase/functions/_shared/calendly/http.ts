@@ -1,8 +1,26 @@
-/** The way in and out of every function: routes, CORS, JSON bodies within bounds, errors in one shape. */
-import { corsHeaders } from "@supabase/supabase-js/cors";
+/** Requests and responses of every function: routes, CORS, bodies within bounds, errors in one form. */
 import { z } from "zod";
-import { ApiError, told } from "./errors.ts";
+import { ApiError, toApiError } from "./errors.ts";
 import { logError } from "./log.ts";
+
+/** The headers that supabase-js sends, with those that tracing adds. */
+const ALLOWED_HEADERS = [
+  "authorization",
+  "apikey",
+  "content-type",
+  "x-client-info",
+  "x-region",
+  "x-retry-count",
+  "traceparent",
+  "tracestate",
+  "baggage",
+  "sentry-trace",
+];
+const corsHeaders = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-headers": ALLOWED_HEADERS.join(", "),
+  "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
+};
 
 export type Handler = (request: Request) => Promise<Response>;
 type RouteHandler = (
@@ -35,7 +53,7 @@ export function serve(name: string, routes: Record<string, RouteHandler>): Handl
         ? new ApiError("method_not_allowed", `${request.method} is not possible here.`)
         : new ApiError("not_found", `There is nothing at ${pathname}.`);
     } catch (error) {
-      return problem(error);
+      return errorResponse(error);
     }
   };
 }
@@ -44,8 +62,8 @@ export function json(body: unknown, status = 200): Response {
   return Response.json(body, { status, headers: corsHeaders });
 }
 
-function problem(error: unknown): Response {
-  const known = told(error);
+function errorResponse(error: unknown): Response {
+  const known = toApiError(error);
   if (known !== error) {
     logError("Unexpected error", { error: error instanceof Error ? error.stack : String(error) });
   } else if (known.status >= 500) {
@@ -69,16 +87,23 @@ export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promi
       "Send a JSON object with content-type: application/json.",
     );
   }
+  return parseInput(schema, value, "body");
+}
+
+/** The parameters of the query; unknown ones are ignored. Error: invalid_query. */
+export function readQuery<T>(request: Request, schema: z.ZodType<T>): T {
+  return parseInput(schema, Object.fromEntries(new URL(request.url).searchParams), "query");
+}
+
+function parseInput<T>(schema: z.ZodType<T>, value: unknown, part: "body" | "query"): T {
   const parsed = schema.safeParse(value);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new ApiError(
-      "invalid_body",
-      `${issue.path.join(".") || "body"}: ${issue.message}`,
-      "See the README for the body's fields.",
-    );
-  }
-  return parsed.data;
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new ApiError(
+    `invalid_${part}`,
+    `${issue.path.join(".") || part}: ${issue.message}`,
+    `See the README for the fields of the ${part}.`,
+  );
 }
 
 /** The body as text. Error: body_too_large. */

@@ -1,43 +1,49 @@
 /**
- * CALENDLY_TOKEN_KEY is the one secret to keep. What needs a key has its own, derived from it by HKDF,
- * so that none is stored and none is used for two purposes.
+ * CALENDLY_TOKEN_KEY is the one secret to keep. Each purpose has a key of its own, derived from it by
+ * HKDF, so that no derived key is stored and none is used for two purposes.
  */
-import { required } from "./environment.ts";
-import { ApiError } from "./errors.ts";
+import { toHex } from "./encoding.ts";
+import { setting } from "./environment.ts";
 
-/** The secrets, the current one first. Error: not_configured. */
-export function tokenSecrets(): string[] {
-  const hint = "Set it to the output of `openssl rand -base64 32`; " +
-    "while it is rotated, to a comma list with the new one first.";
-  const secrets = required("CALENDLY_TOKEN_KEY", hint).split(",").map((secret) => secret.trim());
-  if (secrets.some((secret) => secret.length < 32)) {
-    throw new ApiError("not_configured", "CALENDLY_TOKEN_KEY is shorter than 32 characters.", hint);
-  }
-  return secrets;
+/** What is derived from one secret of CALENDLY_TOKEN_KEY. */
+export interface SecretKeys {
+  /** Names the secret and tells nothing of it, so that what was made with it can be found. */
+  id: string;
+  /** Encrypts tokens. */
+  tokenKey: Uint8Array<ArrayBuffer>;
+  /** The key that signs the webhooks of one subscription. */
+  signingKey(subscriptionId: string): Promise<string>;
 }
 
-/** Names a secret and tells nothing of it: what is made with it says so, and can be made anew when it is rotated. */
-export async function keyId(secret: string): Promise<string> {
-  return toHex((await deriveKey(secret, "calendly token key id")).slice(0, 4));
+let derived: { from: string; keys: Promise<SecretKeys[]> } | undefined;
+
+/** The keys of each secret, the current secret first; derived once. Error: not_configured. */
+export async function allKeys(): Promise<SecretKeys[]> {
+  const secrets = setting("CALENDLY_TOKEN_KEY");
+  const from = secrets.join();
+  if (derived?.from !== from) derived = { from, keys: Promise.all(secrets.map(keysOf)) };
+  return await derived.keys;
 }
 
-/** 256 bits for one purpose. */
-export async function deriveKey(
-  secret: string,
-  purpose: string,
-): Promise<Uint8Array<ArrayBuffer>> {
+/** The keys of the secret that everything new is made with. Error: not_configured. */
+export async function currentKeys(): Promise<SecretKeys> {
+  return (await allKeys())[0];
+}
+
+async function keysOf(secret: string): Promise<SecretKeys> {
   const encoder = new TextEncoder();
   const material = await crypto.subtle.importKey("raw", encoder.encode(secret), "HKDF", false, [
     "deriveBits",
   ]);
-  const bits = await crypto.subtle.deriveBits(
-    { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info: encoder.encode(purpose) },
-    material,
-    256,
-  );
-  return new Uint8Array(bits);
-}
-
-export function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  /** 256 bits for one purpose. */
+  async function derive(purpose: string): Promise<Uint8Array<ArrayBuffer>> {
+    const info = encoder.encode(purpose);
+    const algorithm = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info };
+    return new Uint8Array(await crypto.subtle.deriveBits(algorithm, material, 256));
+  }
+  return {
+    id: toHex((await derive("calendly token key id")).slice(0, 4)),
+    tokenKey: await derive("calendly token"),
+    signingKey: async (subscriptionId) => toHex(await derive(`calendly webhook ${subscriptionId}`)),
+  };
 }

@@ -1,8 +1,8 @@
 /** Calendly's authorization server: OAuth 2.0 with PKCE, refresh tokens that work once. */
 import ky, { HTTPError } from "ky";
 import { z } from "zod";
-import { Interruption, rateLimited } from "./api.ts";
-import { required, supabaseUrl } from "./environment.ts";
+import { rateLimited, TemporaryFailure } from "./api.ts";
+import { publicUrl, setting } from "./environment.ts";
 import { ApiError } from "./errors.ts";
 
 /** What a sync and its webhooks need; `:write` includes `:read`. */
@@ -22,14 +22,14 @@ const Grant = z.object({
 });
 export type Grant = z.infer<typeof Grant>;
 
-/** Calendly knows the code or refresh token no more. */
+/** Calendly does not accept the code or refresh token: it was used, or is too old. */
 export class InvalidGrant extends Error {}
 
 /** Where the person gives consent. Error: not_configured. */
 export function authorizeUrl(state: string, challenge: string): string {
-  const url = new URL(`${authUrl()}/oauth/authorize`);
+  const url = new URL(`${setting("CALENDLY_AUTH_URL")}/oauth/authorize`);
   url.search = new URLSearchParams({
-    client_id: client().id,
+    client_id: setting("CALENDLY_CLIENT_ID"),
     response_type: "code",
     redirect_uri: redirectUri(),
     scope: SCOPES.join(" "),
@@ -40,7 +40,7 @@ export function authorizeUrl(state: string, challenge: string): string {
   return url.href;
 }
 
-/** Errors: InvalidGrant, Interruption, not_configured. */
+/** Errors: InvalidGrant, TemporaryFailure, not_configured. */
 export function exchangeCode(code: string, verifier: string): Promise<Grant> {
   return requestGrant({
     grant_type: "authorization_code",
@@ -50,20 +50,23 @@ export function exchangeCode(code: string, verifier: string): Promise<Grant> {
   });
 }
 
-/** Spends the refresh token. Errors: InvalidGrant, Interruption, not_configured. */
+/** Spends the refresh token. Errors: InvalidGrant, TemporaryFailure, not_configured. */
 export function refreshGrant(refreshToken: string): Promise<Grant> {
   return requestGrant({ grant_type: "refresh_token", refresh_token: refreshToken });
 }
 
-/** Withdraws our access. Errors: Interruption, not_configured. */
+/** Withdraws our access. Errors: TemporaryFailure, not_configured. */
 export async function revokeToken(token: string): Promise<void> {
-  const { id, secret } = client();
-  await post("oauth/revoke", { client_id: id, client_secret: secret, token });
+  await post("oauth/revoke", {
+    client_id: setting("CALENDLY_CLIENT_ID"),
+    client_secret: setting("CALENDLY_CLIENT_SECRET"),
+    token,
+  });
 }
 
 /** Those of `SCOPES` that the grant lacks. */
 export function missingScopes(grant: Grant): string[] {
-  // by the standard, a grant that names none has those that were asked for
+  // By the standard, a grant without a scope has those that were asked for.
   if (grant.scope === undefined || grant.scope === null) return [];
   const granted = grant.scope.split(/[\s,]+/);
   if (granted.includes("default")) return [];
@@ -73,68 +76,70 @@ export function missingScopes(grant: Grant): string[] {
 }
 
 async function requestGrant(form: Record<string, string>): Promise<Grant> {
-  const parsed = Grant.safeParse(await post("oauth/token", form));
+  const parsed = Grant.safeParse(parseJson(await post("oauth/token", form)));
   if (!parsed.success) {
-    throw new Interruption("calendly_unavailable", "Calendly's answer holds no token.");
+    throw new TemporaryFailure("calendly_unavailable", "Calendly's answer holds no token.");
   }
   return parsed.data;
 }
 
-async function post(path: string, form: Record<string, string>): Promise<unknown> {
-  const { id, secret } = client();
+/** Sends a form and returns the body of the answer. Not retried: a refresh token works once. */
+async function post(path: string, form: Record<string, string>): Promise<string> {
+  const url = `${setting("CALENDLY_AUTH_URL")}/${path}`;
+  const authorization = basicAuthorization();
   try {
-    // Never repeated by itself: a refresh token works once.
-    return await ky.post(`${authUrl()}/${path}`, {
+    return await ky.post(url, {
       body: new URLSearchParams(form),
-      headers: { authorization: `Basic ${btoa(`${id}:${secret}`)}` },
+      headers: { authorization },
       timeout: 10_000,
       redirect: "error",
       retry: 0,
-    }).json().catch((error) => {
-      if (error instanceof SyntaxError && path === "oauth/revoke") return {};
-      throw error;
-    });
+    }).text();
   } catch (error) {
-    if (error instanceof HTTPError) {
-      const { status, headers } = error.response;
-      if (status === 429) throw rateLimited(headers);
-      const { error: reason } = (error.data ?? {}) as { error?: unknown };
-      if (reason === "invalid_grant") throw new InvalidGrant();
-      if (reason === "invalid_client") {
-        throw new ApiError(
-          "not_configured",
-          "Calendly does not know this OAuth client.",
-          "Check CALENDLY_CLIENT_ID and CALENDLY_CLIENT_SECRET.",
-        );
-      }
-      // OAuth's word for what is wrong, and nothing else that it may say
-      const word = typeof reason === "string" && /^[a-z_]{1,50}$/.test(reason)
-        ? ` (${reason})`
-        : "";
-      throw new Interruption(
-        "calendly_unavailable",
-        `Calendly's authorization server answers with HTTP ${status}${word}.`,
-      );
-    }
-    throw new Interruption(
+    throw error instanceof HTTPError ? fromHttpError(error) : new TemporaryFailure(
       "calendly_unavailable",
       "Calendly's authorization server does not answer.",
     );
   }
 }
 
+function fromHttpError(error: HTTPError): Error {
+  const { status, headers } = error.response;
+  if (status === 429) return rateLimited(headers);
+  const { error: code } = (error.data ?? {}) as { error?: unknown };
+  if (code === "invalid_grant") return new InvalidGrant();
+  if (code === "invalid_client") {
+    return new ApiError(
+      "not_configured",
+      "Calendly does not know this OAuth client.",
+      "Check CALENDLY_CLIENT_ID and CALENDLY_CLIENT_SECRET.",
+    );
+  }
+  // Only OAuth's own code is passed on: what else the answer says may hold a token.
+  const shown = typeof code === "string" && /^[a-z_]{1,50}$/.test(code) ? ` (${code})` : "";
+  return new TemporaryFailure(
+    "calendly_unavailable",
+    `Calendly's authorization server answers with HTTP ${status}${shown}.`,
+  );
+}
+
+/**
+ * Id and secret, each form-encoded (RFC 6749, 2.3.1), so that neither a colon nor a letter outside
+ * Latin-1 breaks the header. A space becomes %20, which every decoder reads, and not a plus sign.
+ */
+function basicAuthorization(): string {
+  const pair = [setting("CALENDLY_CLIENT_ID"), setting("CALENDLY_CLIENT_SECRET")];
+  return `Basic ${btoa(pair.map(encodeURIComponent).join(":"))}`;
+}
+
 function redirectUri(): string {
-  return `${supabaseUrl()}/functions/v1/calendly-connect/oauth/callback`;
+  return `${publicUrl()}/functions/v1/calendly-connect/oauth/callback`;
 }
 
-function authUrl(): string {
-  return (Deno.env.get("CALENDLY_AUTH_URL") || "https://auth.calendly.com").replace(/\/+$/, "");
-}
-
-function client(): { id: string; secret: string } {
-  const hint = "Make an OAuth app at Calendly and set its id and secret.";
-  return {
-    id: required("CALENDLY_CLIENT_ID", hint),
-    secret: required("CALENDLY_CLIENT_SECRET", hint),
-  };
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

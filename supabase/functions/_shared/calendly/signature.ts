@@ -3,29 +3,10 @@
  * HMAC-SHA256 over `t`, a dot and the raw body. Without a key nothing is authentic.
  */
 import { ApiError } from "./errors.ts";
-import { deriveKey, keyId, toHex, tokenSecrets } from "./keys.ts";
-
-/** The keys that are set: of a subscription made by hand, or of the OAuth app. */
-export function configuredKeys(): string[] {
-  return (Deno.env.get("CALENDLY_WEBHOOK_SIGNING_KEY") ?? "").split(",")
-    .map((key) => key.trim()).filter((key) => key !== "");
-}
-
-/** The keys for a subscription of ours, the current one first: derived from its id. */
-export function subscriptionKeys(id: string): Promise<string[]> {
-  return Promise.all(
-    tokenSecrets().map(async (secret) => toHex(await deriveKey(secret, `calendly webhook ${id}`))),
-  );
-}
-
-/** Names the secret that the first of them is derived from. */
-export function subscriptionKeyId(): Promise<string> {
-  return keyId(tokenSecrets()[0]);
-}
 
 /**
- * When the body was signed, in seconds since 1970, if one of the keys signed it.
- * Error: not_authentic. The age is judged in SQL, by the one clock.
+ * When the body was signed, in seconds since 1970, if one of the keys signed it. Whether that is too
+ * long ago is decided in SQL, whose clock is the only one. Error: not_authentic.
  */
 export async function verifySignature(
   header: string | null,
@@ -47,7 +28,7 @@ export async function verifySignature(
   for (const key of keys) {
     const hmac = await importKey(key);
     for (const signature of signatures) {
-      // compares in constant time
+      // verify compares in constant time
       if (signature && await crypto.subtle.verify("HMAC", hmac, signature, signed)) {
         return Number(time);
       }

@@ -1,15 +1,16 @@
 /**
- * Webhook subscriptions at Calendly: made, looked after and ended. One cannot be changed or revived and
- * its URL must be unique, so the new one is made before the old one is deleted.
+ * Webhook subscriptions at Calendly: created, reviewed and ended. One cannot be changed or revived and its
+ * URL must be unique, so the new one is created before the old one is deleted.
  */
-import { Calendly, Interruption, Unavailable } from "./api.ts";
-import { ConnectionToken, type Credential, LastToken } from "./credential.ts";
+import { Calendly, RequestRefused, TemporaryFailure } from "./api.ts";
+import type { Answer, Credential } from "./contract.ts";
+import { ConnectionToken, RevocableToken } from "./credential.ts";
 import type { Database } from "./database.ts";
-import { supabaseUrl } from "./environment.ts";
+import { notConfigured, publicUrl, setting } from "./environment.ts";
 import { ApiError } from "./errors.ts";
-import { log, logError } from "./log.ts";
+import { currentKeys } from "./keys.ts";
+import { log, logError, messageOf } from "./log.ts";
 import { revokeToken } from "./oauth.ts";
-import { configuredKeys, subscriptionKeyId, subscriptionKeys } from "./signature.ts";
 
 /** What we subscribe to. */
 export const EVENTS = [
@@ -19,91 +20,103 @@ export const EVENTS = [
   "invitee_no_show.deleted",
 ];
 
-/** See calendly_begin_subscription. */
-interface Begun {
-  id: string;
-  connection_id: string;
-  credential: Credential;
-  scope: "user" | "organization";
-  user: string;
-  organization: string;
+/** Where Calendly delivers to. Error: not_configured. */
+export function deliveryUrl(): string {
+  return `${publicUrl()}/functions/v1/calendly-webhook`;
 }
 
 /**
- * Makes the subscription of a connection, and ends the one before it. Errors: not_connected,
+ * Creates the subscription of a connection, and ends the one before it. Errors: not_connected,
  * reconnect_required, webhooks_need_plan, webhooks_need_role, webhooks_refused, scope_missing,
- * token_refused, calendly_unavailable, project_moved.
+ * token_refused, calendly_unavailable, project_moved, not_configured.
  */
-export async function makeSubscription(
+export async function createSubscription(
   database: Database,
-  connection: { auth_user_id: string } | { connection_id: string },
+  connection: { connection_id: string } | { user_id?: number; auth_user_id?: string },
 ): Promise<void> {
   const begun = await database.call("calendly_begin_subscription", {
-    request: { ...connection, project_url: supabaseUrl() },
-  }) as Begun;
+    request: { ...connection, project_url: setting("SUPABASE_URL") },
+  });
   const calendly = new Calendly(new ConnectionToken(database, begun.credential));
-  const isOAuth = begun.credential.kind === "oauth";
   let uri: string;
   try {
-    if (isOAuth && configuredKeys().length === 0) {
-      throw new ApiError(
-        "not_configured",
-        "CALENDLY_WEBHOOK_SIGNING_KEY is not set.",
-        "Set it to the webhook signing key of your OAuth app: Calendly signs with that.",
-      );
-    }
-    const [signingKey] = await subscriptionKeys(begun.id);
-    uri = await calendly.createSubscription({
-      url: `${supabaseUrl()}/functions/v1/calendly-webhook/${begun.id}`,
-      events: EVENTS,
-      organization: begun.organization,
-      scope: begun.scope,
-      ...(begun.scope === "user" ? { user: begun.user } : {}),
-      signing_key: signingKey,
-    });
+    uri = await createAtCalendly(calendly, begun);
   } catch (caught) {
-    const error = explain(caught);
+    const error = fromRefusal(caught);
     await database.call("calendly_abandon_subscription", { id: begun.id, error: error.toJSON() });
     throw error;
   }
   const { replaced } = await database.callUntilAnswered("calendly_keep_subscription", {
     id: begun.id,
     uri,
-    key_id: isOAuth ? null : await subscriptionKeyId(),
-  }) as { replaced: string[] };
+    key_id: begun.credential.kind === "oauth" ? null : (await currentKeys()).id,
+  });
   await deleteAll(calendly, replaced);
   log("Webhook subscription made", { connection_id: begun.connection_id });
 }
 
-/** Looks after a connection's subscription, and makes a new one if it is lost. Never stops a sync. */
+async function createAtCalendly(
+  calendly: Calendly,
+  { id, credential, scope, user, organization }: Answer<"calendly_begin_subscription">,
+): Promise<string> {
+  // Calendly signs what an OAuth app subscribes to with the app's key: without it nothing is authentic.
+  if (credential.kind === "oauth" && setting("CALENDLY_WEBHOOK_SIGNING_KEY").length === 0) {
+    throw notConfigured("CALENDLY_WEBHOOK_SIGNING_KEY", "is not set");
+  }
+  return await calendly.createSubscription({
+    url: `${deliveryUrl()}/${id}`,
+    events: EVENTS,
+    organization,
+    scope,
+    ...(scope === "user" ? { user } : {}),
+    signing_key: await (await currentKeys()).signingKey(id),
+  });
+}
+
+/** Compares a connection's subscriptions with Calendly's, and creates one if it is lost. Never throws. */
 export async function reviewSubscription(
   database: Database,
   calendly: Calendly,
-  credential: Credential,
+  { connection_id }: Credential,
 ): Promise<void> {
-  const { connection_id } = credential;
   try {
     const query = await database.call("calendly_subscription_query", { connection_id });
-    const listed = await calendly.listSubscriptions(query as Record<string, string>);
+    const listed = await calendly.listSubscriptions(
+      Object.fromEntries(
+        Object.entries(query).flatMap(([name, value]) => value === null ? [] : [[name, value]]),
+      ),
+    );
     const review = await database.call("calendly_review_subscriptions", {
       connection_id,
-      listed,
-      key_id: await subscriptionKeyId(),
-    }) as { make: boolean; delete: string[] };
-    if (review.make) await makeSubscription(database, { connection_id });
+      listed: listed.map(withProjectUrl),
+      key_id: (await currentKeys()).id,
+    });
+    if (review.make) await createSubscription(database, { connection_id });
     await deleteAll(calendly, review.delete);
   } catch (error) {
-    // the sync tells the person what is wrong with the token; the rest is an alert
+    // The sync reports what is wrong with the token; anything else becomes an alert.
     logError("The webhook subscription could not be looked after", {
       connection_id,
-      reason: error instanceof Error ? error.message : String(error),
+      reason: messageOf(error),
     });
   }
 }
 
+/** Postgres knows the project by SUPABASE_URL: an address below SUPABASE_PUBLIC_URL is the same place. */
+function withProjectUrl(subscription: unknown): unknown {
+  const { callback_url } = (subscription ?? {}) as { callback_url?: unknown };
+  const delivery = `${deliveryUrl()}/`;
+  if (typeof callback_url !== "string" || !callback_url.startsWith(delivery)) return subscription;
+  const id = callback_url.slice(delivery.length);
+  return {
+    ...subscription as Record<string, unknown>,
+    callback_url: `${setting("SUPABASE_URL")}/functions/v1/calendly-webhook/${id}`,
+  };
+}
+
 /**
- * Deletes subscriptions at Calendly. What cannot be deleted now is found by the next review; errors that
- * `matters` picks are the caller's.
+ * Deletes subscriptions at Calendly. What cannot be deleted now is found by the next review, so an error
+ * is logged, unless `matters` says that the caller needs it.
  */
 export async function deleteAll(
   calendly: Calendly,
@@ -115,57 +128,48 @@ export async function deleteAll(
       await calendly.deleteSubscription(uri);
     } catch (error) {
       if (matters(error)) throw error;
-      logError("A webhook subscription could not be deleted", {
-        uri,
-        reason: error instanceof Error ? error.message : String(error),
-      });
+      logError("A webhook subscription could not be deleted", { uri, reason: messageOf(error) });
     }
   }
 }
 
-/** Ends at Calendly what has ended here: subscriptions and OAuth access. What fails is tried again. */
-export async function bidFarewells(database: Database): Promise<void> {
+/** Ends at Calendly what has ended here: subscriptions and OAuth access. What fails is tried again later. */
+export async function revokePending(database: Database): Promise<void> {
   while (true) {
-    const farewell = await database.call("calendly_claim_farewell", {
-      project_url: supabaseUrl(),
-    }) as { status: "idle" } | {
-      status: "claimed";
-      id: string;
-      credential: Credential;
-      subscription_uris: string[];
-    };
-    if (farewell.status === "idle") return;
+    const revocation = await database.call("calendly_claim_revocation", {
+      project_url: setting("SUPABASE_URL"),
+    });
+    if (revocation.status === "idle") return;
+    const { id, credential, subscription_uris } = revocation;
     try {
-      const token = new LastToken(database, farewell.credential);
-      const calendly = new Calendly(token);
-      // a role or a plan that was lost does not come back with time, and the token must go all the same
-      await deleteAll(calendly, farewell.subscription_uris, (error) => !isRefusal(error));
-      if (farewell.credential.kind === "oauth") await revokeToken(await token.revocable());
-      await database.call("calendly_end_farewell", { id: farewell.id });
+      const token = new RevocableToken(database, credential);
+      // A refusal stays one: a role or a plan that was lost does not come back, and the token must be
+      // revoked all the same.
+      await deleteAll(new Calendly(token), subscription_uris, (error) => !isRefusal(error));
+      if (credential.kind === "oauth") await revokeToken(await token.revocable());
+      await database.call("calendly_finish_revocation", { id });
     } catch (error) {
       if (error instanceof ApiError && error.code === "token_refused") {
-        // nothing can be ended with a token that is dead
-        await database.call("calendly_end_farewell", { id: farewell.id });
+        // Calendly no longer accepts the token, so nothing can be ended with it.
+        await database.call("calendly_finish_revocation", { id });
       }
-      logError("A connection could not be ended at Calendly", {
-        reason: error instanceof Error ? error.message : String(error),
-      });
+      logError("A connection could not be ended at Calendly", { reason: messageOf(error) });
     }
   }
 }
 
 function isRefusal(error: unknown): boolean {
-  return error instanceof Unavailable ||
+  return error instanceof RequestRefused ||
     (error instanceof ApiError && error.code === "scope_missing");
 }
 
-/** Calendly refuses subscriptions for several reasons, most of them with 403. */
-function explain(error: unknown): ApiError {
+/** Why Calendly refuses a subscription: there are several reasons, most of them with 403. */
+function fromRefusal(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  if (error instanceof Interruption) {
+  if (error instanceof TemporaryFailure) {
     return new ApiError("calendly_unavailable", error.message, "Try again in a moment.");
   }
-  if (!(error instanceof Unavailable)) throw error;
+  if (!(error instanceof RequestRefused)) throw error;
   if (error.status === 403 && /upgrade/i.test(error.message)) {
     return new ApiError(
       "webhooks_need_plan",

@@ -1,0 +1,115 @@
+-- Before anything is made: is every name that this product uses free? What is in the way is listed,
+-- all of it, before the first change. Objects that the original system's migration 022 made are
+-- recognised by their exact shape, and renamed aside with their rows.
+
+create function pg_temp.calendly_names() returns table (kind text, name text)
+language sql
+as $$
+  select 'table or view', unnest('{calendly_users, calendly_connections, calendly_meetings,
+    calendly_invitees, calendly_sync_runs, calendly_webhook_events, calendly_sync_health,
+    calendly_freshness, calendly_alerts}'::text[])
+  union all
+  select 'function', unnest('{calendly_abandon_subscription, calendly_apply_step,
+    calendly_begin_refresh, calendly_begin_subscription, calendly_begin_sync,
+    calendly_claim_revocation, calendly_claim_sync, calendly_clear_own_table_failure,
+    calendly_configure, calendly_confirm_project, calendly_connect, calendly_connection_status,
+    calendly_disable_webhooks, calendly_disconnect, calendly_erase_invitee, calendly_fail_refresh,
+    calendly_fail_sync, calendly_finish_refresh, calendly_finish_revocation, calendly_finish_sync,
+    calendly_health, calendly_keep_subscription, calendly_list_credentials,
+    calendly_prepare_connection, calendly_receive_webhook, calendly_record_own_table_failure,
+    calendly_reencrypt, calendly_replay_webhook_event, calendly_review_subscriptions,
+    calendly_schedule, calendly_start_oauth, calendly_subscription_query,
+    calendly_take_oauth_state, clean_old_webhook_events}'::text[])
+$$;
+
+-- What the original system's migration 022 made, by its exact shape.
+create function pg_temp.calendly_originals() returns table (kind text, name text, renaming text)
+language sql
+as $$
+  with shape as (
+    select c.oid, c.relname, c.relkind,
+      array(select a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
+        from pg_catalog.pg_attribute a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by 1) as columns
+    from pg_catalog.pg_class c
+    where c.relnamespace = 'public'::regnamespace
+  ),
+  found as (
+    select s.oid, s.relname, s.relkind from shape s
+    where s.relkind = 'r' and s.relname = 'calendly_webhook_events'
+      and array_remove(s.columns, 'user_id integer') = '{created_at timestamp with time zone,
+        event_id text, event_type text, id uuid, payload jsonb,
+        processed_at timestamp with time zone}'::text[]
+    union all
+    select s.oid, s.relname, s.relkind from shape s
+    where s.relkind = 'v' and s.relname = 'calendly_sync_health'
+      and s.columns = '{active_calendly_meetings bigint, calendly_initial_sync_complete boolean,
+        calendly_webhook_enabled boolean, deleted_calendly_meetings bigint, email text,
+        last_calendly_sync timestamp with time zone, last_meeting_sync timestamp with time zone,
+        user_id integer, webhook_events_received bigint, webhook_synced_meetings bigint}'::text[]
+  )
+  select 'table or view', f.relname::text, format('alter %s public.%I rename to original_%s',
+    case f.relkind when 'v' then 'view' else 'table' end, f.relname, f.relname)
+  from found f
+  union all
+  -- The table's own indexes must not keep the names that ours get.
+  select 'index', i.relname::text,
+    format('alter index public.%I rename to original_%s', i.relname, i.relname)
+  from found f
+  join pg_catalog.pg_index x on x.indrelid = f.oid
+  join pg_catalog.pg_class i on i.oid = x.indexrelid and i.relname like 'calendly\_%'
+  union all
+  select 'function', p.proname::text,
+    'alter function public.clean_old_webhook_events() rename to original_clean_old_webhook_events'
+  from pg_catalog.pg_proc p
+  where p.pronamespace = 'public'::regnamespace and p.proname = 'clean_old_webhook_events'
+    and p.pronargs = 0 and p.prorettype = 'integer'::regtype
+    and p.prosrc ~ 'calendly_webhook_events'
+$$;
+
+create function pg_temp.calendly_collisions() returns setof text
+language sql
+as $$
+  select taken.label || ' ' || taken.name
+  from (
+    select case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S'
+        then 'sequence' when 'i' then 'index' else 'table' end || ' public.' as label,
+      c.relname::text as name
+    from pg_catalog.pg_class c
+    join pg_temp.calendly_names() n on n.kind = 'table or view' and n.name = c.relname
+    where c.relnamespace = 'public'::regnamespace
+    union all
+    select 'function public.', p.proname::text
+    from pg_catalog.pg_proc p
+    join pg_temp.calendly_names() n on n.kind = 'function' and n.name = p.proname
+    where p.pronamespace = 'public'::regnamespace
+    union all
+    select 'schema ', s.nspname::text from pg_catalog.pg_namespace s where s.nspname = 'calendly'
+  ) taken
+  where taken.name not in (select o.name from pg_temp.calendly_originals() o)
+  order by 1
+$$;
+
+create function pg_temp.calendly_make_room() returns void
+language plpgsql
+as $$
+declare
+  collisions constant text[] := array(select c from pg_temp.calendly_collisions() c);
+  original record;
+begin
+  if collisions <> '{}' then
+    raise exception using errcode = 'duplicate_object', message =
+      'Calendly Sync is not installed, and nothing was changed. Rename or drop what has one of its '
+      || 'names, then apply the migrations again:' || E'\n  - '
+      || array_to_string(collisions, E'\n  - ');
+  end if;
+  for original in select o.renaming from pg_temp.calendly_originals() o loop
+    execute original.renaming;
+  end loop;
+end
+$$;
+
+select pg_temp.calendly_make_room();
+
+drop function pg_temp.calendly_make_room(), pg_temp.calendly_collisions(),
+  pg_temp.calendly_originals(), pg_temp.calendly_names();

@@ -1,0 +1,59 @@
+-- The private schema, and two things that every later file uses: how an error reaches its caller,
+-- and how a new object stays closed until the last migration has decided who may use it.
+
+create schema calendly;
+comment on schema calendly is
+  'Calendly sync: everything that is not for apps. The Data API does not expose it, and no role '
+  'but the owner may use it.';
+
+create function calendly.raise_error(code text, message text, hint text default null) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  raise exception using
+    errcode = 'P0001', message = raise_error.message, detail = raise_error.code,
+    hint = coalesce(raise_error.hint, '');
+end
+$$;
+comment on function calendly.raise_error(text, text, text) is
+  'Raises an error for a caller to act on: the code travels as the error''s detail, so that the '
+  'Data API hands on all three.';
+
+create view calendly.own_objects with (security_invoker = true) as
+  select 'relation' as kind, format('%I.%I', n.nspname, c.relname) as name,
+    case c.relkind when 'S' then 'sequence' else 'table' end as grant_kind
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where c.relkind in ('r', 'v', 'S')
+    and (n.nspname = 'calendly' or (n.nspname = 'public' and c.relname like 'calendly\_%'))
+  union all
+  select 'function', p.oid::regprocedure::text, 'function'
+  from pg_catalog.pg_proc p
+  join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+  where n.nspname = 'calendly'
+    or (n.nspname = 'public'
+      and (p.proname like 'calendly\_%' or p.proname = 'clean_old_webhook_events'));
+comment on view calendly.own_objects is
+  'Every table, view, sequence and function of this product, with the word that grant and revoke '
+  'use.';
+
+create function calendly.revoke_all() returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  own record;
+begin
+  -- A project made before 2026 grants new objects of public to the API roles by default, a newer
+  -- one does not. After this call both are the same.
+  for own in select o.grant_kind, o.name from calendly.own_objects o loop
+    execute format('revoke all on %s %s from public, anon, authenticated, service_role',
+      own.grant_kind, own.name);
+  end loop;
+end
+$$;
+comment on function calendly.revoke_all() is
+  'Takes every right on our objects from the API roles and from public. Each migration that '
+  'creates something in public ends with it; the last migration grants what is meant to be '
+  'granted.';
+
+revoke all on schema calendly from public, anon, authenticated, service_role;

@@ -1,0 +1,64 @@
+-- The one clock of all rules, and Calendly's way of writing a time.
+
+create table calendly.clock (
+  only_row boolean primary key default true check (only_row),
+  stopped_at timestamptz not null
+);
+alter table calendly.clock enable row level security;
+comment on table calendly.clock is
+  'Empty in production. A local stack may stop the clock here, so that days pass in seconds and '
+  'tests do not depend on the time of day.';
+
+create function calendly.now() returns timestamptz
+language sql volatile set search_path = ''
+as $$
+  -- Not now(): a transaction that waited for a lock must not extend its lease from before the wait.
+  select coalesce((select c.stopped_at from calendly.clock c), clock_timestamp())
+$$;
+comment on function calendly.now() is
+  'The time. Each function reads it here once, into a variable called now_at.';
+
+create function calendly.set_clock(stopped_at timestamptz) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  if to_regnamespace('local_stack') is null then
+    perform calendly.raise_error('not_a_local_stack',
+      'The clock can be set on a local stack only.',
+      'A local stack has the schema local_stack.');
+  end if;
+  if set_clock.stopped_at is null then
+    delete from calendly.clock;
+  else
+    insert into calendly.clock as c (stopped_at) values (set_clock.stopped_at)
+      on conflict (only_row) do update set stopped_at = excluded.stopped_at;
+  end if;
+end
+$$;
+comment on function calendly.set_clock(timestamptz) is
+  'Stops the clock at a time; null lets it run again. Error: not_a_local_stack where the schema '
+  'local_stack does not exist.';
+
+create function calendly.to_time(value text) returns timestamptz
+language plpgsql stable set search_path = ''
+as $$
+begin
+  -- Only times with a zone: Calendly's are UTC with 0 to 6 digits.
+  if value !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)$' then
+    return null;
+  end if;
+  return value::timestamptz;
+exception when data_exception then
+  return null;
+end
+$$;
+comment on function calendly.to_time(text) is
+  'A Calendly time with all its microseconds; null where it is none (''2026-02-30T…'').';
+
+create function calendly.to_calendly("time" timestamptz) returns text
+language sql stable set search_path = ''
+as $$
+  select to_char("time" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+$$;
+comment on function calendly.to_calendly(timestamptz) is
+  'A time as Calendly writes it: UTC with six digits.';

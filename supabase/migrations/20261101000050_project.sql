@@ -1,0 +1,72 @@
+-- Which project this database belongs to: the address that pg_cron nudges, learnt from the
+-- functions' own SUPABASE_URL. In a restored copy of the database that address is another one.
+-- Nothing runs there until somebody confirms it, because a copy would spend the original's tokens.
+
+create table calendly.project (
+  only_row boolean primary key default true check (only_row),
+  url text,
+  salt uuid not null default gen_random_uuid(),
+  moved_to text,
+  moved_at timestamptz,
+  ticked_at timestamptz,
+  unanswered_since timestamptz
+);
+insert into calendly.project default values;
+alter table calendly.project enable row level security;
+comment on table calendly.project is
+  'One row: where the functions are, and signs of life of the schedule.';
+comment on column calendly.project.url is
+  'SUPABASE_URL, as the functions tell it; never from a request.';
+comment on column calendly.project.salt is
+  'Part of the digests of erased e-mails, so that they cannot be looked up elsewhere.';
+comment on column calendly.project.moved_to is
+  'Another SUPABASE_URL that functions run under: nothing runs until calendly_confirm_project.';
+comment on column calendly.project.moved_at is 'When that was first seen.';
+comment on column calendly.project.ticked_at is 'Last run of the minutely job.';
+comment on column calendly.project.unanswered_since is
+  'Since when the job has nudged functions and none has asked for work; null: one has.';
+
+create function calendly.check_project(url text) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  stored_url text;
+begin
+  select p.url into stored_url from calendly.project p;
+  if stored_url is null and check_project.url is not null then
+    update calendly.project p set url = check_project.url where p.url is null;
+  elsif stored_url <> check_project.url then
+    perform calendly.raise_error('project_moved',
+      format('This database belongs to %s, and the functions run under %s.',
+        stored_url, check_project.url),
+      format('If the project has moved for good: select calendly_confirm_project(%L); '
+        'In a copy: disconnect its users instead.', check_project.url));
+  end if;
+end
+$$;
+comment on function calendly.check_project(text) is
+  'Learns the project''s URL the first time and compares it ever after. Error: project_moved.';
+
+create function public.calendly_confirm_project(url text) returns text
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  if calendly_confirm_project.url !~ '^https?://[^/ ]+$' then
+    perform calendly.raise_error('invalid_url',
+      format('%s is not a project''s URL.', calendly_confirm_project.url),
+      'It looks like https://abcdefghijkl.supabase.co.');
+  end if;
+  -- What ended in a copy has not ended at the original: nothing may be revoked at Calendly for it.
+  delete from calendly.pending_revocations r
+    using calendly.project p where p.url <> calendly_confirm_project.url;
+  update calendly.project p
+    set url = calendly_confirm_project.url, moved_to = null, moved_at = null
+    where p.only_row;
+  return calendly_confirm_project.url;
+end
+$$;
+comment on function public.calendly_confirm_project(text) is
+  'Says that this database now belongs to the project at this URL, after a move. Error: '
+  'invalid_url.';
+
+select calendly.revoke_all();

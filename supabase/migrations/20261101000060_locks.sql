@@ -1,0 +1,51 @@
+-- The order in which transactions lock, in one place. Every transaction that writes locks in this
+-- order, so that two of them never wait for each other:
+--
+--   1. calendly.erasure   shared by everybody who writes, exclusive for whoever erases people
+--   2. the run and its connection (row locks)
+--   3. the stored delivery (row lock)
+--   4. events: calendly.lock_events, sorted
+--   5. meetings, then invitees
+--   6. calendly.people    shared by the rules, exclusive for statements that people type; then the
+--                         rows of calendly_users by id
+
+create function calendly.lock_against_erasure() returns void
+language sql set search_path = ''
+as $$
+  select pg_advisory_xact_lock_shared(hashtextextended('calendly.erasure', 0))
+$$;
+comment on function calendly.lock_against_erasure() is
+  'Step 1 of the lock order: until the end of the transaction nobody is erased. Taken before '
+  'anything of Calendly''s is read for writing.';
+
+create function calendly.lock_for_erasure() returns void
+language sql set search_path = ''
+as $$
+  select pg_advisory_xact_lock(hashtextextended('calendly.erasure', 0))
+$$;
+comment on function calendly.lock_for_erasure() is
+  'Step 1 for whoever erases: waits until nobody writes, and everybody else waits until the end of '
+  'the transaction.';
+
+create function calendly.lock_people(user_ids integer[]) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  perform pg_advisory_xact_lock_shared(hashtextextended('calendly.people', 0));
+  -- Tells the triggers of calendly_users that a rule is at work and not a typed statement.
+  perform set_config('calendly.people_are_locked', 'on', true);
+  -- By id: two transactions with people in common lock them in the same order.
+  perform from public.calendly_users u where u.id = any (user_ids) order by u.id for no key update;
+end
+$$;
+comment on function calendly.lock_people(integer[]) is
+  'Step 6 of the lock order: the last lock of a transaction, before calendly_users is written.';
+
+create function calendly.lock_all_people() returns void
+language sql set search_path = ''
+as $$
+  select pg_advisory_xact_lock(hashtextextended('calendly.people', 0))
+$$;
+comment on function calendly.lock_all_people() is
+  'Step 6 for a statement that may touch any number of people in any order: no rule locks people '
+  'until the end of the transaction.';

@@ -1,0 +1,235 @@
+-- Every sync is a run: what it was asked to do, how far it is, what it found. People read their own
+-- runs. What a run needs to go on after a pause or a crash (lease, page token, pages seen) is kept
+-- apart in the private schema and is deleted when the run ends.
+
+create table public.calendly_sync_runs (
+  id uuid primary key default gen_random_uuid(),
+  connection_id uuid not null references public.calendly_connections (id) on delete cascade,
+  user_id integer not null references public.calendly_users (id) on delete cascade,
+  subject text not null,
+  trigger text not null check (trigger in ('manual', 'scheduled', 'service', 'connect')),
+  sync_type text not null check (sync_type in ('FULL', 'INCREMENTAL')),
+  initial boolean not null default false,
+  min_start_time timestamptz not null,
+  max_start_time timestamptz not null,
+  status text not null default 'running'
+    check (status in ('running', 'paused', 'complete', 'failed')),
+  fetched_active integer not null default 0,
+  fetched_canceled integer not null default 0,
+  created integer not null default 0,
+  updated integer not null default 0,
+  unchanged integer not null default 0,
+  deleted integer not null default 0,
+  restored integer not null default 0,
+  rejected integer not null default 0,
+  rejections jsonb not null default '[]',
+  missing integer not null default 0,
+  hosts_without_account integer,
+  requests integer not null default 0,
+  progress jsonb not null default '{}',
+  error jsonb,
+  resume_at timestamptz,
+  started_at timestamptz not null,
+  heartbeat_at timestamptz not null,
+  finished_at timestamptz
+);
+
+-- one active run per connection and subject
+create unique index calendly_sync_runs_active_idx
+  on public.calendly_sync_runs (connection_id, subject) where status in ('running', 'paused');
+
+-- retention deletes the oldest first
+create index calendly_sync_runs_finished_idx
+  on public.calendly_sync_runs (finished_at) where finished_at is not null;
+
+-- health shows a person's last run; erasing a person deletes their runs
+create index calendly_sync_runs_user_idx on public.calendly_sync_runs (user_id, started_at desc);
+
+comment on table public.calendly_sync_runs is 'Every sync, as it was asked for and as it went.';
+comment on column public.calendly_sync_runs.user_id is 'Whose sync it is.';
+comment on column public.calendly_sync_runs.subject is
+  'URI of the Calendly user or organization whose events are listed.';
+comment on column public.calendly_sync_runs.trigger is
+  'manual: the person''s click. service: a secret key. scheduled. connect: right after connecting. '
+  'Where several have moved a run that was paused, the latest.';
+comment on column public.calendly_sync_runs.initial is 'It completed somebody''s initial sync.';
+comment on column public.calendly_sync_runs.min_start_time is
+  'Events that start after this are listed. Decided when the run begins, then fixed.';
+comment on column public.calendly_sync_runs.max_start_time is
+  'Events that start before this are listed.';
+comment on column public.calendly_sync_runs.status is
+  'paused: goes on at resume_at, or at once on a click. failed: only a person can mend it.';
+comment on column public.calendly_sync_runs.fetched_active is
+  'Events in the listing that are active.';
+comment on column public.calendly_sync_runs.fetched_canceled is
+  'Events in the listing that are canceled.';
+comment on column public.calendly_sync_runs.created is
+  'Meetings that are new here. Each meeting counts in one class only.';
+comment on column public.calendly_sync_runs.updated is
+  'Meetings of which something changed, an invitee included.';
+comment on column public.calendly_sync_runs.deleted is
+  'Meetings that became deleted in this run: canceled, gone or reassigned.';
+comment on column public.calendly_sync_runs.restored is
+  'Deleted meetings that turned out to be alive.';
+comment on column public.calendly_sync_runs.rejected is
+  'Events, invitees and details that could not be used; the first 50 are in rejections.';
+comment on column public.calendly_sync_runs.rejections is '[{uri, problem}].';
+comment on column public.calendly_sync_runs.missing is
+  'Meetings of the range that the listing did not show.';
+comment on column public.calendly_sync_runs.hosts_without_account is
+  'Hosts in an organization''s listing who have no account here; null for a person''s own listing '
+  'and until the run is complete.';
+comment on column public.calendly_sync_runs.requests is
+  'Requests to Calendly, retries included.';
+comment on column public.calendly_sync_runs.progress is
+  '{phase, events, invitees_read, invitees_to_read}: see calendly.run_progress.';
+comment on column public.calendly_sync_runs.error is
+  '{code, message, hint} of a failed or paused run.';
+comment on column public.calendly_sync_runs.heartbeat_at is
+  'Last sign of life: when the step that is being worked on was given out, or the run ended.';
+
+alter table public.calendly_sync_runs enable row level security;
+
+create policy "People read the runs that they may read" on public.calendly_sync_runs
+  for select to authenticated
+  using (user_id = any ((select calendly.readable_user_ids())::integer[]));
+
+-- What an active run needs to go on ---------------------------------------------------------------
+
+create table calendly.active_runs (
+  run_id uuid primary key references public.calendly_sync_runs (id) on delete cascade,
+  user_ids integer[] not null,
+  refetch_all boolean not null,
+  lease uuid,
+  lease_expires_at timestamptz,
+  worker_ends_at timestamptz,
+  worker_requests integer not null default 0,
+  step integer not null default 0,
+  phase text not null default 'list_events'
+    check (phase in ('list_events', 'fetch_events', 'fetch_invitees', 'finish')),
+  page_token text,
+  list_after timestamptz not null,
+  listed_until timestamptz,
+  list_restarts integer not null default 0,
+  missing_event_lookups integer not null default 0,
+  processed integer not null default 0,
+  invitees_read integer not null default 0,
+  invitees_to_read integer,
+  interruptions integer not null default 0
+);
+
+alter table calendly.active_runs enable row level security;
+
+comment on table calendly.active_runs is
+  'Where a running or paused run stands. The row is deleted when the run ends.';
+comment on column calendly.active_runs.user_ids is 'The people whose meetings this run writes.';
+comment on column calendly.active_runs.refetch_all is
+  'Fetch the invitees of every listed event, changed or not.';
+comment on column calendly.active_runs.lease is
+  'Token of the worker that has the run: a worker that wakes up after another one has taken the '
+  'run over cannot write.';
+comment on column calendly.active_runs.worker_ends_at is 'When the worker''s time is used up.';
+comment on column calendly.active_runs.worker_requests is
+  'Requests that the worker may still make.';
+comment on column calendly.active_runs.step is
+  'Number of the step that is asked for; an answer to an earlier one has been applied already.';
+comment on column calendly.active_runs.list_after is
+  'The listing starts after this time: the range''s start or, when a page token expired, the last '
+  'start time seen.';
+comment on column calendly.active_runs.listed_until is
+  'The last start time that the listing has shown, whatever has become of that event since.';
+comment on column calendly.active_runs.list_restarts is
+  'How often the listing was restarted because its page token expired, since the last page.';
+comment on column calendly.active_runs.missing_event_lookups is
+  'How many missing events have been fetched one by one so far.';
+comment on column calendly.active_runs.processed is 'Meetings looked at so far.';
+comment on column calendly.active_runs.invitees_read is 'Events whose invitees have been fetched.';
+comment on column calendly.active_runs.invitees_to_read is
+  'Events whose invitees are fetched in all; counted when that phase begins.';
+comment on column calendly.active_runs.interruptions is
+  'Interruptions in a row: the back-off grows with them.';
+
+create table calendly.run_pages (
+  run_id uuid not null references calendly.active_runs (run_id) on delete cascade,
+  step integer not null,
+  event_uris text[] not null,
+  direct boolean not null,
+  primary key (run_id, step)
+);
+
+alter table calendly.run_pages enable row level security;
+
+comment on table calendly.run_pages is
+  'The events of each applied page, and of each step that fetched events one by one (direct). '
+  'Together they are what the run has seen.';
+
+create table calendly.run_changes (
+  run_id uuid not null references calendly.active_runs (run_id) on delete cascade,
+  user_id integer not null,
+  event_uri text not null,
+  class text not null check (class in ('created', 'updated', 'deleted', 'restored')),
+  primary key (run_id, user_id, event_uri)
+);
+
+alter table calendly.run_changes enable row level security;
+
+comment on table calendly.run_changes is
+  'What became of each meeting in the run, unless it is unchanged: one class per meeting, however '
+  'many steps change it.';
+
+create table calendly.run_hosts (
+  run_id uuid not null references calendly.active_runs (run_id) on delete cascade,
+  calendly_user_uri text not null,
+  primary key (run_id, calendly_user_uri)
+);
+
+alter table calendly.run_hosts enable row level security;
+
+comment on table calendly.run_hosts is
+  'The hosts that an organization''s listing has named: see calendly.meet_hosts.';
+
+-- Progress and end --------------------------------------------------------------------------------
+
+create function calendly.run_progress(run_id uuid) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select jsonb_build_object(
+    'phase', o.phase,
+    'events', o.processed,
+    'invitees_read', o.invitees_read,
+    'invitees_to_read', o.invitees_to_read)
+  from calendly.active_runs o
+  where o.run_id = run_progress.run_id
+$$;
+comment on function calendly.run_progress(uuid) is
+  '{phase, events, invitees_read, invitees_to_read}. invitees_… count events whose invitees are '
+  'fetched; invitees_to_read is null until all events are listed.';
+
+create function calendly.end_run(run_id uuid, status text, error jsonb) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  now_at constant timestamptz := calendly.now();
+begin
+  update public.calendly_sync_runs r
+    set status = end_run.status, error = end_run.error, resume_at = null,
+      heartbeat_at = now_at, finished_at = now_at,
+      progress = coalesce(calendly.run_progress(r.id), r.progress)
+    where r.id = end_run.run_id;
+  delete from calendly.active_runs o where o.run_id = end_run.run_id;
+end
+$$;
+comment on function calendly.end_run(uuid, text, jsonb) is
+  'Ends an active run as complete or failed. A worker that has it loses its lease.';
+
+create function calendly.end_runs(connection_id uuid, error jsonb) returns void
+language sql set search_path = ''
+as $$
+  select calendly.end_run(r.id, 'failed', end_runs.error)
+  from public.calendly_sync_runs r
+  where r.connection_id = end_runs.connection_id and r.status in ('running', 'paused')
+$$;
+comment on function calendly.end_runs(uuid, jsonb) is
+  'Fails every active run of a connection.';
+
+select calendly.revoke_all();

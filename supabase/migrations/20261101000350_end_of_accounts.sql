@@ -1,0 +1,77 @@
+-- What happens when an account ends. Nothing hangs on auth.users, so deleting an account is never
+-- refused or delayed; a job compares once a minute instead. Deleted and soft-deleted accounts are
+-- disconnected at Calendly and their rows erased. A banned account is not synced until the ban
+-- ends.
+
+create view calendly.ended_accounts with (security_invoker = true) as
+  select u.id as user_id, u.connection_id, own.id as own_connection
+  from public.calendly_users u
+  left join public.calendly_connections own on own.user_id = u.id
+  where u.auth_user_id is not null and not exists (
+    select from auth.users a where a.id = u.auth_user_id and a.deleted_at is null);
+comment on view calendly.ended_accounts is 'Users whose account is deleted or soft-deleted.';
+
+create function calendly.too_many_ended_accounts() returns boolean
+language sql stable set search_path = ''
+as $$
+  -- A restore without the auth schema looks as if everybody had gone: then nothing is erased, and
+  -- an alert says so.
+  select count(*) filter (where e.user_id is not null) > greatest(25, count(*) / 4)
+  from public.calendly_users u
+  left join calendly.ended_accounts e on e.user_id = u.id
+  where u.auth_user_id is not null
+$$;
+comment on function calendly.too_many_ended_accounts() is
+  'Are more than 25 accounts, and more than a quarter of all, gone at once? Then it is not '
+  'believed.';
+
+create function calendly.suspend_banned_accounts(now_at timestamptz) returns void
+language sql set search_path = ''
+as $$
+  update public.calendly_connections c
+    set next_sync_at = case when banned.is_banned then null else now_at end
+    from (
+      select k.id, not calendly.account_is_open(u.auth_user_id, now_at) as is_banned
+      from public.calendly_connections k
+      join public.calendly_users u on u.id = k.user_id
+      where k.state = 'active' and u.auth_user_id is not null
+        and (k.next_sync_at is null) = calendly.account_is_open(u.auth_user_id, now_at)
+      for no key update of k skip locked
+    ) banned
+    where c.id = banned.id
+$$;
+comment on function calendly.suspend_banned_accounts(timestamptz) is
+  'The schedule leaves the connections of banned accounts out, and takes them up when the ban '
+  'ends.';
+
+create function calendly.end_closed_accounts() returns integer
+language plpgsql set search_path = ''
+as $$
+declare
+  now_at constant timestamptz := calendly.now();
+  -- So that the exclusive lock is held for a moment only; the next minute goes on.
+  at_most constant integer := 50;
+  leaving integer[];
+begin
+  perform calendly.suspend_banned_accounts(now_at);
+  if not exists (select from calendly.ended_accounts) or calendly.too_many_ended_accounts() then
+    return 0;
+  end if;
+  perform calendly.lock_for_erasure();
+  leaving := array(
+    select e.user_id from calendly.ended_accounts e order by e.user_id limit at_most);
+  -- A host that an organization keeps for everyone stays; only the account goes.
+  perform calendly.lock_people(leaving);
+  update public.calendly_users u set auth_user_id = null
+    from public.calendly_connections c
+    where u.id = any (leaving) and c.id = u.connection_id
+      and c.user_id <> u.id and c.members = 'everyone';
+  perform calendly.erase_users(array(
+    select e.user_id from calendly.ended_accounts e where e.user_id = any (leaving)));
+  return cardinality(leaving);
+end
+$$;
+comment on function calendly.end_closed_accounts() is
+  'The minutely job: disconnects and erases users whose account is deleted or soft-deleted, at '
+  'most 50 at a time, and returns how many. Does nothing where a great part of all accounts is '
+  'missing.';

@@ -1,0 +1,79 @@
+-- When the invitees of a meeting must be fetched: never without a reason, because each fetch is a
+-- request to Calendly. This is the only place that knows the rule. Whoever has written an event or
+-- its invitees (a listing, a complete fetch, a delivery) asks here.
+
+create function calendly.has_all_invitees(user_id integer, event_uri text, event jsonb)
+returns boolean
+language sql stable set search_path = ''
+as $$
+  select exists (
+    select
+    from (
+      select calendly.seats(event, 'total') as total, calendly.seats(event, 'canceled') as canceled
+    ) counter
+    cross join lateral (
+      select count(v.uri) as total, count(v.uri) filter (where v.status = 'canceled') as canceled
+      from public.calendly_meetings m
+      join public.calendly_invitees v on v.meeting_id = m.id
+      where m.user_id = has_all_invitees.user_id
+        and m.calendly_event_uri = has_all_invitees.event_uri
+    ) stored
+    left join calendly.meeting_sync s
+      on s.user_id = has_all_invitees.user_id and s.event_uri = has_all_invitees.event_uri
+    where (counter.total = stored.total and counter.canceled = stored.canceled)
+      or (counter.total = s.invitees_total and counter.canceled = s.invitees_canceled))
+$$;
+comment on function calendly.has_all_invitees(integer, text, jsonb) is
+  'Does the event''s counter agree with the invitees stored, or with what it was at the last '
+  'complete read?';
+
+create function calendly.next_no_show_check(
+  end_time timestamptz, status text, complete_at timestamptz
+) returns timestamptz
+language sql immutable set search_path = ''
+as $$
+  -- Hosts mark no-shows soon after the meeting, some the next day, few later; without a webhook
+  -- nothing but a read shows it.
+  select min(end_time + after_end)
+  from unnest('{1 hour,24 hours,7 days}'::interval[]) after_end
+  where status = 'active' and end_time + after_end > complete_at
+$$;
+comment on function calendly.next_no_show_check(timestamptz, text, timestamptz) is
+  'When to look for no-shows next, given the time of the last complete read of the invitees: 1 '
+  'hour, 24 hours and 7 days after the end; null when no look is left.';
+
+create function calendly.invitees_due_at(
+  event jsonb, due_at timestamptz, complete_at timestamptz, stale boolean, in_doubt boolean,
+  now_at timestamptz
+) returns timestamptz
+language plpgsql stable set search_path = ''
+as $$
+declare
+  -- Calendly may need a moment until it shows the same everywhere.
+  time_to_settle constant interval := interval '1 minute';
+  check_at timestamptz;
+begin
+  if calendly.seats(event, 'total') = 0 then
+    return null;  -- nobody ever booked: nothing to read
+  elsif due_at <= now_at then
+    return due_at;
+  elsif in_doubt then
+    return now_at + time_to_settle;
+  elsif stale then
+    return now_at;
+  elsif complete_at is null then
+    return due_at;
+  end if;
+  check_at := calendly.next_no_show_check(
+    calendly.to_time(event ->> 'end_time'), event ->> 'status', complete_at);
+  -- A check that fell due while the answer was on its way is made in a moment, by another read.
+  return case when check_at <= now_at then now_at + time_to_settle else check_at end;
+end
+$$;
+comment on function
+  calendly.invitees_due_at(jsonb, timestamptz, timestamptz, boolean, boolean, timestamptz) is
+  'When the invitees of a meeting must be fetched; null: nothing is left to fetch. event: as '
+  'stored now. due_at: when they were due until now; null where they have just been fetched. '
+  'complete_at: Calendly''s time as of which the stored invitees are complete; null where they '
+  'have neither been fetched nor delivered now. stale: they may have changed. in_doubt: what has '
+  'come does not agree with itself, so the answer may be different in a minute.';

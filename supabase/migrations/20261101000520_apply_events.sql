@@ -1,0 +1,320 @@
+-- From snapshots of events to meetings: what each snapshot makes of the meeting of each host who is
+-- kept (created, updated, deleted, restored or unchanged), and writing exactly that. An unchanged
+-- event writes nothing. Listings, direct fetches and deliveries all come through
+-- calendly.apply_events.
+
+create function calendly.lock_events(event_uris text[]) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  -- Sorted, so that two transactions with events in common never wait for each other in a circle.
+  -- An advisory lock rather than row locks, because the row may not exist yet; and in a statement
+  -- of its own, so that the next statement sees what the holder before us has committed.
+  perform pg_advisory_xact_lock(sorted.key)
+    from (
+      select distinct hashtextextended(uri, 0) as key from unnest(event_uris) uri order by 1
+    ) sorted;
+end
+$$;
+comment on function calendly.lock_events(text[]) is
+  'Holds these events until the end of the transaction: taken before any meeting or invitee is '
+  'read for writing.';
+
+-- Merging -----------------------------------------------------------------------------------------
+
+create type calendly.merged_event as (
+  user_id integer,
+  event_uri text,
+  snapshot calendly.event_snapshot,
+  by_webhook boolean,
+  is_host boolean,
+  incoming_at timestamptz,
+  stored_by_webhook boolean
+);
+comment on type calendly.merged_event is
+  'An event as it is known once a snapshot has come, for one user. by_webhook: whose snapshot it '
+  'is now; stored_by_webhook: whose it was. is_host: the user is among its hosts.';
+
+create function calendly.users_of_events(snapshots calendly.event_snapshot[], user_ids integer[])
+returns table (user_id integer, event_uri text, calendly_user_uri text)
+language sql stable set search_path = ''
+as $$
+  -- the hosts by this snapshot …
+  select u.id, s.uri, u.calendly_user_uri
+  from unnest(snapshots) s
+  join public.calendly_users u
+    on u.calendly_user_uri = any (s.hosts) and u.connection_id is not null
+  where user_ids is null or u.id = any (user_ids)
+  union
+  -- … and whoever has a row already
+  select u.id, m.calendly_event_uri, u.calendly_user_uri
+  from public.calendly_meetings m
+  join public.calendly_users u on u.id = m.user_id and u.connection_id is not null
+  where m.calendly_event_uri = any (array(select s.uri from unnest(snapshots) s))
+    and (user_ids is null or m.user_id = any (user_ids))
+$$;
+comment on function calendly.users_of_events(calendly.event_snapshot[], integer[]) is
+  'The kept users whom these events may concern: their hosts, and whoever has a meeting of them. '
+  'user_ids: among these only; null: among all.';
+
+create function calendly.merge_events(
+  snapshots calendly.event_snapshot[], by_webhook boolean, user_ids integer[]
+) returns setof calendly.merged_event
+language sql stable set search_path = ''
+as $$
+  with stored as (
+    select c.user_id, c.event_uri, c.calendly_user_uri,
+      newest.raw as content, newest.updated_at,
+      coalesce(c.event_uri = any (s.webhook_sourced_uris), false) as by_webhook
+    from calendly.users_of_events(snapshots, user_ids) c
+    -- The time is the event's: the row of a former host or of another host may know a newer
+    -- snapshot than one's own.
+    left join lateral (
+      select m.user_id, m.raw, coalesce(m.calendly_updated_at, '-infinity') as updated_at
+      from public.calendly_meetings m
+      where m.calendly_event_uri = c.event_uri and m.raw is not null
+      order by m.calendly_updated_at desc nulls last, (m.user_id = c.user_id) desc, m.user_id
+      limit 1
+    ) newest on true
+    left join calendly.meeting_sync s
+      on s.user_id = newest.user_id and s.event_uri = c.event_uri
+  ),
+  -- materialized: a snapshot is merged and read once, not at each mention
+  merged as materialized (
+    select s.*, i.updated_at as incoming_at,
+      calendly.read_event(calendly.merge_snapshots(
+        s.content, s.updated_at, s.by_webhook,
+        i.content, i.updated_at, merge_events.by_webhook)) as snapshot
+    from stored s
+    join unnest(snapshots) i on i.uri = s.event_uri
+  )
+  select m.user_id, m.event_uri, m.snapshot,
+    case
+      when m.updated_at is null or m.incoming_at > m.updated_at then merge_events.by_webhook
+      when m.incoming_at < m.updated_at then m.by_webhook
+      -- The API's with a webhook's news in it counts as the webhook's: an older answer of the API
+      -- must not take the news out again.
+      else merge_events.by_webhook and (m.by_webhook or m.content <> (m.snapshot).content)
+    end,
+    m.calendly_user_uri = any ((m.snapshot).hosts), m.incoming_at, m.by_webhook
+  from merged m
+$$;
+comment on function calendly.merge_events(calendly.event_snapshot[], boolean, integer[]) is
+  'Each snapshot merged with the newest one stored, for each kept user whom the event concerns.';
+
+-- Deciding ----------------------------------------------------------------------------------------
+
+create type calendly.meeting_change as (
+  user_id integer,
+  event_uri text,
+  class text,
+  snapshot calendly.event_snapshot,
+  by_webhook boolean,
+  is_deleted boolean,
+  deleted_reason text,
+  written boolean,
+  invitees_stale boolean
+);
+comment on type calendly.meeting_change is
+  'What a snapshot of an event makes of one user''s meeting. class: created, updated, deleted, '
+  'restored or unchanged. written: the row changes. invitees_stale: the invitees may have changed '
+  'too.';
+
+create function calendly.change_class(
+  is_new boolean, was_deleted boolean, is_deleted boolean, changed boolean
+) returns text
+language sql immutable set search_path = ''
+as $$
+  select case
+    when is_new then 'created'
+    when is_deleted and not was_deleted then 'deleted'
+    when was_deleted and not is_deleted then 'restored'
+    when changed then 'updated'
+    else 'unchanged'
+  end
+$$;
+comment on function calendly.change_class(boolean, boolean, boolean, boolean) is
+  'The one class in which a change of a meeting counts.';
+
+create function calendly.meeting_changes(
+  snapshots calendly.event_snapshot[], by_webhook boolean, user_ids integer[], direct boolean
+) returns setof calendly.meeting_change
+language sql stable set search_path = ''
+as $$
+  with compared as (
+    select e.user_id, e.event_uri, e.snapshot, e.by_webhook, e.stored_by_webhook, e.is_host,
+      (e.snapshot).status = 'canceled' as canceled,
+      m.id is null as is_new, m.raw is null as is_empty,
+      m.is_deleted as was_deleted, m.deleted_reason as was_deleted_because,
+      m.raw is distinct from (e.snapshot).content as content_differs,
+      m.raw - 'updated_at' is distinct from (e.snapshot).content - 'updated_at' as changed,
+      coalesce(m.calendly_updated_at, '-infinity') <> (e.snapshot).updated_at as time_differs,
+      -- What is gone comes back only by the API or by news: an old delivery that comes late proves
+      -- nothing.
+      coalesce(m.is_deleted and m.deleted_reason in ('gone', 'reassigned')
+        and meeting_changes.by_webhook
+        and e.incoming_at <= coalesce(m.calendly_updated_at, '-infinity'), false) as stays_deleted
+    from calendly.merge_events(snapshots, meeting_changes.by_webhook, user_ids) e
+    left join public.calendly_meetings m
+      on m.user_id = e.user_id and m.calendly_event_uri = e.event_uri
+  ),
+  decided as (
+    select c.*,
+      c.stays_deleted or c.canceled or not c.is_host as is_deleted,
+      case
+        when c.stays_deleted then c.was_deleted_because
+        when c.canceled then 'canceled'
+        when not c.is_host then 'reassigned'
+      end as deleted_reason
+    from compared c
+    -- A row is made for a host, and marked as reassigned only where the event itself has answered.
+    where c.is_host or (direct and not c.is_new)
+  )
+  select d.user_id, d.event_uri,
+    calendly.change_class(d.is_new, d.was_deleted, d.is_deleted,
+      d.changed or d.was_deleted_because is distinct from d.deleted_reason),
+    d.snapshot, d.by_webhook, d.is_deleted, d.deleted_reason,
+    d.content_differs or d.was_deleted is distinct from d.is_deleted
+      or d.was_deleted_because is distinct from d.deleted_reason,
+    -- The API adds keys to a webhook's snapshot: that says nothing new of the invitees.
+    d.is_empty or d.time_differs or (d.content_differs and not d.stored_by_webhook)
+  from decided d
+$$;
+comment on function
+  calendly.meeting_changes(calendly.event_snapshot[], boolean, integer[], boolean) is
+  'What snapshots of events make of the meetings of these users (null: of every kept user). '
+  'direct: each event was fetched or delivered by itself, so a user who is not among its hosts is '
+  'none.';
+
+-- Writing -----------------------------------------------------------------------------------------
+
+create function calendly.deletion_time(
+  change calendly.meeting_change, now_at timestamptz
+) returns timestamptz
+language sql stable set search_path = ''
+as $$
+  select case change.deleted_reason
+    when 'canceled' then coalesce(
+      calendly.to_time((change.snapshot).content #>> '{cancellation,created_at}'),
+      nullif((change.snapshot).updated_at, '-infinity'), now_at)
+    when 'reassigned' then coalesce(nullif((change.snapshot).updated_at, '-infinity'), now_at)
+    when 'gone' then now_at
+  end
+$$;
+comment on function calendly.deletion_time(calendly.meeting_change, timestamptz) is
+  'Since when a meeting is deleted, as well as Calendly tells it; null: it is not deleted.';
+
+create function calendly.write_meetings(changes calendly.meeting_change[], by_webhook boolean)
+returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  now_at constant timestamptz := calendly.now();
+begin
+  insert into public.calendly_meetings as m (
+      user_id, calendly_event_uri, name, status, start_time, end_time,
+      event_type_uri, location_type, join_url, cancellation,
+      is_deleted, deleted_at, deleted_reason, synced_via_webhook,
+      calendly_created_at, calendly_updated_at, created_at, updated_at, raw)
+    select c.user_id, c.event_uri, s.content ->> 'name', s.status, s.start_time, s.end_time,
+      s.content ->> 'event_type', s.content #>> '{location,type}',
+      s.content #>> '{location,join_url}',
+      case s.status when 'canceled' then nullif(s.content -> 'cancellation', 'null') end,
+      c.is_deleted, calendly.deletion_time(c, now_at), c.deleted_reason,
+      write_meetings.by_webhook, s.created_at, nullif(s.updated_at, '-infinity'), now_at, now_at,
+      s.content
+    from unnest(changes) c
+    cross join lateral (select (c.snapshot).*) s
+    where c.written
+    on conflict (user_id, calendly_event_uri) do update set
+      name = excluded.name, status = excluded.status,
+      start_time = excluded.start_time, end_time = excluded.end_time,
+      event_type_uri = excluded.event_type_uri, location_type = excluded.location_type,
+      join_url = excluded.join_url, cancellation = excluded.cancellation,
+      is_deleted = excluded.is_deleted, deleted_reason = excluded.deleted_reason,
+      deleted_at = case when m.deleted_reason = excluded.deleted_reason
+        then m.deleted_at else excluded.deleted_at end,
+      synced_via_webhook = m.synced_via_webhook or excluded.synced_via_webhook,
+      calendly_created_at = excluded.calendly_created_at,
+      calendly_updated_at = excluded.calendly_updated_at,
+      updated_at = excluded.updated_at, raw = excluded.raw;
+end
+$$;
+comment on function calendly.write_meetings(calendly.meeting_change[], boolean) is
+  'Writes the meetings that change.';
+
+create function calendly.note_changes(
+  changes calendly.meeting_change[], by_webhook boolean, refetch_uris text[]
+) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  now_at constant timestamptz := calendly.now();
+begin
+  insert into calendly.meeting_sync as s (
+      user_id, event_uri, invitees_due_at, webhook_sourced_uris)
+    select c.user_id, c.event_uri, due.due_at,
+      case when c.by_webhook then array[c.event_uri] else '{}' end
+    from unnest(changes) c
+    left join calendly.meeting_sync stored
+      on stored.user_id = c.user_id and stored.event_uri = c.event_uri
+    cross join lateral (
+      select calendly.invitees_due_at((c.snapshot).content, stored.invitees_due_at,
+        complete_at => null,
+        -- a delivery brings its invitee itself: see calendly.apply_delivery
+        stale => not note_changes.by_webhook and (
+          c.event_uri = any (refetch_uris) or c.invitees_stale
+          or (c.written
+            and not calendly.has_all_invitees(c.user_id, c.event_uri, (c.snapshot).content))),
+        in_doubt => false, now_at => now_at)
+    ) due (due_at)
+    where stored.event_uri is null
+      or stored.invitees_due_at is distinct from due.due_at
+      or (c.event_uri = any (stored.webhook_sourced_uris)) <> c.by_webhook
+    on conflict (user_id, event_uri) do update set
+      invitees_due_at = excluded.invitees_due_at,
+      webhook_sourced_uris =
+        array_remove(s.webhook_sourced_uris, s.event_uri) || excluded.webhook_sourced_uris;
+end
+$$;
+comment on function calendly.note_changes(calendly.meeting_change[], boolean, text[]) is
+  'Notes for the sync whose invitees are due now, and whose snapshot of each event is stored.';
+
+create function calendly.delete_uncounted_invitees(changes calendly.meeting_change[])
+returns void
+language sql set search_path = ''
+as $$
+  delete from public.calendly_invitees v
+    using public.calendly_meetings m, unnest(changes) c
+    where c.written and calendly.seats((c.snapshot).content, 'total') = 0
+      and m.user_id = c.user_id and m.calendly_event_uri = c.event_uri and v.meeting_id = m.id
+$$;
+comment on function calendly.delete_uncounted_invitees(calendly.meeting_change[]) is
+  'Deletes the invitees of events in which, says the API, no seat was ever taken: their invitees '
+  'are never fetched, so nothing else would.';
+
+create function calendly.apply_events(
+  snapshots calendly.event_snapshot[], by_webhook boolean, user_ids integer[], direct boolean,
+  refetch_uris text[] default '{}'
+) returns setof calendly.meeting_change
+language plpgsql set search_path = ''
+as $$
+declare
+  changes calendly.meeting_change[];
+begin
+  perform calendly.lock_events(array(select s.uri from unnest(snapshots) s));
+  changes := array(
+    select c from calendly.meeting_changes(snapshots, by_webhook, user_ids, direct) c);
+  perform calendly.write_meetings(changes, by_webhook);
+  perform calendly.note_changes(changes, by_webhook, refetch_uris);
+  if not by_webhook then
+    perform calendly.delete_uncounted_invitees(changes);
+  end if;
+  return query select c.* from unnest(changes) c;
+end
+$$;
+comment on function
+  calendly.apply_events(calendly.event_snapshot[], boolean, integer[], boolean, text[]) is
+  'Writes what calendly.meeting_changes says, notes whose invitees are due, and returns the '
+  'changes. An unchanged event writes nothing. refetch_uris: events whose invitees are due in any '
+  'case.';

@@ -1,0 +1,116 @@
+-- From the hosts of a listed page to calendly_users. With members accounts an organization's
+-- connection keeps those who have an account here; with members everyone it keeps every host.
+
+create function calendly.listed_hosts(snapshots calendly.event_snapshot[])
+returns table (calendly_user_uri text, email text, name text)
+language sql stable set search_path = ''
+as $$
+  select distinct on (m ->> 'user') m ->> 'user', m ->> 'user_email', m ->> 'user_name'
+  from unnest(snapshots) s
+  cross join lateral jsonb_array_elements(s.content -> 'event_memberships') m
+  where m ->> 'user' is not null
+  -- The newest event knows the present name and e-mail.
+  order by m ->> 'user', s.updated_at desc
+$$;
+comment on function calendly.listed_hosts(calendly.event_snapshot[]) is
+  'The hosts that events name, with the newest name and e-mail.';
+
+create function calendly.hosts_to_keep(
+  connection public.calendly_connections, snapshots calendly.event_snapshot[]
+) returns table (calendly_user_uri text, email text, name text, auth_user_id uuid)
+language sql stable set search_path = ''
+as $$
+  with candidate as (
+    select h.calendly_user_uri, h.email, h.name, u.auth_user_id, u.connection_id
+    from calendly.listed_hosts(snapshots) h
+    left join public.calendly_users u on u.calendly_user_uri = h.calendly_user_uri
+    -- Whoever has or had an own connection decides alone.
+    where not exists (select from public.calendly_connections k where k.user_id = u.id)
+      -- Another connection brings them.
+      and (u.connection_id is null or u.connection_id = connection.id)
+  ),
+  matched as (
+    -- Once: an account that has a row, and a row that has an account, are not matched by e-mail.
+    select distinct on (p.auth_user_id) c.calendly_user_uri, p.auth_user_id
+    from calendly.accounts_with_proven_email(array(
+      select lower(c.email) from candidate c
+      where c.auth_user_id is null and c.email is not null)) p
+    join candidate c on lower(c.email) = p.email and c.auth_user_id is null
+    where not exists (
+      select from public.calendly_users u where u.auth_user_id = p.auth_user_id)
+    order by p.auth_user_id, c.calendly_user_uri
+  )
+  select distinct on (c.calendly_user_uri)
+    c.calendly_user_uri, c.email, c.name, m.auth_user_id
+  from candidate c
+  left join matched m using (calendly_user_uri)
+  -- New here, or newly matched: whoever is kept already costs nothing.
+  where (c.connection_id is null or m.auth_user_id is not null)
+    and (connection.members = 'everyone'
+      or c.auth_user_id is not null or m.auth_user_id is not null)
+  order by c.calendly_user_uri, m.auth_user_id
+$$;
+comment on function calendly.hosts_to_keep(
+  public.calendly_connections, calendly.event_snapshot[]
+) is
+  'The hosts of a page that an organization''s connection begins to keep, each with the account '
+  'that has proven its e-mail, if any.';
+
+create function calendly.keep_hosts(
+  connection public.calendly_connections, snapshots calendly.event_snapshot[]
+) returns integer[]
+language plpgsql set search_path = ''
+as $$
+declare
+  kept integer[];
+begin
+  if not exists (select from calendly.hosts_to_keep(connection, snapshots)) then
+    return '{}'::integer[];
+  end if;
+  -- Before the rows are written: a typed statement that has all people must not wait for one of them.
+  perform calendly.lock_people(array(
+    select u.id from public.calendly_users u
+    join calendly.hosts_to_keep(connection, snapshots) h using (calendly_user_uri)));
+  with written as (
+    insert into public.calendly_users as u
+        (auth_user_id, calendly_user_uri, email, name, created_at)
+      select h.auth_user_id, h.calendly_user_uri, h.email, h.name, calendly.now()
+      from calendly.hosts_to_keep(connection, snapshots) h
+      -- In one order: two connections of an organization may meet the same hosts.
+      order by h.calendly_user_uri
+      on conflict (calendly_user_uri) do update set
+        auth_user_id = coalesce(u.auth_user_id, excluded.auth_user_id),
+        email = excluded.email, name = excluded.name
+      returning u.id
+  )
+  select array_agg(w.id) into kept from written w;
+  perform calendly.assign_connection(kept, connection.id);
+  return kept;
+end
+$$;
+comment on function calendly.keep_hosts(
+  public.calendly_connections, calendly.event_snapshot[]
+) is
+  'Makes or takes over the rows of the hosts that a connection begins to keep: their user_ids.';
+
+create function calendly.meet_hosts(
+  run public.calendly_sync_runs, snapshots calendly.event_snapshot[]
+) returns integer[]
+language plpgsql set search_path = ''
+as $$
+declare
+  connection public.calendly_connections;
+begin
+  select c.* into connection from public.calendly_connections c where c.id = run.connection_id;
+  if connection.scope <> 'organization' or not calendly.covers_connection(run, connection) then
+    return '{}'::integer[];
+  end if;
+  insert into calendly.run_hosts (run_id, calendly_user_uri)
+    select run.id, h.calendly_user_uri from calendly.listed_hosts(snapshots) h
+    on conflict do nothing;
+  return calendly.keep_hosts(connection, snapshots);
+end
+$$;
+comment on function calendly.meet_hosts(public.calendly_sync_runs, calendly.event_snapshot[]) is
+  'In an organization''s listing: notes whom the page names, keeps those whom the connection is to '
+  'keep, and returns the user_ids that joined. The caller has locked the page''s events.';

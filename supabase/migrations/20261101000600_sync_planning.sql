@@ -1,0 +1,202 @@
+-- A sync goes step by step. Postgres says what to do next (calendly.next_step), a function does it
+-- and brings back the result (calendly_apply_step), until nothing is left (calendly_finish_sync):
+--
+--   list_events ─▶ fetch_events ─▶ fetch_invitees ─▶ finish
+--
+-- fetch_events fetches one by one what the listing did not show and what a webhook told too little
+-- about. This file decides what kind of sync it is, over which range, and when the next one is due.
+
+-- What kind of sync -------------------------------------------------------------------------------
+
+create function calendly.needs_full_sync(user_ids integer[]) returns boolean
+language sql stable set search_path = ''
+as $$
+  select exists (
+    select from public.calendly_users u
+    where u.id = any (user_ids) and not u.calendly_initial_sync_complete)
+$$;
+comment on function calendly.needs_full_sync(integer[]) is
+  'Is there one among these people who has had no FULL sync yet, or whose flag was cleared?';
+
+create function calendly.choose_sync_type(
+  connection public.calendly_connections, user_ids integer[], trigger text, forced boolean
+) returns text
+language sql stable set search_path = ''
+as $$
+  select case
+    when forced or calendly.needs_full_sync(user_ids) then 'FULL'
+    -- An INCREMENTAL sync cannot see changes outside its range: the schedule repairs them with a
+    -- FULL sync from time to time. A click stays INCREMENTAL, so that it is quick.
+    when trigger = 'scheduled'
+      and coalesce(connection.last_full_sync_at, '-infinity')
+        < calendly.now() - (select s.full_sync_interval from calendly.settings s) then 'FULL'
+    else 'INCREMENTAL'
+  end
+$$;
+comment on function
+  calendly.choose_sync_type(public.calendly_connections, integer[], text, boolean) is
+  'FULL when forced, when one of these people has had none yet and, by the schedule, once in a '
+  'full_sync_interval; else INCREMENTAL.';
+
+create function calendly.sync_range(
+  sync_type text, now_at timestamptz,
+  out min_start_time timestamptz, out max_start_time timestamptz, out range_in_words text
+)
+language sql stable set search_path = ''
+as $$
+  select now_at - make_interval(days => days.back), now_at + make_interval(days => days.forward),
+    format('%s back, %s forward',
+      calendly.humanize_days(days.back), calendly.humanize_days(days.forward))
+  from calendly.settings s
+  cross join lateral (
+    select s.full_days_back, s.full_days_forward where sync_type = 'FULL'
+    union all
+    select s.incremental_days_back, s.incremental_days_forward where sync_type = 'INCREMENTAL'
+  ) as days (back, forward)
+$$;
+comment on function calendly.sync_range(text, timestamptz) is
+  'The range of start times that a sync lists, and the same in words.';
+
+-- What a run lists --------------------------------------------------------------------------------
+
+create function calendly.covers_connection(
+  run public.calendly_sync_runs, connection public.calendly_connections
+) returns boolean
+language sql immutable set search_path = ''
+as $$
+  select run.subject = case connection.scope
+    when 'organization' then connection.calendly_organization_uri
+    else connection.calendly_user_uri
+  end
+$$;
+comment on function
+  calendly.covers_connection(public.calendly_sync_runs, public.calendly_connections) is
+  'Does this run list all that its connection is for? The click of one member of an organization '
+  'lists that member''s events only.';
+
+create function calendly.lists_organization(run public.calendly_sync_runs) returns boolean
+language sql stable set search_path = ''
+as $$
+  select exists (
+    select from public.calendly_connections c
+    where c.id = run.connection_id and c.calendly_organization_uri = run.subject)
+$$;
+comment on function calendly.lists_organization(public.calendly_sync_runs) is
+  'Does this run list the events of all members of an organization?';
+
+create view calendly.active_run_details with (security_invoker = true) as
+  select r.id, r.connection_id, r.user_id, r.trigger, r.sync_type, r.status, r.started_at,
+    calendly.covers_connection(r, c) as covers_connection,
+    case r.status when 'paused' then r.resume_at else o.lease_expires_at end as resumable_at
+  from public.calendly_sync_runs r
+  join calendly.active_runs o on o.run_id = r.id
+  join public.calendly_connections c on c.id = r.connection_id
+  where r.status in ('running', 'paused');
+comment on view calendly.active_run_details is
+  'Runs that have begun and not ended.';
+comment on column calendly.active_run_details.resumable_at is
+  'When any worker may go on with the run: its pause is over, or the lease of its worker, which '
+  'has crashed, has ended.';
+
+-- When to sync again ------------------------------------------------------------------------------
+
+create function calendly.jittered(span interval) returns interval
+language sql volatile set search_path = ''
+as $$
+  select span * (1 + s.schedule_jitter * (2 * random() - 1)) from calendly.settings s
+$$;
+comment on function calendly.jittered(interval) is
+  'About that long, at random, so that what began together does not stay together.';
+
+create function calendly.back_off(attempt integer, now_at timestamptz) returns timestamptz
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  first_wait constant interval := interval '30 seconds';
+  longest_wait constant interval := interval '1 hour';
+  -- the longest wait is reached before: this keeps power() from overflowing
+  last_attempt constant integer := 12;
+begin
+  return now_at + calendly.jittered(
+    least(first_wait * power(2, least(attempt, last_attempt) - 1), longest_wait));
+end
+$$;
+comment on function calendly.back_off(integer, timestamptz) is
+  'When to try again after so many attempts in a row: half a minute later, then twice as long each '
+  'time, an hour at most.';
+
+create function calendly.meetings_due(
+  user_ids integer[], until timestamptz default calendly.now()
+) returns table (user_id integer, event_uri text, start_time timestamptz, due_at timestamptz)
+language sql stable set search_path = ''
+as $$
+  select s.user_id, s.event_uri, m.start_time, s.invitees_due_at
+  from calendly.meeting_sync s
+  join public.calendly_meetings m
+    on m.user_id = s.user_id and m.calendly_event_uri = s.event_uri
+  where s.user_id = any (user_ids) and s.invitees_due_at <= until
+    -- no invitees are fetched of an event that is gone, or reassigned to somebody else
+    and (not m.is_deleted or m.deleted_reason = 'canceled')
+$$;
+comment on function calendly.meetings_due(integer[], timestamptz) is
+  'Meetings whose invitees must be fetched by that time.';
+
+create function calendly.next_conference_check(user_ids integer[], now_at timestamptz)
+returns timestamptz
+language plpgsql stable set search_path = ''
+as $$
+declare
+  shortest_wait constant interval := interval '1 minute';
+begin
+  return (
+    -- at first every minute, then after half of the meeting row's age
+    select min(now_at + greatest(shortest_wait, (now_at - m.created_at) / 2))
+    from public.calendly_meetings m
+    where m.user_id = any (user_ids) and not m.is_deleted and m.end_time > now_at
+      and m.raw #>> '{location,status}' in ('initiated', 'processing'));
+end
+$$;
+comment on function calendly.next_conference_check(integer[], timestamptz) is
+  'When to sync again for the link of a conference that Calendly is still making; null: for none.';
+
+create function calendly.next_pending_work_at(connection_id uuid, now_at timestamptz)
+returns timestamptz
+language plpgsql stable set search_path = ''
+as $$
+declare
+  -- a delivery is tried again by the next sync, but not in a tight loop
+  deferred_delivery_wait constant interval := interval '1 minute';
+  user_ids constant integer[] := array(
+    select u.id from public.calendly_users u
+    where u.connection_id = next_pending_work_at.connection_id);
+begin
+  return least(
+    -- the flag was cleared while a run was active, or a host has joined
+    case when calendly.needs_full_sync(user_ids) then now_at end,
+    (select min(greatest(d.due_at, now_at)) from calendly.meetings_due(user_ids, 'infinity') d),
+    (select min(greatest(s.event_due_at, now_at)) from calendly.meeting_sync s
+      where s.user_id = any (user_ids) and s.event_due_at is not null),
+    (select now_at + deferred_delivery_wait from public.calendly_webhook_events e
+      where e.user_id = any (user_ids) and e.status = 'deferred' limit 1),
+    calendly.next_conference_check(user_ids, now_at));
+end
+$$;
+comment on function calendly.next_pending_work_at(uuid, timestamptz) is
+  'When a connection must be synced because something is unfinished: a FULL sync, an event or '
+  'invitees to fetch, a deferred delivery, a conference link; null: nothing is.';
+
+create function calendly.next_sync_at(
+  connection public.calendly_connections, now_at timestamptz
+) returns timestamptz
+language sql volatile set search_path = ''
+as $$
+  select least(
+    now_at + calendly.jittered(calendly.interval_between_syncs(u.calendly_webhook_enabled)),
+    calendly.next_pending_work_at(connection.id, now_at))
+  from public.calendly_users u
+  where u.id = connection.user_id
+$$;
+comment on function calendly.next_sync_at(public.calendly_connections, timestamptz) is
+  'When a connection is due after a complete run that lists all of it.';
+
+select calendly.revoke_all();

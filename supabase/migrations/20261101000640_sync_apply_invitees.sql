@@ -1,0 +1,204 @@
+-- What a worker brings back about invitees: complete readings of the invitees of some events. They
+-- are written by the rules of 530_apply_invitees. A reading can also show that Calendly has erased
+-- an invitee; one that failed, or that brought fewer invitees than the event counts, erases nobody.
+
+create function calendly.usable_invitees(results jsonb) returns calendly.invitee_snapshot[]
+language sql stable set search_path = ''
+as $$
+  select array(
+    -- where an invitee was listed twice, the newer one
+    select distinct on (i.uri) i
+    from jsonb_array_elements(results) r
+    cross join lateral jsonb_array_elements(coalesce(r -> 'invitees', '[]')) invitee
+    cross join lateral calendly.read_invitee(
+      invitee, calendly.to_time(r ->> 'observed_at')) i
+    where i.problem is null and i.event_uri = r ->> 'event_uri'
+    order by i.uri, i.updated_at desc)
+$$;
+comment on function calendly.usable_invitees(jsonb) is 'The invitees of readings that can be used.';
+
+create function calendly.count_mismatches(results jsonb, user_ids integer[]) returns text[]
+language sql stable set search_path = ''
+as $$
+  select array(
+    select distinct s.event_uri
+    from jsonb_array_elements(results) r
+    join calendly.meeting_sync s
+      on s.event_uri = r ->> 'event_uri' and s.user_id = any (count_mismatches.user_ids)
+    join public.calendly_meetings m
+      on m.user_id = s.user_id and m.calendly_event_uri = s.event_uri
+    where jsonb_array_length(r -> 'invitees') < calendly.seats(m.raw, 'total')
+      and not s.count_mismatch)
+$$;
+comment on function calendly.count_mismatches(jsonb, integer[]) is
+  'Events of which fewer invitees were read than the event counts, for the first time in a row. '
+  'The second time it is believed.';
+
+create function calendly.delete_unlisted_invitees(
+  results jsonb, user_ids integer[], mismatches text[], asked_at timestamptz
+) returns calendly.meeting_change[]
+language plpgsql set search_path = ''
+as $$
+declare
+  changes calendly.meeting_change[];
+begin
+  -- A complete reading lacks an invitee that was stored before it began: Calendly has erased it.
+  with erased as (
+    delete from public.calendly_invitees v
+      using public.calendly_meetings m, jsonb_array_elements(results) r
+      where r ? 'invitees' and m.calendly_event_uri = r ->> 'event_uri'
+        and m.user_id = any (user_ids) and v.meeting_id = m.id
+        and m.calendly_event_uri <> all (mismatches)
+        and v.updated_at < asked_at
+        -- an invitee that was listed and could not be used has not been erased
+        and not exists (
+          select from jsonb_array_elements(r -> 'invitees') invitee
+          where invitee ->> 'uri' = v.uri)
+      returning m.user_id, m.calendly_event_uri
+  )
+  select coalesce(array_agg(distinct
+      calendly.bare_change(e.user_id, e.calendly_event_uri, 'updated')), '{}')
+    into changes
+    from erased e;
+  return changes;
+end
+$$;
+comment on function calendly.delete_unlisted_invitees(jsonb, integer[], text[], timestamptz) is
+  'Deletes the invitees that Calendly no longer lists, and returns the meetings that changed.';
+
+create function calendly.record_invitee_reads(
+  results jsonb, user_ids integer[], outcomes calendly.invitees_outcome[], mismatches text[],
+  asked_at timestamptz
+) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  now_at constant timestamptz := calendly.now();
+begin
+  insert into calendly.meeting_sync as s (user_id, event_uri, invitees_due_at, invitees_read_at,
+      invitees_total, invitees_canceled, count_mismatch)
+    select m.user_id, m.calendly_event_uri,
+      calendly.invitees_due_at(m.raw, null, read.observed_at, false,
+        coalesce(o.unsure, false)
+          or m.calendly_event_uri = any (mismatches)
+          -- a webhook has changed the event since, and its counter knows of others
+          or (m.updated_at >= asked_at
+            and not calendly.has_all_invitees(m.user_id, m.calendly_event_uri, m.raw)),
+        now_at),
+      read.observed_at, calendly.seats(m.raw, 'total'), calendly.seats(m.raw, 'canceled'),
+      m.calendly_event_uri = any (mismatches)
+    from (
+      select r ->> 'event_uri' as event_uri, calendly.to_time(r ->> 'observed_at') as observed_at
+      from jsonb_array_elements(results) r
+      where r ? 'invitees'
+    ) read
+    join public.calendly_meetings m
+      on m.calendly_event_uri = read.event_uri and m.user_id = any (user_ids)
+    left join unnest(outcomes) o
+      on o.user_id = m.user_id and o.event_uri = m.calendly_event_uri
+    on conflict on constraint meeting_sync_pkey do update set
+      invitees_due_at = excluded.invitees_due_at,
+      invitees_read_at = greatest(s.invitees_read_at, excluded.invitees_read_at),
+      invitees_total = excluded.invitees_total, invitees_canceled = excluded.invitees_canceled,
+      read_failures = 0, count_mismatch = excluded.count_mismatch;
+end
+$$;
+comment on function calendly.record_invitee_reads(
+  jsonb, integer[], calendly.invitees_outcome[], text[], timestamptz) is
+  'Notes that invitees have been read, as of when, and when they must be read again.';
+
+create function calendly.reject_invitees(run_id uuid, results jsonb, mismatches text[])
+returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  perform calendly.reject(run_id, (
+    select coalesce(jsonb_agg(jsonb_build_object('uri', coalesce(i.uri, r ->> 'event_uri'),
+      'problem', coalesce(i.problem, 'belongs to another event'))), '[]')
+    from jsonb_array_elements(results) r
+    cross join lateral jsonb_array_elements(coalesce(r -> 'invitees', '[]')) invitee
+    cross join lateral calendly.read_invitee(invitee, null) i
+    where i.problem is not null or i.event_uri <> r ->> 'event_uri'));
+  perform calendly.reject(run_id, (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'uri', uri, 'problem', 'lists fewer invitees than it counts')), '[]')
+    from unnest(mismatches) uri));
+end
+$$;
+comment on function calendly.reject_invitees(uuid, jsonb, text[]) is
+  'Records the invitees that could not be used, and the events that count more than they list.';
+
+create function calendly.postpone_invitees(run_id uuid, user_ids integer[], failures jsonb)
+returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  longest_wait constant interval := interval '1 day';
+  -- the longest wait is reached before: this keeps power() from overflowing
+  max_doublings constant integer := 10;
+begin
+  update calendly.meeting_sync s
+    set read_failures = s.read_failures + 1,
+      -- less and less often, but at least every day
+      invitees_due_at = calendly.now() + least(longest_wait,
+        calendly.interval_between_syncs(false) * power(2, least(s.read_failures, max_doublings)))
+    from jsonb_array_elements(failures) f
+    where s.event_uri = f ->> 'event_uri' and s.user_id = any (user_ids);
+  perform calendly.reject(run_id, (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'uri', f ->> 'event_uri', 'problem', f ->> 'problem')), '[]')
+    from jsonb_array_elements(failures) f));
+end
+$$;
+comment on function calendly.postpone_invitees(uuid, integer[], jsonb) is
+  'Leaves events whose invitees could not be fetched, [{event_uri, problem}], for a later run and '
+  'records why.';
+
+create function calendly.apply_fetched_invitees(
+  run public.calendly_sync_runs, state calendly.active_runs, results jsonb
+) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  -- when the step was given out: no reading has begun before
+  asked_at constant timestamptz := run.heartbeat_at;
+  read_uris constant text[] := array(
+    select r ->> 'event_uri' from jsonb_array_elements(results) r where r ? 'invitees');
+  mismatches constant text[] := calendly.count_mismatches(results, state.user_ids);
+  invitees constant calendly.invitee_snapshot[] := calendly.usable_invitees(results);
+  outcomes calendly.invitees_outcome[];
+  changes calendly.meeting_change[];
+begin
+  -- with the events that were rescheduled to these, which are linked to them below
+  perform calendly.lock_events(read_uris || array(
+    select former.event_uri
+    from unnest(invitees) c
+    cross join lateral calendly.event_of(c.content ->> 'old_invitee') former (event_uri)
+    where former.event_uri is not null));
+  outcomes := array(
+    select o from calendly.apply_invitees(invitees, false, state.user_ids) o);
+  changes := array(
+    select calendly.bare_change(o.user_id, o.event_uri, 'updated')
+    from unnest(outcomes) o where o.changed);
+  changes := changes
+    || calendly.delete_unlisted_invitees(results, state.user_ids, mismatches, asked_at);
+  perform calendly.record_invitee_reads(
+    results, state.user_ids, outcomes, mismatches, asked_at);
+  perform calendly.postpone_invitees(run.id, state.user_ids, (
+    select coalesce(jsonb_agg(r), '[]')
+    from jsonb_array_elements(results) r where not r ? 'invitees'));
+  changes := changes || array(
+    select calendly.bare_change(l.user_id, l.event_uri, 'updated')
+    from calendly.link_reschedules(read_uris, state.user_ids) l);
+  update calendly.active_runs o
+    set invitees_read = o.invitees_read + cardinality(read_uris)
+    where o.run_id = run.id;
+  perform calendly.reject_invitees(run.id, results, mismatches);
+  perform calendly.count_changes(run.id, changes);
+end
+$$;
+comment on function calendly.apply_fetched_invitees(
+  public.calendly_sync_runs, calendly.active_runs, jsonb) is
+  'Applies complete readings of the invitees of events, [{event_uri, invitees, observed_at} or '
+  '{event_uri, problem}]; observed_at is Calendly''s time when the reading began. A problem '
+  'changes nothing that is stored.';

@@ -1,0 +1,545 @@
+-- The four calls of a sync: begin, apply a step, finish, fail. A function makes one call per step
+-- and does what the answer says. All of them lock in the order of 060_locks: against erasure, then
+-- the connection, and people last.
+
+-- Begin: whose sync, by which connection ----------------------------------------------------------
+
+create function calendly.connection_to_sync(user_id integer) returns public.calendly_connections
+language plpgsql set search_path = ''
+as $$
+declare
+  connection public.calendly_connections;
+  hint constant text := 'Connect: POST /functions/v1/calendly-connect {"token": "…"}.';
+begin
+  -- the connection that brings this person's meetings, else the own one that has ended
+  select c.* into connection from public.calendly_connections c
+    where c.id = coalesce(
+      (select u.connection_id from public.calendly_users u
+        where u.id = connection_to_sync.user_id),
+      (select k.id from public.calendly_connections k
+        where k.user_id = connection_to_sync.user_id))
+    for no key update;
+  if not found or connection.state = 'disconnected' then
+    perform calendly.raise_error(
+      'not_connected', 'This user is not connected to Calendly.', hint);
+  elsif connection.state = 'reconnect_required' then
+    perform calendly.raise_error('reconnect_required',
+      'Calendly no longer accepts the token of this connection.', hint);
+  end if;
+  perform calendly.check_account(u.auth_user_id)
+    from public.calendly_users u
+    where u.id in (connection_to_sync.user_id, connection.user_id);
+  return connection;
+end
+$$;
+comment on function calendly.connection_to_sync(integer) is
+  'Locks the connection that brings a person''s meetings. Errors: not_connected, '
+  'reconnect_required, account_closed (the person''s, or the connection owner''s).';
+
+create function calendly.sync_target(
+  connection public.calendly_connections, user_id integer, all_members boolean,
+  now_at timestamptz, out subject text, out user_ids integer[]
+)
+language plpgsql stable set search_path = ''
+as $$
+begin
+  if connection.scope = 'organization' and connection.user_id = sync_target.user_id
+      and all_members then
+    subject := connection.calendly_organization_uri;
+    user_ids := array(
+      select u.id from public.calendly_users u
+      where u.connection_id = connection.id
+        and calendly.account_is_open(u.auth_user_id, now_at)
+      order by u.id);
+  else
+    subject := (
+      select u.calendly_user_uri from public.calendly_users u where u.id = sync_target.user_id);
+    user_ids := array[sync_target.user_id];
+  end if;
+end
+$$;
+comment on function
+  calendly.sync_target(public.calendly_connections, integer, boolean, timestamptz) is
+  'What a sync lists, and whose meetings it writes: one person''s, or with all_members those of '
+  'every host that an organization''s connection keeps. Closed accounts are left out.';
+
+-- Begin: a new run, or one that was paused or whose worker crashed --------------------------------
+
+create function calendly.create_run(
+  connection_id uuid, user_id integer, subject text, user_ids integer[], trigger text,
+  sync_type text, refetch_all boolean, now_at timestamptz
+) returns public.calendly_sync_runs
+language plpgsql set search_path = ''
+as $$
+declare
+  run public.calendly_sync_runs;
+begin
+  insert into public.calendly_sync_runs (connection_id, user_id, subject, trigger, sync_type,
+      min_start_time, max_start_time, started_at, heartbeat_at)
+    select create_run.connection_id, create_run.user_id, create_run.subject, create_run.trigger,
+      create_run.sync_type, w.min_start_time, w.max_start_time, now_at, now_at
+    from calendly.sync_range(create_run.sync_type, now_at) w
+    returning * into run;
+  insert into calendly.active_runs (run_id, user_ids, refetch_all, list_after)
+    values (run.id, create_run.user_ids, create_run.refetch_all, run.min_start_time);
+  return run;
+end
+$$;
+comment on function
+  calendly.create_run(uuid, integer, text, integer[], text, text, boolean, timestamptz) is
+  'Makes a run and decides its range.';
+
+create function calendly.refetch_listed_invitees(run_id uuid, now_at timestamptz) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  update calendly.meeting_sync s
+    set invitees_due_at = calendly.invitees_due_at(
+      m.raw, s.invitees_due_at, null, true, false, now_at)
+    from calendly.active_runs o, public.calendly_meetings m
+    where o.run_id = refetch_listed_invitees.run_id and not o.refetch_all
+      and s.user_id = any (o.user_ids)
+      and s.event_uri in (select seen.event_uri from calendly.seen_events(o.run_id) seen)
+      and m.user_id = s.user_id and m.calendly_event_uri = s.event_uri;
+  update calendly.active_runs o set refetch_all = true
+    where o.run_id = refetch_listed_invitees.run_id;
+end
+$$;
+comment on function calendly.refetch_listed_invitees(uuid, timestamptz) is
+  'A forced sync goes on with a run: the invitees of what it has listed so far are fetched again '
+  'as well.';
+
+create function calendly.resume_run(
+  run_id uuid, user_ids integer[], trigger text, forced boolean, now_at timestamptz
+) returns public.calendly_sync_runs
+language plpgsql set search_path = ''
+as $$
+declare
+  run public.calendly_sync_runs;
+begin
+  update public.calendly_sync_runs r set trigger = resume_run.trigger
+    where r.id = resume_run.run_id
+    returning r.* into run;
+  -- Accounts may have been closed, and people may have connected by themselves.
+  update calendly.active_runs o
+    set user_ids = array(
+      select unnest(o.user_ids) intersect select unnest(resume_run.user_ids) order by 1)
+    where o.run_id = run.id and not o.user_ids <@ resume_run.user_ids;
+  if forced then
+    perform calendly.refetch_listed_invitees(run.id, now_at);
+  end if;
+  return run;
+end
+$$;
+comment on function calendly.resume_run(uuid, integer[], text, boolean, timestamptz) is
+  'Goes on with a run that was paused or whose worker crashed.';
+
+create function calendly.take_lease(
+  run public.calendly_sync_runs, spent_seconds double precision, spent_requests integer,
+  now_at timestamptz
+) returns uuid
+language plpgsql set search_path = ''
+as $$
+declare
+  new_lease constant uuid := gen_random_uuid();
+  settings calendly.settings;
+  worker_crashes integer;
+begin
+  select s.* into settings from calendly.settings s;
+  update calendly.active_runs o
+    set lease = new_lease, lease_expires_at = now_at + settings.lease_duration,
+      -- a worker that still has the lease has crashed
+      interruptions = o.interruptions + case when o.lease is null then 0 else 1 end,
+      worker_ends_at = now_at + settings.worker_time - make_interval(secs => spent_seconds),
+      worker_requests = settings.worker_requests - spent_requests
+    where o.run_id = run.id
+    returning o.interruptions into worker_crashes;
+  -- If this worker crashes too, the schedule goes on with the run when the lease has ended, and
+  -- later each time. A run for one member does not delay the organization's.
+  update public.calendly_connections c
+    set next_sync_at = greatest(
+      now_at + settings.lease_duration, calendly.back_off(worker_crashes, now_at))
+    where c.id = run.connection_id and calendly.covers_connection(run, c);
+  return new_lease;
+end
+$$;
+comment on function
+  calendly.take_lease(public.calendly_sync_runs, double precision, integer, timestamptz) is
+  'Gives a run to a worker, with what is left of the worker''s time and requests: the lease.';
+
+create function calendly.open_run(
+  connection public.calendly_connections, request jsonb, user_id integer, active_run_id uuid,
+  subject text, user_ids integer[], now_at timestamptz
+) returns public.calendly_sync_runs
+language plpgsql set search_path = ''
+as $$
+declare
+  forced constant boolean := coalesce((request ->> 'full')::boolean, false);
+  -- under the connection's lock, because a FULL run may just have finished
+  sync_type constant text := calendly.choose_sync_type(
+    connection, open_run.user_ids, request ->> 'trigger', forced);
+begin
+  -- A FULL sync that somebody forces or needs does not wait for an INCREMENTAL one to go on.
+  if (forced or calendly.needs_full_sync(open_run.user_ids)) and exists (
+      select from public.calendly_sync_runs r
+      where r.id = active_run_id and r.sync_type = 'INCREMENTAL') then
+    perform calendly.end_run(active_run_id, 'failed', jsonb_build_object(
+      'code', 'replaced', 'message', 'A FULL sync took its place.'));
+    active_run_id := null;
+  end if;
+  if active_run_id is not null then
+    return calendly.resume_run(
+      active_run_id, open_run.user_ids, request ->> 'trigger', forced, now_at);
+  end if;
+  return calendly.create_run(connection.id, open_run.user_id, open_run.subject,
+    open_run.user_ids, request ->> 'trigger', sync_type, forced, now_at);
+end
+$$;
+comment on function calendly.open_run(
+  public.calendly_connections, jsonb, integer, uuid, text, integer[], timestamptz) is
+  'Goes on with the active run of a subject, replaces it by a FULL one, or makes the first.';
+
+create function public.calendly_begin_sync(request jsonb) returns jsonb
+language plpgsql security definer
+set search_path = '' set lock_timeout = '5s' set jit = off
+as $$
+declare
+  now_at timestamptz;
+  user_id integer;
+  connection public.calendly_connections;
+  target record;
+  run public.calendly_sync_runs;
+  lease uuid;
+begin
+  perform calendly.lock_against_erasure();
+  perform calendly.check_project(request ->> 'project_url');
+  user_id := calendly.requested_user(request);
+  connection := calendly.connection_to_sync(user_id);
+  -- only now: a lease must not begin before the wait for the connection
+  now_at := calendly.now();
+  target := calendly.sync_target(connection, user_id,
+    coalesce((request ->> 'all_members')::boolean,
+      request ->> 'trigger' in ('scheduled', 'connect')),
+    now_at);
+  select r.* into run from public.calendly_sync_runs r
+    where r.connection_id = connection.id and r.subject = target.subject
+      and r.status in ('running', 'paused');
+  if run.status = 'running' and exists (
+      select from calendly.active_runs o
+      where o.run_id = run.id and o.lease_expires_at > now_at) then
+    return jsonb_build_object('status', 'in_progress', 'run_id', run.id);
+  end if;
+
+  run := calendly.open_run(
+    connection, request, user_id, run.id, target.subject, target.user_ids, now_at);
+  lease := calendly.take_lease(run,
+    coalesce((request ->> 'spent_seconds')::double precision, 0),
+    coalesce((request ->> 'spent_requests')::integer, 0), now_at);
+  return jsonb_build_object(
+    'status', 'started', 'run_id', run.id, 'lease', lease, 'user_id', user_id,
+    'sync_type', run.sync_type,
+    'range_in_words', (calendly.sync_range(run.sync_type, now_at)).range_in_words,
+    'credential', calendly.credential(connection.id),
+    'review_webhooks', calendly.needs_review(connection, now_at),
+    'next', calendly.next_step(run.id));
+end
+$$;
+comment on function public.calendly_begin_sync(jsonb) is
+  'Starts a sync, or goes on with one that was paused or whose worker crashed, under a lease. '
+  'Takes {auth_user_id | user_id, trigger, full?, all_members?, project_url?, spent_seconds?, '
+  'spent_requests?}: all_members lists a whole organization (by default when scheduled or just '
+  'connected, not on a click), spent_… is what the worker has used up already. Returns '
+  '{status: started, run_id, lease, user_id, sync_type, range_in_words, credential, '
+  'review_webhooks, next}, or {status: in_progress, run_id} while another worker has the run. '
+  'Errors: unknown_user, another_user, not_connected, reconnect_required, account_closed, '
+  'project_moved.';
+
+-- Apply -------------------------------------------------------------------------------------------
+
+create function calendly.apply_result(
+  run public.calendly_sync_runs, state calendly.active_runs, result jsonb
+) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  if result ? 'page' then
+    perform calendly.apply_listed_page(run, state, result -> 'page');
+  elsif result ? 'events' then
+    perform calendly.apply_fetched_events(run, state, result -> 'events');
+  elsif result ? 'invitees' then
+    perform calendly.apply_fetched_invitees(run, state, result -> 'invitees');
+  end if;
+  update calendly.active_runs o
+    set step = o.step + 1,
+      interruptions = case when result ? 'interruption' then o.interruptions else 0 end
+    where o.run_id = run.id;
+end
+$$;
+comment on function calendly.apply_result(
+  public.calendly_sync_runs, calendly.active_runs, jsonb) is
+  'Writes what a step brought, and counts the step.';
+
+create function public.calendly_apply_step(run_id uuid, lease uuid, step integer, result jsonb)
+returns jsonb
+language plpgsql security definer
+set search_path = '' set lock_timeout = '5s' set jit = off
+as $$
+declare
+  state calendly.active_runs;
+  run public.calendly_sync_runs;
+  stopped jsonb;
+begin
+  perform calendly.lock_connection(calendly_apply_step.run_id);
+  select r.* into run from public.calendly_sync_runs r where r.id = calendly_apply_step.run_id;
+  if run.status = 'paused' and exists (
+      select from calendly.active_runs o
+      where o.run_id = run.id and o.step = calendly_apply_step.step + 1) then
+    -- this very step has paused the run, and the answer was lost
+    return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run.id));
+  end if;
+  state := calendly.check_lease(calendly_apply_step.run_id, calendly_apply_step.lease);
+  if step = state.step - 1 then
+    return calendly.next_step(run.id);  -- applied before, and the answer was lost
+  elsif step <> state.step then
+    perform calendly.raise_error('unexpected_step',
+      format('Step %s was brought where %s was asked for.', step, state.step));
+  end if;
+  perform calendly.record_requests(run, (result ->> 'requests')::integer, result -> 'rate');
+  perform calendly.apply_result(run, state, result);
+  if result ? 'interruption' then
+    stopped := calendly.interrupt(run, state, result -> 'interruption');
+  end if;
+  return coalesce(stopped, calendly.next_step(run.id));
+end
+$$;
+comment on function public.calendly_apply_step(uuid, uuid, integer, jsonb) is
+  'Applies what a step brought, all or nothing, and says what comes next. result: {requests, '
+  'rate?, page | events | invitees, interruption?}, see calendly.apply_listed_page, '
+  'apply_fetched_events, apply_fetched_invitees, interrupt. Brought twice it counts once. Errors: '
+  'lease_lost, unexpected_step.';
+
+-- Finish ------------------------------------------------------------------------------------------
+
+create function calendly.count_hosts_without_account(run public.calendly_sync_runs)
+returns integer
+language sql stable set search_path = ''
+as $$
+  select case when calendly.lists_organization(run) then (
+    select count(*)
+    from calendly.run_hosts h
+    where h.run_id = run.id and not exists (
+      select from public.calendly_users u
+      where u.calendly_user_uri = h.calendly_user_uri and u.auth_user_id is not null))::integer
+  end
+$$;
+comment on function calendly.count_hosts_without_account(public.calendly_sync_runs) is
+  'How many hosts in an organization''s listing have no account here; null for one person''s.';
+
+create function calendly.complete_run(run public.calendly_sync_runs, user_ids integer[])
+returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  update public.calendly_sync_runs r
+    set initial = r.sync_type = 'FULL' and calendly.needs_full_sync(complete_run.user_ids),
+      hosts_without_account = calendly.count_hosts_without_account(r)
+    where r.id = run.id;
+  perform calendly.end_run(run.id, 'complete', null);
+end
+$$;
+comment on function calendly.complete_run(public.calendly_sync_runs, integer[]) is
+  'Ends a run as complete, with what is known only at its end.';
+
+create function calendly.record_synced_people(
+  user_ids integer[], sync_type text, now_at timestamptz
+) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  perform calendly.lock_people(record_synced_people.user_ids);
+  update public.calendly_users u
+    set last_calendly_sync = now_at,
+      calendly_initial_sync_complete = u.calendly_initial_sync_complete or sync_type = 'FULL'
+    where u.id = any (record_synced_people.user_ids);
+end
+$$;
+comment on function calendly.record_synced_people(integer[], text, timestamptz) is
+  'Notes with each person that their sync is complete, and whether it was a FULL one.';
+
+create function calendly.schedule_next_sync(run public.calendly_sync_runs, now_at timestamptz)
+returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  connection public.calendly_connections;
+begin
+  select c.* into connection from public.calendly_connections c where c.id = run.connection_id;
+  if not calendly.covers_connection(run, connection) then
+    -- A webhook could not bring the next sync forward while this run had the connection.
+    update public.calendly_connections c
+      set next_sync_at = least(c.next_sync_at, calendly.next_pending_work_at(c.id, now_at))
+      where c.id = connection.id and c.state = 'active';
+    return;
+  end if;
+  update public.calendly_connections c
+    set last_error = null, failures = 0, refusals = 0, current_as_of = run.started_at,
+      updated_at = now_at,
+      last_full_sync_at = case run.sync_type when 'FULL' then now_at else c.last_full_sync_at end,
+      next_sync_at = case
+        -- A lost subscription has left a gap: the FULL sync that fills it is due at once.
+        when run.sync_type = 'INCREMENTAL' and c.last_full_sync_at is null then now_at
+        else calendly.next_sync_at(c, now_at)
+      end
+    where c.id = connection.id;
+end
+$$;
+comment on function calendly.schedule_next_sync(public.calendly_sync_runs, timestamptz) is
+  'After a complete run: the connection works, and is due again at next_sync_at.';
+
+create function public.calendly_finish_sync(run_id uuid, lease uuid) returns jsonb
+language plpgsql security definer
+set search_path = '' set lock_timeout = '5s' set jit = off
+as $$
+declare
+  now_at timestamptz;
+  state calendly.active_runs;
+  run public.calendly_sync_runs;
+begin
+  perform calendly.lock_connection(calendly_finish_sync.run_id);
+  now_at := calendly.now();
+  select r.* into run from public.calendly_sync_runs r where r.id = calendly_finish_sync.run_id;
+  -- complete: finished before, and the answer was lost
+  if run.status is distinct from 'complete' then
+    state := calendly.check_lease(calendly_finish_sync.run_id, calendly_finish_sync.lease);
+    if state.phase <> 'finish' then
+      return calendly.next_step(run.id);
+    end if;
+    perform calendly.complete_run(run, state.user_ids);
+    perform calendly.record_synced_people(state.user_ids, run.sync_type, now_at);
+    perform calendly.schedule_next_sync(run, now_at);
+  end if;
+  return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run.id),
+    'initial_sync_complete', (
+      select r.initial from public.calendly_sync_runs r where r.id = run.id));
+end
+$$;
+comment on function public.calendly_finish_sync(uuid, uuid) is
+  'Completes a run of which nothing is left to do: {do: stop, result, initial_sync_complete: true '
+  'when this was somebody''s first FULL one}; else returns the step that is left. Error: '
+  'lease_lost.';
+
+-- Fail --------------------------------------------------------------------------------------------
+
+create function calendly.leave_organization(user_id integer) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  if not exists (
+      select from public.calendly_users u
+      join public.calendly_connections c on c.id = u.connection_id and c.user_id = u.id
+      where u.id = leave_organization.user_id) then
+    perform calendly.assign_connection(array[leave_organization.user_id], null);
+  end if;
+end
+$$;
+comment on function calendly.leave_organization(integer) is
+  'Somebody else''s connection brings a person''s meetings no longer.';
+
+create function calendly.record_failure(
+  run public.calendly_sync_runs, error jsonb, now_at timestamptz
+) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  max_refusals constant integer := 3;  -- in a row, then the token is taken for dead
+  refused constant boolean :=
+    error ->> 'code' in ('token_refused', 'scope_missing', 'calendly_refused');
+begin
+  update public.calendly_connections c
+    set last_error = error || jsonb_build_object('at', calendly.to_calendly(now_at)),
+      failures = c.failures + 1, refusals = counted.refusals,
+      state = case when counted.refusals >= max_refusals then 'reconnect_required'
+        else c.state end,
+      next_sync_at = case when counted.refusals < max_refusals
+        then calendly.back_off(c.failures + 1, now_at) end,
+      updated_at = now_at
+    from (
+      select k.id, k.refusals + refused::integer as refusals
+      from public.calendly_connections k
+      where k.id = run.connection_id
+    ) counted
+    where c.id = counted.id;
+end
+$$;
+comment on function calendly.record_failure(public.calendly_sync_runs, jsonb, timestamptz) is
+  'Notes a failed run with its connection, which is tried again later. The third refusal of the '
+  'token in a row asks for a reconnect.';
+
+create function calendly.fail_run(run public.calendly_sync_runs, error jsonb) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  perform calendly.end_run(run.id, 'failed', fail_run.error);
+  if fail_run.error ->> 'code' = 'calendly_refused' and not calendly.covers_connection(run, (
+      select c from public.calendly_connections c where c.id = run.connection_id)) then
+    -- The organization no longer has this member; the token is not at fault.
+    perform calendly.leave_organization(run.user_id);
+  else
+    perform calendly.record_failure(run, fail_run.error, calendly.now());
+  end if;
+end
+$$;
+comment on function calendly.fail_run(public.calendly_sync_runs, jsonb) is
+  'Ends a run that only a person can mend.';
+
+create function calendly.pause_outdated(run_id uuid, error jsonb) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  attempt integer;
+begin
+  update calendly.active_runs o set interruptions = o.interruptions + 1
+    where o.run_id = pause_outdated.run_id
+    returning o.interruptions into attempt;
+  perform calendly.pause(
+    pause_outdated.run_id, calendly.back_off(attempt, calendly.now()), pause_outdated.error);
+end
+$$;
+comment on function calendly.pause_outdated(uuid, jsonb) is
+  'Pauses a run whose next step the functions do not know, until newer ones are deployed.';
+
+create function public.calendly_fail_sync(
+  run_id uuid, lease uuid, error jsonb, requests integer default 0
+) returns jsonb
+language plpgsql security definer
+set search_path = '' set lock_timeout = '5s' set jit = off
+as $$
+declare
+  state constant calendly.active_runs := calendly.check_lease(
+    calendly_fail_sync.run_id, calendly_fail_sync.lease);
+  run public.calendly_sync_runs;
+begin
+  select r.* into run from public.calendly_sync_runs r where r.id = state.run_id;
+  perform calendly.record_requests(run, calendly_fail_sync.requests, null);
+  case
+    when calendly_fail_sync.error ->> 'code' in ('internal', 'token_refused', 'scope_missing',
+        'calendly_refused', 'token_unreadable', 'not_configured') then
+      perform calendly.fail_run(run, calendly_fail_sync.error);
+    when calendly_fail_sync.error ->> 'code' = 'functions_outdated' then
+      perform calendly.pause_outdated(run.id, calendly_fail_sync.error);
+    else
+      -- Nothing is known to be wrong: another worker goes on when the lease has ended.
+      null;
+  end case;
+  return (
+    select jsonb_build_object('status', r.status)
+    from public.calendly_sync_runs r where r.id = state.run_id);
+end
+$$;
+comment on function public.calendly_fail_sync(uuid, uuid, jsonb, integer) is
+  'Takes every error with which a worker stops, {code, message, hint}, and the requests that were '
+  'not reported yet. What only a person can mend fails the run; functions_outdated pauses it; '
+  'after anything else the run goes on when its lease ends. Returns {status: failed | paused | '
+  'running}. Error: lease_lost.';
+
+select calendly.revoke_all();

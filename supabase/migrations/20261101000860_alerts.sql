@@ -1,0 +1,292 @@
+-- What a person must do something about: one small view for each alert, all with the same columns,
+-- and calendly_alerts, which shows them together. An alert is there from when its reason began
+-- until the reason is gone; nothing has to be acknowledged.
+
+create view calendly.alert_limits with (security_invoker = true) as
+  select
+    -- how late a minutely job, its answer, or a due sync may be before it is called late
+    interval '5 minutes' as grace,
+    -- failures in a row that may heal by themselves
+    2 as failures,
+    -- meetings that may be missing from a listing: so many, or this share of what it showed
+    25 as missing,
+    0.25 as missing_share,
+    calendly.now() as now_at;
+comment on view calendly.alert_limits is 'The numbers of the alerts, and the time.';
+
+-- Connections ------------------------------------------------------------------------------------
+
+create view calendly.alert_reconnect_required with (security_invoker = true) as
+  select 'reconnect_required' as code, 'critical' as severity, c.user_id, c.updated_at as since,
+    format('Calendly refuses the token of user %s: %s', c.user_id, c.last_error ->> 'message')
+      as message,
+    'The person connects again: POST /functions/v1/calendly-connect.' as what_to_do
+  from public.calendly_connections c
+  where c.state = 'reconnect_required';
+comment on view calendly.alert_reconnect_required is 'A connection whose token is refused.';
+
+create view calendly.alert_stale with (security_invoker = true) as
+  with intervals as materialized (
+    select enabled as webhook_enabled, calendly.interval_between_syncs(enabled) as due_every
+    from unnest('{true,false}'::boolean[]) enabled
+  )
+  select 'stale' as code, 'critical' as severity, c.user_id,
+    coalesce(c.current_as_of, c.connected_at) as since,
+    format('User %s has not been synced for two intervals.', c.user_id) as message,
+    'See last_error in calendly_sync_health and the runs in calendly_sync_runs.' as what_to_do
+  from calendly.alert_limits l
+  cross join public.calendly_connections c
+  join public.calendly_users u on u.id = c.user_id
+  join intervals i on i.webhook_enabled = u.calendly_webhook_enabled
+  where c.state = 'active'
+    and coalesce(c.current_as_of, c.connected_at) < l.now_at - 2 * i.due_every - l.grace
+    -- Where the interval has just become shorter, the next regular sync is late by none.
+    and (c.failures > 0 or c.next_sync_at is null
+      or c.next_sync_at not between l.now_at - l.grace and l.now_at + 1.5 * i.due_every
+      or exists (
+        select from public.calendly_sync_runs r
+        where r.connection_id = c.id and r.status in ('running', 'paused')))
+    -- A banned account is not synced on purpose.
+    and calendly.account_is_open(u.auth_user_id, l.now_at);
+comment on view calendly.alert_stale is
+  'A connection that has not been synced completely for two intervals.';
+
+create view calendly.alert_failing with (security_invoker = true) as
+  select 'failing' as code, 'critical' as severity, c.user_id, (
+      select min(r.finished_at)
+      from public.calendly_sync_runs r
+      where r.user_id = c.user_id and r.status = 'failed'
+        and r.finished_at >= coalesce(c.current_as_of, c.connected_at)) as since,
+    format('The last %s syncs of user %s failed: %s',
+      c.failures, c.user_id, c.last_error ->> 'message') as message,
+    coalesce(c.last_error ->> 'hint', 'See calendly_sync_runs.error.') as what_to_do
+  from calendly.alert_limits l
+  join public.calendly_connections c on c.failures > l.failures
+  where c.state = 'active';
+comment on view calendly.alert_failing is 'A connection whose syncs fail again and again.';
+
+create view calendly.last_complete_runs with (security_invoker = true) as
+  select c.user_id, last_run.*
+  from public.calendly_connections c
+  cross join lateral (
+    select r.missing, r.fetched_active + r.fetched_canceled as fetched, r.rejected, r.finished_at
+    from public.calendly_sync_runs r
+    where r.user_id = c.user_id and r.status = 'complete'
+    order by r.started_at desc
+    limit 1
+  ) last_run
+  where c.state <> 'disconnected';
+comment on view calendly.last_complete_runs is
+  'The last complete run of whose token each connection has.';
+
+create view calendly.alert_mass_absence with (security_invoker = true) as
+  select 'mass_absence' as code, 'critical' as severity, r.user_id, r.finished_at as since,
+    format('%s of the meetings of user %s were missing from the last listing, which showed %s.',
+      r.missing, r.user_id, r.fetched) as message,
+    'They are kept, and looked up one by one. Check at Calendly whether the account still sees its '
+      'events.' as what_to_do
+  from calendly.alert_limits l
+  join calendly.last_complete_runs r
+    on r.missing > greatest(l.missing, r.fetched * l.missing_share);
+comment on view calendly.alert_mass_absence is
+  'Many meetings missing from a listing at once: a whole calendar may be about to vanish.';
+
+create view calendly.alert_rejected_rows with (security_invoker = true) as
+  select 'rejected_rows' as code, 'warning' as severity, r.user_id, r.finished_at as since,
+    format('The last sync of user %s could not use %s events or invitees.', r.user_id, r.rejected)
+      as message,
+    'See rejections in calendly_sync_runs.' as what_to_do
+  from calendly.last_complete_runs r
+  where r.rejected > 0;
+comment on view calendly.alert_rejected_rows is 'Something in a listing that could not be used.';
+
+-- Webhooks ---------------------------------------------------------------------------------------
+
+create view calendly.alert_webhook_disabled with (security_invoker = true) as
+  select 'webhook_disabled' as code, 'warning' as severity, c.user_id, c.webhooks_lost_at as since,
+    format('The webhook subscription of user %s is disabled at Calendly.', c.user_id) as message,
+    'Where Calendly allows it, a new one is made within a day, or at once: POST '
+      '/functions/v1/calendly-connect/webhooks. last_error in calendly_connections has what it '
+      'said.' as what_to_do
+  from public.calendly_connections c
+  where c.state <> 'disconnected' and c.webhook_state = 'disabled';
+comment on view calendly.alert_webhook_disabled is 'A subscription that Calendly has ended.';
+
+create view calendly.alert_webhooks_failing with (security_invoker = true) as
+  select 'webhooks_failing' as code, 'warning' as severity, c.user_id, c.webhooks_lost_at as since,
+    format('What Calendly delivers for user %s is refused.', c.user_id) as message,
+    'See the log of calendly-webhook: CALENDLY_WEBHOOK_SIGNING_KEY may be another than that of the '
+      'OAuth app. Until then the schedule brings the changes.' as what_to_do
+  from public.calendly_connections c
+  join public.calendly_users u on u.id = c.user_id
+  where c.state <> 'disconnected' and c.webhook_state = 'active'
+    and c.webhooks_lost_at is not null and not u.calendly_webhook_enabled;
+comment on view calendly.alert_webhooks_failing is
+  'A subscription whose deliveries Calendly repeats in vain.';
+
+create view calendly.alert_dead_webhook_events with (security_invoker = true) as
+  select 'dead_webhook_events' as code, 'warning' as severity, e.user_id,
+    min(e.created_at) as since,
+    format('%s webhook events could not be applied.', count(*)) as message,
+    'See error in calendly_webhook_events; select calendly_replay_webhook_event(id) tries one '
+      'again.' as what_to_do
+  from public.calendly_webhook_events e
+  where e.status = 'dead'
+  group by e.user_id;
+comment on view calendly.alert_dead_webhook_events is 'Deliveries that were given up.';
+
+-- The schedule and the project -------------------------------------------------------------------
+
+create view calendly.alert_schedule_not_running with (security_invoker = true) as
+  select 'schedule_not_running' as code, 'critical' as severity, null::integer as user_id, t.since,
+    'pg_cron has not run calendly-nudge for more than five minutes.' as message,
+    'select * from cron.job_run_details order by start_time desc limit 10;' as what_to_do
+  from calendly.alert_limits l
+  cross join (
+    -- Before anybody is connected nothing has to run.
+    select greatest(p.ticked_at, min(c.connected_at)) as since
+    from calendly.project p
+    join public.calendly_connections c on c.state = 'active'
+    group by p.ticked_at
+  ) t
+  where t.since < l.now_at - l.grace;
+comment on view calendly.alert_schedule_not_running is 'The minutely job does not run.';
+
+create view calendly.alert_functions_unreachable with (security_invoker = true) as
+  select 'functions_unreachable' as code, 'critical' as severity, null::integer as user_id,
+    p.unanswered_since as since,
+    format('Functions at %s are nudged and ask for no work.', p.url) as message,
+    'Deploy calendly-sync with verify_jwt = false. If the project has moved: '
+      'select calendly_confirm_project(''https://…'').' as what_to_do
+  from calendly.alert_limits l
+  join calendly.project p on p.unanswered_since < l.now_at - l.grace;
+comment on view calendly.alert_functions_unreachable is 'Nobody comes when nudged.';
+
+create view calendly.alert_project_moved with (security_invoker = true) as
+  select 'project_moved' as code, 'critical' as severity, null::integer as user_id,
+    p.moved_at as since,
+    format('This database belongs to %s, and functions run under %s: nothing is synced.',
+      p.url, p.moved_to) as message,
+    format('If the project has moved for good: select calendly_confirm_project(%L); '
+      'A copy has nothing to sync.', p.moved_to) as what_to_do
+  from calendly.project p
+  where p.moved_to is not null;
+comment on view calendly.alert_project_moved is 'Functions run under another address than before.';
+
+-- Accounts ---------------------------------------------------------------------------------------
+
+create view calendly.alert_many_accounts_ended with (security_invoker = true) as
+  select 'many_accounts_ended' as code, 'critical' as severity, null::integer as user_id,
+    null::timestamptz as since,
+    'A great part of the accounts is missing from auth.users, or deleted there. Their meetings are '
+      'neither synced nor erased until somebody has looked.' as message,
+    'If auth.users was not restored with the rest, restore it. If they were deleted on purpose: '
+      'select calendly.erase_users(array(select user_id from calendly.ended_accounts));'
+      as what_to_do
+  where calendly.too_many_ended_accounts();
+comment on view calendly.alert_many_accounts_ended is
+  'More accounts have ended at once than calendly.end_closed_accounts believes.';
+
+create view calendly.alert_email_unproven with (security_invoker = true) as
+  select 'email_unproven' as code, 'warning' as severity, null::integer as user_id,
+    min(a.email_confirmed_at) as since,
+    format('The e-mails of %s accounts are confirmed, but no mail was ever sent to them: "Confirm '
+      'email" is or was switched off, or an administrator made them. An organization''s members '
+      'are not recognized by these e-mails.', count(*)) as message,
+    'Switch on Authentication > Sign In / Providers > Email > Confirm email. Members whose e-mail '
+      'is unproven connect once themselves: POST /functions/v1/calendly-connect.' as what_to_do
+  from auth.users a
+  where a.email_confirmed_at is not null and a.confirmation_sent_at is null
+    and a.deleted_at is null and not a.is_sso_user
+    and not exists (
+      select from auth.identities i
+      where i.user_id = a.id and i.provider not in ('email', 'phone'))
+    and exists (
+      select from public.calendly_connections c
+      where c.scope = 'organization' and c.members = 'accounts' and c.state = 'active')
+  having count(*) > 0;
+comment on view calendly.alert_email_unproven is
+  'Accounts with an e-mail that nothing proves, while an organization''s members are recognized by '
+  'e-mail: see calendly.accounts_with_proven_email.';
+
+-- The app ----------------------------------------------------------------------------------------
+
+create view calendly.alert_live_updates_refused with (security_invoker = true) as
+  select 'live_updates_refused' as code, 'warning' as severity, null::integer as user_id,
+    r.refused_at as since,
+    format('Live updates are off, because the policy on realtime.messages was refused: %s', r.error)
+      as message,
+    format('As the owner of realtime.messages: %s Then, as the owner of the schema calendly: '
+      'select calendly.enable_live_updates();', calendly.live_updates_policy()) as what_to_do
+  from calendly.live_updates_refusal r;
+comment on view calendly.alert_live_updates_refused is 'The policy for live updates is missing.';
+
+create view calendly.alert_own_table_failing with (security_invoker = true) as
+  select 'own_table_failing' as code, 'critical' as severity, null::integer as user_id,
+    f.first_failed_at as since,
+    format('%s failed, so that its table is not up to date: %s (SQLSTATE %s). Failures: %s.',
+      f.source, f.error, f.sqlstate, f.failures) as message,
+    format('Mend it, fill the table again (docs/own-tables.md), then: '
+      'select calendly_clear_own_table_failure(%L);', f.source) as what_to_do
+  from calendly.own_table_failures f;
+comment on view calendly.alert_own_table_failing is
+  'A trigger of the app that keeps a table of its own in step has failed.';
+
+-- All of them ------------------------------------------------------------------------------------
+
+create function calendly.alerts()
+returns table (
+  code text, severity text, user_id integer, since timestamptz, message text, what_to_do text
+)
+language sql stable security definer set search_path = '' set jit = off
+as $$
+  table calendly.alert_reconnect_required
+  union all table calendly.alert_stale
+  union all table calendly.alert_failing
+  union all table calendly.alert_mass_absence
+  union all table calendly.alert_rejected_rows
+  union all table calendly.alert_webhook_disabled
+  union all table calendly.alert_webhooks_failing
+  union all table calendly.alert_dead_webhook_events
+  union all table calendly.alert_schedule_not_running
+  union all table calendly.alert_functions_unreachable
+  union all table calendly.alert_project_moved
+  union all table calendly.alert_many_accounts_ended
+  union all table calendly.alert_email_unproven
+  union all table calendly.alert_live_updates_refused
+  union all table calendly.alert_own_table_failing
+$$;
+comment on function calendly.alerts() is
+  'What calendly_alerts shows. The alerts read private tables, so this runs with the owner''s '
+  'rights.';
+
+create view public.calendly_alerts with (security_invoker = true) as
+  select a.code, a.severity, a.user_id, a.since, a.message, a.what_to_do
+  from calendly.alerts() a;
+comment on view public.calendly_alerts is
+  'One row per thing that a person must do something about; empty when all is well.';
+comment on column public.calendly_alerts.severity is
+  'critical: meetings are not up to date. warning: something was lost or is slower than it should '
+  'be.';
+comment on column public.calendly_alerts.user_id is 'Whom it concerns; null: everybody.';
+comment on column public.calendly_alerts.since is 'Since when; null: not known.';
+
+create function public.calendly_health() returns jsonb
+language sql stable security definer set search_path = '' set jit = off
+as $$
+  with alerts as materialized (select * from calendly.alerts())
+  select jsonb_build_object(
+    'status', case
+      when exists (select from alerts a where a.severity = 'critical') then 'unhealthy'
+      else 'healthy'
+    end,
+    'alerts', (
+      select coalesce(jsonb_agg(to_jsonb(a) order by a.severity, a.code, a.user_id), '[]')
+      from alerts a),
+    'freshness', (select to_jsonb(f) from public.calendly_freshness f))
+$$;
+comment on function public.calendly_health() is
+  'For uptime monitors: {status: healthy | unhealthy, alerts, freshness}; unhealthy where an alert '
+  'is critical.';
+
+select calendly.revoke_all();

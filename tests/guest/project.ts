@@ -1,0 +1,114 @@
+/** A project with an app in it: what the tests of a guest do to it. */
+import { type Database } from "../../local/database.ts";
+import { AS_OWNER, migrate, type Migration, readMigrations } from "../../local/migrations.ts";
+import { type Queryable } from "./catalogue.ts";
+import { ANN, BEN } from "./shapes.ts";
+
+/** A transaction that is never committed. */
+export interface Transaction extends Queryable {
+  exec(sql: string): Promise<void>;
+}
+
+/** What an installation has: the names of the original system are left out unless asked for. */
+export const OURS: Migration[] = (await readMigrations())
+  .filter(({ name }) => name !== "original_names");
+
+const README = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+
+/** The two scripts of README's section "Leaving". */
+export const [DISCONNECT, LEAVE] = README.split("\n## ")
+  .filter((section) => section.startsWith("Leaving\n"))
+  .flatMap((section) => [...section.matchAll(/```sql\n(.*?)```/gs)].map(([, sql]) => sql));
+
+/** Runs `work` in a transaction, and takes all of it back. */
+export async function undone(
+  database: Database,
+  work: (transaction: Transaction) => Promise<unknown>,
+): Promise<void> {
+  const undo = new Error("taken back");
+  try {
+    // deno-lint-ignore no-explicit-any -- the drivers' own types differ, their transactions do not
+    const driver = database.connection.driver as any;
+    if (database.kind === "embedded") {
+      // deno-lint-ignore no-explicit-any
+      await driver.transaction(async (transaction: any) => {
+        await work({
+          exec: async (sql) => void await transaction.exec(sql),
+          query: async (sql, parameters) => (await transaction.query(sql, parameters)).rows,
+        });
+        throw undo;
+      });
+    } else {
+      // deno-lint-ignore no-explicit-any
+      await driver.begin(async (transaction: any) => {
+        await work({
+          exec: async (sql) => void await transaction.unsafe(sql).simple(),
+          query: (sql, parameters = []) => transaction.unsafe(sql, parameters),
+        });
+        throw undo;
+      });
+    }
+  } catch (error) {
+    if (error !== undo) throw error;
+  }
+}
+
+/** Runs `work` as far as it goes, takes it back and returns its error, if any. */
+export async function attempt(
+  transaction: Transaction,
+  work: () => Promise<unknown>,
+): Promise<Error | undefined> {
+  await transaction.exec("savepoint attempt");
+  const error = await work().then(() => undefined, (error) => error);
+  await transaction.exec("rollback to savepoint attempt; release savepoint attempt; reset role");
+  return error;
+}
+
+/** As `postgres`, which owns what a project's migrations make. */
+export async function asOwner(transaction: Transaction, sql: string): Promise<void> {
+  await transaction.exec(`${AS_OWNER}${sql}`);
+  await transaction.exec("reset role");
+}
+
+/** Applies our migrations, and records them as the Supabase CLI does. */
+export async function install(
+  transaction: Transaction,
+  migrations: Migration[] = OURS,
+): Promise<void> {
+  await migrate({
+    query: transaction.query,
+    async script(sql, last) {
+      await transaction.exec(sql);
+      if (last) await transaction.query(last.sql, last.parameters);
+      await transaction.exec("reset role");
+    },
+  }, migrations);
+}
+
+/** The statements that make `role` (or an account of Auth) the one who asks. */
+export function asking(role: string): string {
+  return [ANN, BEN].includes(role)
+    ? `select set_config('request.jwt.claims', '{"sub": "${role}", "role": "authenticated"}', true);
+      set local role authenticated;`
+    : `set local role ${role};`;
+}
+
+/**
+ * What a statement comes to, as text: what `gives` says afterwards, or the error. Nothing of it stays.
+ */
+export async function outcome(
+  transaction: Transaction,
+  { as, sql, gives }: { as: string; sql: string; gives: string },
+): Promise<string> {
+  const error = await attempt(transaction, () =>
+    transaction.exec(`${asking(as)}
+      ${sql}
+      reset role;
+      set constraints all immediate;
+      do $outcome$
+      begin
+        raise exception 'it comes to %', to_jsonb(${gives});
+      end
+      $outcome$;`));
+  return error!.message;
+}
