@@ -43,7 +43,7 @@ export async function undone(
       await driver.begin(async (transaction: any) => {
         await work({
           exec: async (sql) => void await transaction.unsafe(sql).simple(),
-          query: (sql, parameters = []) => transaction.unsafe(sql, parameters),
+          query: async (sql, parameters = []) => [...await transaction.unsafe(sql, parameters)],
         });
         throw undo;
       });

@@ -530,12 +530,12 @@ export const SHAPES: Shape[] = [
       create policy "Server only" on public.calendly_webhook_events to service_role using (true);
       grant all on public.calendly_webhook_events to service_role;
       create view public.calendly_sync_health as
-        select u.id as user_id, u.email::text as email, u.last_calendly_sync,
+        select u.id as user_id, u.email, u.last_calendly_sync,
           u.calendly_initial_sync_complete, u.calendly_webhook_enabled,
           count(m.id) filter (where not m.is_deleted) as active_calendly_meetings,
           count(m.id) filter (where m.is_deleted) as deleted_calendly_meetings,
           count(m.id) filter (where m.synced_via_webhook) as webhook_synced_meetings,
-          max(m.starttime)::timestamptz as last_meeting_sync,
+          max(m.starttime) as last_meeting_sync,
           (select count(*) from public.calendly_webhook_events e where e.user_id = u.id)
             as webhook_events_received
         from public.users u
