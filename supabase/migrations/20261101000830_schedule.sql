@@ -3,7 +3,8 @@
 -- claims here what is due, and goes on claiming until nothing is left or its time is up. A nudge
 -- that is lost is repeated by the next tick.
 
-create function calendly.running_workers(now_at timestamptz) returns integer
+create function calendly.running_workers(now_at timestamptz default calendly.now())
+returns integer
 language sql stable set search_path = ''
 as $$
   select count(*)::integer
