@@ -1,6 +1,6 @@
 /**
- * The clock of the local stack: runs the jobs of the stand-in for pg_cron and sends what the stand-in for
- * pg_net has queued (both are made by platform.sql). A database that has the real ones keeps them.
+ * The local stack's schedule: runs the jobs of the stand-in for pg_cron and sends what the stand-in for
+ * pg_net has queued (both are made by platform.sql). In a database with the real ones it does nothing.
  */
 import { Cron } from "croner";
 import { type Database } from "./database.ts";
@@ -21,14 +21,14 @@ interface QueuedRequest {
 }
 
 export interface Ticker {
-  /** Does what is due between `since` (exclusive) and `until`; the requests are sent, not waited for. */
+  /** Runs the jobs due between `since` (exclusive) and `until`; queued requests are sent, not waited for. */
   tick(since: Date, until: Date): Promise<void>;
-  /** Waits for the requests that are on their way. */
+  /** Waits for the answers to the requests that were sent. */
   sent(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Starts ticking once a second, unless `automatic` is false: then only calls of `tick` do anything. */
+/** Ticks once a second, unless `automatic` is false: then only calls of `tick` run jobs. */
 export async function startTicker(
   database: Database,
   { automatic = true, log = (_line: string) => {} } = {},
@@ -124,7 +124,7 @@ function takeRequests(database: Database): Promise<QueuedRequest[]> {
   );
 }
 
-/** As pg_net does: the answer is read and forgotten. */
+/** As pg_net does: the answer is not used. */
 async function send(request: QueuedRequest, stopped: AbortSignal): Promise<void> {
   const { method, url, headers, body, timeout_milliseconds } = request;
   const signal = AbortSignal.any([stopped, AbortSignal.timeout(timeout_milliseconds)]);

@@ -1,6 +1,6 @@
 /**
- * The Data API and Auth, served in process by @supabase/lite. Whatever it does otherwise than the
- * platform is put right in this file and nowhere else.
+ * The Data API and Auth, served in process by @supabase/lite. All differences from the platform are
+ * corrected in this file and nowhere else.
  */
 import { App, RelationNotFoundError } from "@supabase/lite";
 import { type Database } from "./database.ts";
@@ -36,7 +36,7 @@ export async function createDataApi(
 
   return async (request) => {
     const response = await app.fetch(request);
-    // Not found: the schema may have changed since it was looked at. The next request sees it anew.
+    // Not found: the schema may have changed since it was read. The next request reads it again.
     if (response.status === 404) await connection.clearSchemaCache();
     return response;
   };
@@ -46,7 +46,7 @@ type Connection = Database["connection"];
 
 /**
  * On its first request it would grant everything in every schema with row level security to anon and
- * authenticated. Told that it has done so, it leaves the migrations' grants alone.
+ * authenticated. With this state it takes that as done, and the migrations' grants stay.
  */
 function keepGrants(connection: Connection): void {
   Object.assign(connection, { rlsState: "active" });
@@ -54,7 +54,7 @@ function keepGrants(connection: Connection): void {
 
 /**
  * It reports most errors that a SQL function raises as "SUP" without detail and hint, and prints every
- * error that it answers with. PostgREST's answer has all four fields, and the caller is told once.
+ * error that it answers with. PostgREST's answer has all four fields, and an error that the caller gets is not printed.
  */
 function answerWithDatabaseErrors(connection: Connection): void {
   const normalize = connection.normalizeDbError?.bind(connection) ?? ((error: unknown) => error);
@@ -103,7 +103,7 @@ class DatabaseAnswer extends Error {
   }
 }
 
-/** PostgREST's status for an SQLSTATE, or undefined where @supabase/lite knows a better answer itself. */
+/** PostgREST's status for an SQLSTATE, or undefined where @supabase/lite itself answers as PostgREST does. */
 function statusOf(code: string): number | undefined {
   const special: Record<string, number> = { P0001: 400, "53400": 500, "57P01": 503 };
   if (code in special) return special[code];
@@ -115,7 +115,7 @@ function statusOf(code: string): number | undefined {
   return /^(09|25|2D|38|39|3B|40|54|57|58|F0|HV|P0|XX)/.test(code) ? 500 : 400;
 }
 
-/** Errors that a caller has been told about. */
+/** Errors that a caller has got. */
 const answered = new WeakSet<object>();
 let silenced = false;
 

@@ -1,13 +1,13 @@
 /**
  * The stack's database: the embedded Postgres, on disk or in memory, or a real one by its URL; either one
- * prepared like a Supabase project's, migrated and seeded. The rest of the stack cannot tell them apart.
+ * prepared like a Supabase project's, migrated and seeded. The rest of the stack does not see which it is.
  */
 import { createPgliteConnection, type PgliteConnection } from "@supabase/lite/pglite";
 import { createPostgresConnection, type PostgresConnection } from "@supabase/lite/postgres";
 import { pgtap } from "@electric-sql/pglite/pgtap";
 import { CompiledQuery } from "kysely";
 import postgres from "postgres"; // The driver of @supabase/lite/postgres, which leaves its choice to us.
-import { Session, shareSession, tame } from "./embedded.ts";
+import { isolateExitCode, Session, shareSession } from "./embedded.ts";
 import { AS_OWNER, migrate, type Migration, PLATFORM, readMigrations, SEED } from "./migrations.ts";
 import { servePostgresWire } from "./wire.ts";
 
@@ -48,8 +48,8 @@ export async function prepare(database: Database, options: Preparation = {}): Pr
 }
 
 /**
- * Opens the embedded Postgres: in `folder`, or in memory, there from an `image` if there is one.
- * `port` is for the wire: taken or 0, a free one is used; undefined keeps it off the wire.
+ * Opens the embedded Postgres: in `folder`, or in memory, there from an `image` if there is one. `port`
+ * serves the wire protocol: where it is taken or 0, a free one is used; undefined: it is not served.
  */
 export async function openEmbedded(
   options: { folder?: string; image?: Blob; port?: number } = {},
@@ -58,7 +58,7 @@ export async function openEmbedded(
     url: options.folder,
     pgliteOptions: { loadDataDir: options.image, extensions: { pgtap } },
   });
-  const pglite = await tame(connection.driver);
+  const pglite = await isolateExitCode(connection.driver);
   const session = new Session(pglite);
   shareSession(connection, session);
   const wire = options.port === undefined
@@ -89,7 +89,7 @@ export async function openEmbedded(
       }),
     image: () =>
       session.use(async (pglite) => {
-        await pglite.exec("checkpoint"); // What is not on disk would be recovered at every start.
+        await pglite.exec("checkpoint"); // Without it, each start from the image would replay the log.
         return await pglite.dumpDataDir("none");
       }),
     async close() {
@@ -111,7 +111,7 @@ function servePostgresWireNear(session: Session, port: number) {
 /** Opens a real Postgres. Once `signal` aborts, whatever waits for its answers gets an error instead. */
 export async function openPostgres(url: string, signal?: AbortSignal): Promise<Database> {
   signal?.throwIfAborted();
-  // Data API and driver would both encode a jsonb argument; text is taken as it is.
+  // The Data API and the driver would both encode a jsonb argument: text is passed on unchanged.
   const encode = (value: unknown) => typeof value === "string" ? value : JSON.stringify(value);
   let onclose = () => {};
   const connection = createPostgresConnection({
@@ -125,7 +125,7 @@ export async function openPostgres(url: string, signal?: AbortSignal): Promise<D
       },
     },
   });
-  onclose = survivePostgres(connection.driver);
+  onclose = retryAfterDisconnect(connection.driver);
   signal?.addEventListener("abort", () => connection.driver.end({ timeout: 0 }), { once: true });
   try {
     await run(connection, "select 1");
@@ -160,11 +160,12 @@ export async function openPostgres(url: string, signal?: AbortSignal): Promise<D
 }
 
 /**
- * Lets the driver outlive a restart of Postgres; returns what it must call whenever it loses a connection.
- * With each it forgets one of those who wait for a free one (they ask again), and tells nobody who has
- * reserved it.
+ * Makes the driver usable after a restart of Postgres; returns what the driver must call whenever it loses
+ * a connection. With each lost connection the driver drops one caller that waits for a free one, so the
+ * callers ask again; and it does not fail the statements of a caller that has reserved the lost one: see
+ * `failWhenDisconnected`.
  */
-function survivePostgres(driver: postgres.Sql): () => void {
+function retryAfterDisconnect(driver: postgres.Sql): () => void {
   const [reserve, end] = [driver.reserve.bind(driver), driver.end.bind(driver)];
   const waiting = new Set<() => void>();
   let isAsking = false;
@@ -179,8 +180,8 @@ function survivePostgres(driver: postgres.Sql): () => void {
         try {
           if (hasEnded) throw new Error("The connections to Postgres have been closed.");
           const session = await reserve();
-          if (!waiting.delete(ask)) session.release(); // asked twice, and not forgotten
-          else resolve(mortal(session));
+          if (!waiting.delete(ask)) session.release(); // asked twice, and both were answered
+          else resolve(failWhenDisconnected(session));
         } catch (error) {
           waiting.delete(ask);
           reject(error);
@@ -200,32 +201,32 @@ function survivePostgres(driver: postgres.Sql): () => void {
 }
 
 /**
- * A reserved connection that ends with its connection: what is asked of it fails then, and it is not handed
- * out again (it has gone back by itself).
+ * A reserved connection whose statements fail once it is lost, and which is not released then: the driver
+ * has released it already.
  */
-function mortal(session: postgres.ReservedSql): postgres.ReservedSql {
+function failWhenDisconnected(session: postgres.ReservedSql): postgres.ReservedSql {
   const { unsafe, release } = session;
   let query: { reject(reason: Error): void } | undefined;
-  let death: Error | undefined;
-  // as the driver's own transactions learn of it
+  let disconnected: Error | undefined;
+  // The same hook that the driver's own transactions use.
   const onexecute = (connection: { onclose: (reason: Error) => void }) => {
     connection.onclose = (reason) => {
-      death = reason;
+      disconnected = reason;
       query?.reject(reason);
     };
     return true;
   };
   session.unsafe = ((text: string, parameters?: never[], options?: postgres.UnsafeQueryOptions) => {
-    if (death) return Promise.reject(death);
+    if (disconnected) return Promise.reject(disconnected);
     const answer = unsafe(text, parameters, { ...options, onexecute } as typeof options);
     query = answer as unknown as typeof query;
     answer.catch((error) => {
-      if (error.severity === "FATAL") death ??= error; // Postgres's last word on it
+      if (error.severity === "FATAL") disconnected ??= error; // Postgres ends the session after it.
     });
     return answer;
   }) as typeof unsafe;
   session.release = () => {
-    if (!death) release();
+    if (!disconnected) release();
   };
   return session;
 }

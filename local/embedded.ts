@@ -1,7 +1,7 @@
 /**
- * The embedded Postgres (PGlite): one session that the Data API, Auth, cron and every client on the wire
- * must share. Each of them holds the session for as long as its transaction lasts, so that nobody's
- * statements land in somebody else's transaction or role.
+ * The embedded Postgres (PGlite): one session that the Data API, Auth, cron and every wire client
+ * must share. Each of them holds the session for as long as its transaction lasts, so that no statement
+ * runs in the transaction or role of another client.
  */
 import { Mutex, type PGlite } from "@electric-sql/pglite";
 import { type PgliteConnection } from "@supabase/lite/pglite";
@@ -16,18 +16,18 @@ import {
   PostgresQueryCompiler,
 } from "kysely";
 
-/** The right to use the one session. */
+/** The one session, used by one client at a time. */
 export class Session {
   readonly #mutex = new Mutex();
 
   constructor(readonly pglite: PGlite) {}
 
-  /** Waits for the session; the caller gives it back with the function it gets. */
+  /** Waits for the session; the function that it returns releases it. */
   async acquire(): Promise<() => void> {
     const release = await this.#mutex.acquire();
     const { exitCode } = Deno;
     return () => {
-      Deno.exitCode = exitCode; // Postgres, a program once, sets one of its own at every error.
+      Deno.exitCode = exitCode; // PGlite is a compiled program, which sets it at each error.
       release();
     };
   }
@@ -43,16 +43,16 @@ export class Session {
   }
 }
 
-/** Makes a Data API connection take turns: its own driver would interleave concurrent requests. */
+/** Makes the Data API wait for the session: its own driver would interleave concurrent requests. */
 export function shareSession(connection: PgliteConnection, session: Session): void {
   connection.kysely = new Kysely({ dialect: new SessionDialect(session) });
 }
 
 /**
- * Compiled from a program, Postgres sets an exit code when it starts, at every error and when it ends.
- * Returns the PGlite when it is ready; the process keeps an exit code of its own.
+ * PGlite is a compiled program and sets the process's exit code when it starts, at each error and when it
+ * ends. This keeps the exit code as it is, and returns the PGlite when it is ready.
  */
-export async function tame(pglite: PGlite): Promise<PGlite> {
+export async function isolateExitCode(pglite: PGlite): Promise<PGlite> {
   const execute = pglite.execProtocolRawSync.bind(pglite);
   pglite.execProtocolRawSync = (message) => {
     const { exitCode } = Deno;

@@ -1,6 +1,6 @@
 /**
  * The Edge Functions of supabase/functions, each in a Deno process of its own with its own environment and
- * few permissions, started by its first request and again after it died.
+ * few permissions, started by its first request and again after it has ended.
  */
 import { fileURLToPath } from "node:url";
 
@@ -32,8 +32,8 @@ export class Functions {
   }
 
   /**
-   * Passes a request on to the function called `name`. What the function never answers is answered here,
-   * in the platform's words: NOT_FOUND, BOOT_ERROR, WORKER_ERROR.
+   * Passes a request on to the function called `name`. Where no function answers, this does, with the
+   * platform's codes: NOT_FOUND, BOOT_ERROR, WORKER_ERROR.
    */
   async fetch(name: string, request: Request): Promise<Response> {
     let worker: Worker;
@@ -41,7 +41,7 @@ export class Functions {
       worker = await this.#worker(name);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) {
-        return problem(404, "NOT_FOUND", "Requested function was not found");
+        return errorResponse(404, "NOT_FOUND", "Requested function was not found");
       }
       throw error;
     }
@@ -49,7 +49,7 @@ export class Functions {
     try {
       address = await worker.start();
     } catch {
-      return problem(503, "BOOT_ERROR", "Function failed to start (please check logs)");
+      return errorResponse(503, "BOOT_ERROR", "Function failed to start (please check logs)");
     }
     const { pathname, search } = new URL(request.url);
     try {
@@ -63,8 +63,12 @@ export class Functions {
         redirect: "manual",
       });
     } catch {
-      await worker.settle();
-      return problem(500, "WORKER_ERROR", "Function exited due to an error (please check logs)");
+      await worker.waitForEnd();
+      return errorResponse(
+        500,
+        "WORKER_ERROR",
+        "Function exited due to an error (please check logs)",
+      );
     }
   }
 
@@ -78,7 +82,7 @@ export class Functions {
     return names.sort();
   }
 
-  /** Ends a function as if its machine had died; the next request starts it again. */
+  /** Ends a function as if its machine had failed; the next request starts it again. */
   async kill(name: string): Promise<void> {
     await this.#workers.get(name)?.kill();
   }
@@ -155,8 +159,8 @@ class Worker {
     await this.#ended;
   }
 
-  /** Gives a process that is ending the moment it takes, so that the next request finds a new one. */
-  async settle(): Promise<void> {
+  /** Waits half a second for a process that may be ending, so that the next request starts a new one. */
+  async waitForEnd(): Promise<void> {
     if (!this.#child) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const moment = new Promise((resolve) => timer = setTimeout(resolve, 500));
@@ -265,6 +269,6 @@ async function exists(file: URL): Promise<boolean> {
   }
 }
 
-function problem(status: number, code: string, message: string): Response {
+function errorResponse(status: number, code: string, message: string): Response {
   return Response.json({ code, message }, { status });
 }

@@ -1,8 +1,8 @@
-/** The project's one address: what comes in under /rest, /auth and /functions goes where it belongs. */
+/** The project's one address: passes on requests to /rest, /auth and /functions. */
 import { type Functions } from "./functions.ts";
 
-/** Milliseconds that requests under way are given to end. */
-const PATIENCE = 5000;
+/** Milliseconds that requests are given to end. */
+const SHUTDOWN_TIMEOUT = 5000;
 
 interface Routes {
   dataApi: (request: Request) => Promise<Response>;
@@ -11,7 +11,7 @@ interface Routes {
 
 /**
  * Listens on 127.0.0.1. Port 0 picks a free one; a taken one throws Deno.errors.AddrInUse. Until it is
- * opened, whoever asks is told to come again; once it stops, it lets nobody in and those inside finish.
+ * opened, requests are answered with 503; once it stops, it takes no new ones and those before it finish.
  */
 export function serveGateway(
   port: number,
@@ -33,8 +33,8 @@ export function serveGateway(
     open: (opened) => void (routes = opened),
     async stop() {
       let timer: ReturnType<typeof setTimeout> | undefined;
-      const patience = new Promise<void>((resolve) => timer = setTimeout(resolve, PATIENCE));
-      await Promise.race([server.shutdown(), patience]);
+      const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, SHUTDOWN_TIMEOUT));
+      await Promise.race([server.shutdown(), timeout]);
       clearTimeout(timer);
     },
   };
@@ -48,7 +48,7 @@ function starting(): Promise<Response> {
   ));
 }
 
-/** Lets every origin in, as the platform does; a function answers for itself. */
+/** Allows every origin, as the platform does; functions answer preflights themselves. */
 async function withCors(
   request: Request,
   answer: (request: Request) => Promise<Response>,

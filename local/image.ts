@@ -1,5 +1,5 @@
 /**
- * A picture of the embedded Postgres after all migrations: a database in memory starts from it in a
+ * An image of the embedded Postgres after all migrations: a database in memory starts from it in a
  * fraction of the time. Kept on disk under the hash of everything that it was made from.
  */
 import { fileURLToPath } from "node:url";
@@ -35,7 +35,7 @@ async function read(name: string): Promise<Blob | undefined> {
   }
 }
 
-/** A process that ends gives its lock back. */
+/** A process that ends releases its lock. */
 async function whileLocked<T>(name: string, work: () => Promise<T>): Promise<T> {
   await Deno.mkdir(FOLDER, { recursive: true });
   using file = await Deno.open(`${FOLDER}/${name}.lock`, { create: true, write: true });
@@ -43,7 +43,7 @@ async function whileLocked<T>(name: string, work: () => Promise<T>): Promise<T> 
   return await work();
 }
 
-/** Writes the image so that others see it whole or not at all, and drops those older than a day. */
+/** Writes the image in one step, so that no other process reads half of it; drops images older than a day. */
 async function keep(name: string, image: Blob): Promise<void> {
   for await (const { name } of Deno.readDir(FOLDER)) await dropIfOld(`${FOLDER}/${name}`);
   const unfinished = await Deno.makeTempFile({ dir: FOLDER, prefix: "unfinished-" });

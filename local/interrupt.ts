@@ -1,13 +1,13 @@
-/** How what has begun ends early: Ctrl-C, or the system's asking, as a signal that work can be held against. */
+/** Ctrl-C, or the system's request to end, as a signal with which work is given up. */
 
-/** Aborts when the person (Ctrl-C) or the system asks the process to end. */
-export function askedToEnd(): AbortSignal {
-  const asked = new AbortController();
+/** Aborts when a person (Ctrl-C) or the system asks the process to end. */
+export function interruptSignal(): AbortSignal {
+  const interrupted = new AbortController();
   const signals: Deno.Signal[] = Deno.build.os === "windows"
     ? ["SIGINT", "SIGBREAK"]
     : ["SIGINT", "SIGTERM", "SIGHUP"];
-  for (const signal of signals) Deno.addSignalListener(signal, () => asked.abort());
-  return asked.signal;
+  for (const signal of signals) Deno.addSignalListener(signal, () => interrupted.abort());
+  return interrupted.signal;
 }
 
 /** Resolves when the signal aborts. */
@@ -18,7 +18,7 @@ export function untilAborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** What comes of `work`; throws the signal's reason as soon as that aborts. */
+/** The result of `work`; throws the signal's reason as soon as that aborts. */
 export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   const aborted = untilAborted(signal).then((): never => {
     throw signal.reason;

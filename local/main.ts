@@ -1,9 +1,9 @@
 /**
- * `deno task start`: boots the local stack and, on the sandbox, syncs the demo account before your eyes.
- * Nothing is imported here that has to be fetched, so that a missing network can be named as such.
+ * `deno task start`: boots the local stack and, on the sandbox, connects and syncs the demo account.
+ * Nothing is imported here that has to be fetched, so that a missing network can be reported.
  */
 import { parseArgs, parseEnv } from "node:util";
-import { askedToEnd, unlessAborted } from "./interrupt.ts";
+import { interruptSignal, unlessAborted } from "./interrupt.ts";
 import { Problem } from "./problem.ts";
 import type { StackOptions } from "./stack.ts";
 import { Terminal } from "./terminal.ts";
@@ -15,7 +15,7 @@ const HELP = `Usage: deno task start [options]
   --database-url <url>   a real Postgres (superuser) in place of the embedded one
   --calendly-url <url>   a Calendly in place of the sandbox; nothing is synced at the start
   --no-open              open no browser window
-  --once                 tell the main job as a story, then stop; exit code 0 only if it worked
+  --once                 show the main job once, then stop; exit code 0 only if it worked
   --help
 
 Settings for the functions (see .env.example) are taken from the environment and from the file .env.`;
@@ -25,7 +25,7 @@ export interface Options {
   once: boolean;
 }
 
-/** The command line and the environment as options; throws a `Problem` for what makes no sense. */
+/** The command line and the environment as options; throws a `Problem` for a wrong one. */
 export function parseOptions(
   args: string[],
   environment: Record<string, string | undefined>,
@@ -86,29 +86,29 @@ function url(option: string, value: string | undefined, protocol: RegExp): strin
   return value.replace(/\/$/, "");
 }
 
-/** Settings in the file .env; what is set in the environment itself counts more. */
+/** The file .env and the environment, which overrides it. */
 async function readEnvironment(): Promise<Record<string, string | undefined>> {
   const file = await Deno.readTextFile(new URL("../.env", import.meta.url)).catch(() => "");
   return { ...parseEnv(file), ...Deno.env.toObject() };
 }
 
 /**
- * Does what the arguments say until it is done or somebody ends it, and returns the exit code: 130 when it
- * was ended on the way. `folder` is where the database, the keys and stack.json are kept.
+ * Does what the arguments say until it is done or interrupted, and returns the exit code: 130 when it was
+ * interrupted before it was ready. `folder` is where the database, the keys and stack.json are kept.
  */
 export async function main(args: string[], terminal: Terminal, folder?: string): Promise<number> {
-  const asked = askedToEnd();
+  const interrupted = interruptSignal();
   try {
     const options = parseOptions(args, await readEnvironment());
     if (options === "help") {
       terminal.line(HELP);
       return 0;
     }
-    const { start, tellOnce } = await unlessAborted(asked, loadStory());
-    const begin = options.once ? tellOnce : start;
-    return await begin(terminal, { ...options.stack, folder }, asked);
+    const { start, runOnce } = await unlessAborted(interrupted, loadFirstRun());
+    const run = options.once ? runOnce : start;
+    return await run(terminal, { ...options.stack, folder }, interrupted);
   } catch (error) {
-    if (asked.aborted && error === asked.reason) return 130;
+    if (interrupted.aborted && error === interrupted.reason) return 130;
     if (!(error instanceof Problem)) throw error;
     terminal.line();
     terminal.line(`  ${terminal.red(error.code)}  ${error.message}`);
@@ -117,11 +117,11 @@ export async function main(args: string[], terminal: Terminal, folder?: string):
   }
 }
 
-async function loadStory(): Promise<typeof import("./story.ts")> {
+async function loadFirstRun(): Promise<typeof import("./first_run.ts")> {
   // Not a literal: Deno would fetch what it imports before a line of this file runs.
-  const story = new URL("./story.ts", import.meta.url).href;
+  const file = new URL("./first_run.ts", import.meta.url).href;
   try {
-    return await import(story);
+    return await import(file);
   } catch (cause) {
     const [reason] = (cause as Error).message.split("\n");
     throw new Problem(

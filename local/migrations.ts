@@ -1,6 +1,6 @@
 /**
- * The project's SQL files: reads them, applies what a database lacks, and records it the way the Supabase
- * CLI does, so that `supabase migration up --remote=…` and this stack agree about what has been applied.
+ * The project's SQL files: reads them, applies what a database lacks, and records it as the Supabase CLI
+ * does, so that `supabase migration up --remote=…` and this stack agree about what has been applied.
  */
 
 /** One file of supabase/migrations, named `<version>_<name>.sql`. */
@@ -10,7 +10,7 @@ export interface Migration {
   sql: string;
 }
 
-/** What is needed of a database to migrate it. */
+/** A database that can be migrated. */
 export interface Migratable {
   query<T>(sql: string, parameters?: unknown[]): Promise<T[]>;
   /** Runs several statements in one transaction. */
@@ -100,13 +100,13 @@ export function splitStatements(sql: string): string[] {
   return statements.map((statement) => statement.trim()).filter((statement) => statement !== "");
 }
 
-/** Whether what is on record, by whomever it was split, is this file. */
+/** Whether the recorded statements, whoever split them, are those of this file. */
 function isSame(statements: string[], sql: string): boolean {
   const bare = (text: string) => text.replace(/[\s;]/g, "");
   return bare(statements.join("")) === bare(sql);
 }
 
-/** What is on record for a version is not this file: the database was made from other ones. */
+/** The recorded statements of a version are not those of its file: the database was made from other files. */
 export class MigrationChanged extends Error {
   override name = "MigrationChanged";
   constructor(migration: Migration) {

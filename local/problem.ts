@@ -1,4 +1,4 @@
-/** What goes wrong on the way to a running stack and a person can mend: `code`, what happened, what helps. */
+/** An error that a person can mend: `code`, what happened, what to do. */
 export class Problem extends Error {
   override name = "Problem";
   constructor(

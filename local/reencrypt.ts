@@ -51,13 +51,13 @@ export async function reencrypt(database: Database): Promise<
         version,
         token_jwe: await encryptToken(token, connection_id),
       });
-      // a refresh that came in between has used the current key
+      // A refresh in between has encrypted with the current key.
       replaced ? result.reencrypted++ : result.current++;
     }
   }
 }
 
-/** Does it in the project that the environment names, tells how it went, and returns the exit code. */
+/** Reencrypts in the project that the environment names, prints the counts, and returns the exit code. */
 async function main(): Promise<number> {
   const project = namedProject(Deno.env.toObject());
   if (!project) {

@@ -1,13 +1,13 @@
 /**
- * `deno task sandbox`: the sandbox's own commands. Beside a running stack, a booking and whatever happens
- * to it also tell how long it took until the webhook had it in Postgres.
+ * `deno task sandbox`: the sandbox's own commands. Beside a running stack, a command that changes a
+ * booking also prints how long it took until a webhook had stored the change in Postgres.
  */
-import { type Happening, run, type Witness } from "../sandbox/main.ts";
+import { type BookingChange, type ChangeObserver, run } from "../sandbox/main.ts";
 
-/** How long a webhook is waited for. */
-const PATIENCE = 5_000;
+/** Milliseconds that a webhook is waited for. */
+const WEBHOOK_TIMEOUT = 5_000;
 
-/** What .local/stack.json tells of a running stack. */
+/** The part of .local/stack.json that is used here. */
 interface RunningStack {
   url: string;
   secret_key: string;
@@ -20,15 +20,15 @@ interface Row {
   no_show_uri: string | null;
 }
 
-/** Somebody who looks into a stack's Postgres, unless another sandbox than the stack's is meant. */
-export function watch(stack: RunningStack): Witness {
-  return async (happening) => {
-    const invitee = inviteeOf(happening);
-    if (happening.url !== stack.calendly_url || !invitee) return;
-    while (performance.now() - happening.since < PATIENCE) {
+/** Watches a stack's Postgres for changes of bookings in the stack's own sandbox. */
+export function watch(stack: RunningStack): ChangeObserver {
+  return async (change) => {
+    const invitee = inviteeOf(change);
+    if (change.url !== stack.calendly_url || !invitee) return;
+    while (performance.now() - change.since < WEBHOOK_TIMEOUT) {
       const rows = await inviteeRows(stack, invitee);
-      if (rows.some((row) => tells(row, happening))) {
-        const ms = Math.round(performance.now() - happening.since);
+      if (rows.some((row) => shows(row, change))) {
+        const ms = Math.round(performance.now() - change.since);
         return console.log(`In Postgres after ${ms} ms.`);
       }
       await new Promise((resolve) => setTimeout(resolve, 5));
@@ -37,13 +37,13 @@ export function watch(stack: RunningStack): Witness {
   };
 }
 
-/** Whose row must tell of it, if anybody's. */
-function inviteeOf({ verb, answer }: Happening): string | undefined {
+/** The invitee whose row must show the change, if any. */
+function inviteeOf({ verb, answer }: BookingChange): string | undefined {
   if (verb === "mark_no_show") return answer.invitee;
   return (verb === "reschedule" ? answer.new : answer).invitee?.uri;
 }
 
-function tells(row: Row, { verb, answer }: Happening): boolean {
+function shows(row: Row, { verb, answer }: BookingChange): boolean {
   switch (verb) {
     case "cancel":
       return row.status === "canceled";
@@ -52,7 +52,7 @@ function tells(row: Row, { verb, answer }: Happening): boolean {
     case "undo_no_show":
       return row.no_show_uri === null;
     default:
-      return true; // A new invitee's row is there, or it is not.
+      return true; // A new booking: the invitee's row exists.
   }
 }
 

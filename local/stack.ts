@@ -52,7 +52,7 @@ export interface StackOptions extends Preparation {
   folder?: string;
   /** Gets what the functions and the schedule print. */
   log?: (source: string, line: string) => void;
-  /** Gives the start up, with its own reason as the error; a stack that has started does not heed it. */
+  /** Aborted during the start, it ends the start with its reason as the error; ignored after that. */
   signal?: AbortSignal;
   /** Shows the parts of the start as they happen. */
   step?: Terminal["step"];
@@ -101,8 +101,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     for (const undoing of undo.splice(0).reverse()) await undoing();
   };
   const starting = new AbortController();
-  const giveUp = () => starting.abort(signal?.reason);
-  signal?.addEventListener("abort", giveUp);
+  const abort = () => starting.abort(signal?.reason);
+  signal?.addEventListener("abort", abort);
   try {
     signal?.throwIfAborted();
     if (!options.ephemeral) undo.push(await claimFolder(folder));
@@ -127,13 +127,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       (note) => openDatabase({ ...options, signal: starting.signal }, folder, note),
       (database) => database.url,
     );
-    undo.push(() => database.close(), () => gateway.stop()); // Requests under way need the database.
+    undo.push(() => database.close(), () => gateway.stop()); // Requests that are not answered yet need the database.
     const dataApi = await step(
       "Data API and Auth",
       () => createDataApi(database, keys, gateway.url),
       () => gateway.url,
     );
-    await followAddress(database, gateway.url);
+    await confirmAddress(database, gateway.url);
     const ticker = await startTicker(database, {
       automatic: options.cron,
       log: (line) => log("cron", line),
@@ -146,7 +146,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     if (served) undo.push(() => served.stop());
     const calendlyUrl = options.calendlyUrl ?? served!.url;
     undo.push(() => functions.stop()); // Before the rest: they use all of it.
-    undo.push(() => void gateway.stop()); // Or a request that comes now would start them again.
+    undo.push(() => void gateway.stop()); // Or a request would start them again.
     starting.signal.throwIfAborted();
     gateway.open({ dataApi, functions });
 
@@ -167,10 +167,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     };
   } catch (error) {
     await stop();
-    starting.signal.throwIfAborted(); // the error is only what came of it
+    starting.signal.throwIfAborted(); // The error is only a consequence of the abort.
     throw error;
   } finally {
-    signal?.removeEventListener("abort", giveUp);
+    signal?.removeEventListener("abort", abort);
   }
 }
 
@@ -258,8 +258,8 @@ async function requireSuperuser(database: Database): Promise<void> {
   );
 }
 
-/** On another port than last time it is still the same project; only a copy of another one is not. */
-async function followAddress(database: Database, url: string): Promise<void> {
+/** On another port than last time it is still the same project, not a copy of one. */
+async function confirmAddress(database: Database, url: string): Promise<void> {
   const [{ known }] = await database.query(
     "select to_regprocedure('public.calendly_confirm_project(text)') is not null as known",
   );

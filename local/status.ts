@@ -13,7 +13,7 @@ import { Terminal } from "./terminal.ts";
 /** As many users and runs are shown. */
 const SHOWN = 20;
 
-/** What calendly_health, calendly_schedule and the views tell; times and intervals as Postgres writes them. */
+/** What calendly_health, calendly_schedule and the views answer; times and intervals as Postgres writes them. */
 export interface Status {
   health: {
     status: "healthy" | "unhealthy";
@@ -36,8 +36,8 @@ export interface Status {
   schedule: {
     ticked_at: string | null;
     due: number;
-    working: number;
-    instances: number;
+    running_workers: number;
+    max_workers: number;
     jobs: {
       name: string;
       schedule: string;
@@ -120,7 +120,7 @@ export async function readStatus({ url, secretKey }: Project): Promise<Status> {
   if (failed) {
     throw new Problem(
       "status_unknown",
-      `${url} does not tell: ${failed.error!.message || "no answer"}`,
+      `${url} refuses to answer: ${failed.error!.message || "no reason given"}`,
       "Is it a secret key of this project, and are the migrations applied?",
     );
   }
@@ -145,9 +145,9 @@ export function showStatus(terminal: Terminal, status: Status, now = new Date())
   if (health.alerts.length === 0) terminal.line("    no alerts");
   for (const { severity, code, user_id, since, message, what_to_do } of health.alerts) {
     const paint = severity === "critical" ? terminal.red : terminal.bold;
-    const whom = user_id === null ? "" : ` user ${user_id}`;
+    const user = user_id === null ? "" : ` user ${user_id}`;
     const when = since && terminal.dim(` since ${ago(since)}`);
-    terminal.line(`    ${paint(severity)} ${code}${whom}${when ?? ""}`);
+    terminal.line(`    ${paint(severity)} ${code}${user}${when ?? ""}`);
     terminal.line(`      ${message}`);
     terminal.line(`      ${terminal.dim("→")} ${what_to_do}`);
   }
@@ -182,9 +182,11 @@ export function showStatus(terminal: Terminal, status: Status, now = new Date())
   );
 
   terminal.heading("Schedule");
-  const { due, working, instances, ticked_at } = schedule;
+  const { due, running_workers, max_workers, ticked_at } = schedule;
   terminal.line(
-    `    last tick ${ago(ticked_at)}, ${due} due, ${working} of ${instances} instances at work`,
+    `    last tick ${
+      ago(ticked_at)
+    }, ${due} due, ${running_workers} of ${max_workers} workers busy`,
   );
   terminal.line();
   columns(
@@ -202,7 +204,7 @@ export function showStatus(terminal: Terminal, status: Status, now = new Date())
   terminal.heading("Last runs");
   columns(
     terminal,
-    ["began", "user", "type", "by", "status", "new", "updated", "deleted", "requests", "error"],
+    ["started", "user", "type", "by", "status", "new", "updated", "deleted", "requests", "error"],
     runs.map((run) => [
       ago(run.started_at),
       String(run.user_id),
@@ -219,7 +221,7 @@ export function showStatus(terminal: Terminal, status: Status, now = new Date())
   terminal.line();
 }
 
-/** A table with a heading, set to the left. */
+/** A table with a heading, aligned to the left. */
 function columns(terminal: Terminal, names: string[], rows: string[][]): void {
   if (rows.length === 0) return terminal.line("    none");
   const widths = names.map((name, column) =>

@@ -1,6 +1,6 @@
 /**
- * What a person sees: steps with a tick and a time, a progress bar, tables. Where the output is no
- * terminal the same comes as plain lines; NO_COLOR is respected.
+ * Output for a person: steps with a tick and a time, a progress bar, tables. Where the output is no
+ * terminal, the same is printed as plain lines; NO_COLOR is respected.
  */
 
 export interface Bar {
@@ -37,7 +37,7 @@ export class Terminal {
     this.line();
   }
 
-  /** Shows `title` while `work` runs, then a tick, what came of it, and how long it took. */
+  /** Shows `title` while `work` runs, then a tick, its outcome, and how long it took. */
   async step<T>(
     title: string,
     work: (note: (text: string) => void) => Promise<T>,
@@ -65,11 +65,11 @@ export class Terminal {
     this.line(`  ${holds ? this.green("✓") : this.red("✗")} ${claim}`);
   }
 
-  /** A line that a part of the stack printed: its words, then its fields. */
+  /** A line that a part of the stack printed: its message, then its fields. */
   log(source: string, line: string): void {
-    const [, words, fields] = line.match(/^(.*?)( \{".*\})?$/s)!;
+    const [, message, fields] = line.match(/^(.*?)( \{".*\})?$/s)!;
     this.#clear();
-    this.line(`${this.dim(`  ${source} │`)} ${words}${this.dim(fields ?? "")}`);
+    this.line(`${this.dim(`  ${source} │`)} ${message}${this.dim(fields ?? "")}`);
   }
 
   /** A progress bar; without a terminal, a line for each quarter of the way. */
@@ -92,7 +92,7 @@ export class Terminal {
     };
   }
 
-  /** Rows of cells; the first column is a label, the others are set to the right. */
+  /** Rows of cells; the first column is a label, the others are aligned to the right. */
   table(rows: string[][]): void {
     const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
     for (const row of rows) {
@@ -103,7 +103,7 @@ export class Terminal {
     }
   }
 
-  /** Pairs of a label and what it stands for, set to the left. */
+  /** Pairs of a label and a value, aligned to the left. */
   pairs(rows: [label: string, value: string][]): void {
     const width = Math.max(...rows.map(([label]) => label.length));
     for (const [label, value] of rows) this.line(`    ${this.dim(label.padEnd(width))}   ${value}`);

@@ -1,10 +1,10 @@
 /**
- * Puts the embedded Postgres on the wire, so that psql, the Supabase CLI and any driver can be used while
- * the stack runs. A client holds the one session from its first message until Postgres says that it is
- * ready and in no transaction: between a client's Parse and its Execute nobody else gets a word in.
+ * Serves the embedded Postgres by its wire protocol, so that psql, the Supabase CLI and any driver can be
+ * used while the stack runs. A client holds the one session from its first message until Postgres is ready
+ * and in no transaction: no other client's message comes between its Parse and its Execute.
  *
- * What the clients share, as PGlite has one session: settings made with `set`, temporary tables, prepared
- * statements. All of it is discarded when the last client has gone.
+ * PGlite has one session, so the clients share settings made with `set`, temporary tables and prepared
+ * statements. All of that is discarded when the last client has disconnected.
  */
 import { type Session } from "./embedded.ts";
 
@@ -27,7 +27,7 @@ export function servePostgresWire(
     for await (const connection of listener) {
       connection.setNoDelay();
       const served = serveClient(session, connection)
-        .catch(() => {}) // A client that vanishes is no event.
+        .catch(() => {}) // A client may disconnect at any time.
         .finally(async () => {
           clients.delete(connection);
           if (clients.size === 0) await session.use((pglite) => pglite.exec("discard all"));
@@ -53,7 +53,7 @@ async function serveClient(session: Session, connection: Deno.TcpConn): Promise<
   const answers = new ReadyWatch();
   let release: (() => void) | undefined;
   try {
-    if (!await greet(input, writer)) return;
+    if (!await readStartupMessage(input, writer)) return;
     for (let message = input.startup; message; message = await input.next()) {
       if (message[0] === TERMINATE && message !== input.startup) return;
       release ??= await session.acquire();
@@ -81,8 +81,8 @@ async function serveClient(session: Session, connection: Deno.TcpConn): Promise<
   }
 }
 
-/** Answers requests for encryption with "no" until the client introduces itself. False: nothing to serve. */
-async function greet(
+/** Refuses encryption until the startup message comes. False: the client has left or only canceled. */
+async function readStartupMessage(
   input: MessageReader,
   writer: WritableStreamDefaultWriter<Uint8Array>,
 ): Promise<boolean> {
@@ -96,7 +96,7 @@ async function greet(
 
 /** Cuts a client's bytes into protocol messages. */
 class MessageReader {
-  /** The client's introduction, which alone carries no type. */
+  /** The startup message, the only one without a type. */
   startup?: Uint8Array;
   readonly #source: ReadableStreamDefaultReader<Uint8Array>;
   #buffer = new Uint8Array(1 << 16);
@@ -107,7 +107,7 @@ class MessageReader {
     this.#source = connection.readable.getReader();
   }
 
-  /** Reads an untyped message and returns its code, or undefined when the client has gone. */
+  /** Reads an untyped message and returns its code, or undefined when the client has disconnected. */
   async readStartup(): Promise<number | undefined> {
     if (!await this.#fill(8)) return undefined;
     const length = this.#int(0);
@@ -117,7 +117,7 @@ class MessageReader {
     return code;
   }
 
-  /** The next typed message, or undefined when the client has gone. */
+  /** The next typed message, or undefined when the client has disconnected. */
   async next(): Promise<Uint8Array | undefined> {
     if (!await this.#fill(5)) return undefined;
     const length = 1 + this.#int(1);
@@ -152,7 +152,7 @@ class MessageReader {
   }
 }
 
-/** Watches what Postgres answers, in whatever chunks it comes, for "ready, and in no transaction". */
+/** Reads Postgres's answers, in whatever chunks they come: is it ready, and in no transaction? */
 class ReadyWatch {
   idle = false;
   #header: number[] = [];

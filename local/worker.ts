@@ -1,10 +1,10 @@
 /**
  * Runs inside a function's own Deno process and serves its `export default { fetch }` as the platform's
  * Edge Runtime does. Started by functions.ts as `worker.ts <file URL of the function> <how many times sooner
- * pauses end>`, on whichever Deno is asked for; ends when its standard input does, so it cannot outlive the stack.
+ * pauses end>`, on the Deno that the stack names; ends when its standard input does, so that it ends with the stack.
  */
 
-/** Milliseconds. Longer timers are time-outs, which end when they should: a loaded machine is slow to answer. */
+/** Milliseconds. Longer timers are time-outs and stay as they are, because a loaded machine is slow to answer. */
 const LONGEST_PAUSE = 5000;
 
 const [file, sooner] = Deno.args;

@@ -10,7 +10,7 @@ import type { Delivery, Truth } from "./mod.ts";
 
 const DEFAULT_PORT = 8090;
 
-/** Those that webhooks tell of. */
+/** Verbs that cause webhooks. */
 const BOOKING_VERBS = ["book", "cancel", "reschedule", "mark_no_show", "undo_no_show"];
 
 const HELP = `A Calendly to develop against.
@@ -25,8 +25,8 @@ const HELP = `A Calendly to develop against.
 
 Verbs: ${Object.keys(VERBS).map((verb) => verb.replaceAll("_", "-")).join(", ")}`;
 
-/** Something that a verb has just done to a booking, whose webhooks are on their way. */
-export interface Happening {
+/** What a verb has just changed of a booking; its webhooks are being sent. */
+export interface BookingChange {
   /** The sandbox's address. */
   url: string;
   verb: string;
@@ -36,16 +36,16 @@ export interface Happening {
   since: number;
 }
 
-/** Somebody who watches what becomes of it, and tells. */
-export type Witness = (happening: Happening) => Promise<void>;
+/** Is called with each change of a booking, and may print what becomes of it. */
+export type ChangeObserver = (change: BookingChange) => Promise<void>;
 
 /** A refusal that a person can act on: printed without a stack. */
 class UsageError extends Error {}
 
 /** Does what the arguments say; ends the process with 1 where that makes no sense. */
-export async function run(args: string[], witness?: Witness): Promise<void> {
+export async function run(args: string[], observer?: ChangeObserver): Promise<void> {
   try {
-    await main(args, witness);
+    await main(args, observer);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.error(error.message);
@@ -55,12 +55,12 @@ export async function run(args: string[], witness?: Witness): Promise<void> {
 
 async function main(
   [command = "serve", ...args]: string[],
-  witness: Witness = () => Promise.resolve(),
+  observer: ChangeObserver = () => Promise.resolve(),
 ): Promise<void> {
   if (command.startsWith("--") && command !== "--help") return await serve([command, ...args]);
   if (command === "serve") return await serve(args);
   if (command === "help" || command === "--help") return console.log(HELP);
-  await act(command, args, witness);
+  await act(command, args, observer);
 }
 
 async function serve(args: string[]): Promise<void> {
@@ -98,8 +98,8 @@ Ctrl-C stops it.`);
   }
 }
 
-/** Does something to the sandbox that runs, and tells what came of it. */
-async function act(command: string, args: string[], witness: Witness): Promise<void> {
+/** Calls a verb of the running sandbox, and prints its answer. */
+async function act(command: string, args: string[], observer: ChangeObserver): Promise<void> {
   const verb = { no_show: "mark_no_show" }[command.replaceAll("-", "_")] ??
     command.replaceAll("-", "_");
   const fields = VERBS[verb];
@@ -120,7 +120,7 @@ async function act(command: string, args: string[], witness: Witness): Promise<v
   const answer = await call(url, verb, input);
   console.log(JSON.stringify(answer, null, 2));
   if (!BOOKING_VERBS.includes(verb)) return;
-  await Promise.all([reportDeliveries(url, before), witness({ url, verb, answer, since })]);
+  await Promise.all([reportDeliveries(url, before), observer({ url, verb, answer, since })]);
 }
 
 function needsBooking(verb: string, input: Record<string, unknown>): boolean {
@@ -139,7 +139,7 @@ function latestInvitee(verb: string, state: Truth): string {
   return latest.uri;
 }
 
-/** Waits a moment for the webhooks that the verb has caused, and tells how long each took. */
+/** Waits a moment for the webhooks that the verb has caused, and prints how long each took. */
 async function reportDeliveries(url: string, before: Set<string>): Promise<void> {
   for (let tries = 0; tries < 50; tries++) {
     const made = (await call<Delivery[]>(url, "deliveries")).filter(({ id }) => !before.has(id));

@@ -1,11 +1,11 @@
-/** The stand-ins for pg_cron and pg_net do what these do. */
+/** The stand-ins for pg_cron and pg_net behave like these. */
 import assert from "node:assert/strict";
 import { isDue, startTicker } from "../../local/cron.ts";
 import { databaseTest } from "../harness/databases.ts";
 
 const at = (time: string) => new Date(`2026-11-23T${time}Z`);
 
-Deno.test("a schedule is due once in the span that its time falls into", () => {
+Deno.test("a job is due once in the span that contains its time", () => {
   const cases: [schedule: string, since: string, until: string, due: boolean][] = [
     ["* * * * *", "10:00:59", "10:01:00", true],
     ["* * * * *", "10:01:00", "10:01:01", false],
@@ -22,7 +22,7 @@ Deno.test("a schedule is due once in the span that its time falls into", () => {
   }
 });
 
-databaseTest("a due job runs as its owner, and its run is on record", async (database) => {
+databaseTest("a due job runs as its owner, and its run is recorded", async (database) => {
   await database.script(`create table public.ran (by text);
     grant insert on public.ran to postgres;
     set local role postgres;
@@ -44,7 +44,7 @@ databaseTest("a due job runs as its owner, and its run is on record", async (dat
 }, { migrations: null });
 
 databaseTest(
-  "a job may commit as it goes; one that fails half-way leaves no trace",
+  "a job may commit several times, and what it has not committed is rolled back when it fails",
   async (database) => {
     await database.script(`create table public.ran (n integer);
     grant all on public.ran to postgres;
@@ -77,7 +77,7 @@ databaseTest(
 );
 
 databaseTest(
-  "a queued request is sent once, and an answer that fails is forgotten",
+  "a queued request is sent once, whatever the answer is",
   async (database) => {
     const received: unknown[] = [];
     const server = Deno.serve(
@@ -99,7 +99,7 @@ databaseTest(
         `select net.http_post(url => $1, body => '{"a": 1}', params => '{"q": "x y&ü"}', headers => '{"x-a": "b"}')`,
         [`http://127.0.0.1:${server.addr.port}/nudge`],
       );
-      await database.query("select net.http_post('http://127.0.0.1:9/nobody')");
+      await database.query("select net.http_post('http://127.0.0.1:9/closed')");
       await ticker.tick(at("10:00:00"), at("10:00:01"));
       await ticker.tick(at("10:00:01"), at("10:00:02"));
       await ticker.sent();
@@ -112,7 +112,7 @@ databaseTest(
   { migrations: null },
 );
 
-databaseTest("what is rolled back is not sent", async (database) => {
+databaseTest("a request of a rolled-back transaction is not sent", async (database) => {
   await assert.rejects(
     database.script("select net.http_post('http://127.0.0.1:9/'); select 1 / 0"),
   );

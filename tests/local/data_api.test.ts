@@ -20,38 +20,40 @@ stackTest("jsonb goes into a function and comes out of it unchanged", async ({ s
 }, fixtures);
 
 stackTest(
-  "an error that a function raises arrives with its code, detail and hint",
+  "an error that a function raises keeps its code, message, detail and hint",
   async ({ stack }) => {
     const raise = async (sqlstate: string) => {
       const { error, status } = await admin(stack).rpc("fail", { sqlstate });
       return { ...error, status };
     };
-    const told = { message: "it failed", details: '{"run_id": 7}', hint: "try again" };
-    assert.deepEqual(await raise("P0001"), { ...told, code: "P0001", status: 400 });
-    assert.deepEqual(await raise("P0409"), { ...told, code: "P0409", status: 500 });
-    assert.deepEqual(await raise("PT409"), { ...told, code: "PT409", status: 409 });
-    assert.deepEqual(await raise("40001"), { ...told, code: "40001", status: 500 });
-    assert.deepEqual(await raise("23514"), { ...told, code: "23514", status: 400 });
-    assert.deepEqual(await raise("55P03"), { ...told, code: "55P03", status: 500 });
-    assert.deepEqual(await raise("57014"), { ...told, code: "57014", status: 500 });
+    const raised = { message: "it failed", details: '{"run_id": 7}', hint: "try again" };
+    assert.deepEqual(await raise("P0001"), { ...raised, code: "P0001", status: 400 });
+    assert.deepEqual(await raise("P0409"), { ...raised, code: "P0409", status: 500 });
+    assert.deepEqual(await raise("PT409"), { ...raised, code: "PT409", status: 409 });
+    assert.deepEqual(await raise("40001"), { ...raised, code: "40001", status: 500 });
+    assert.deepEqual(await raise("23514"), { ...raised, code: "23514", status: 400 });
+    assert.deepEqual(await raise("55P03"), { ...raised, code: "55P03", status: 500 });
+    assert.deepEqual(await raise("57014"), { ...raised, code: "57014", status: 500 });
   },
   fixtures,
 );
 
-stackTest("a function that does not exist is PGRST202, until it exists", async ({ stack }) => {
-  const { error, status } = await admin(stack).rpc("newcomer");
+stackTest("a missing function is PGRST202, and is found once it is made", async ({ stack }) => {
+  const { error, status } = await admin(stack).rpc("added_later");
   assert.deepEqual([error?.code, status], ["PGRST202", 404]);
-  await stack.sql("create function public.newcomer() returns integer language sql as 'select 1'");
-  assert.deepEqual((await admin(stack).rpc("newcomer")).data, 1);
+  await stack.sql(
+    "create function public.added_later() returns integer language sql as 'select 1'",
+  );
+  assert.deepEqual((await admin(stack).rpc("added_later")).data, 1);
 }, fixtures);
 
-stackTest("a table that does not exist is PGRST205", async ({ stack }) => {
+stackTest("a missing table is PGRST205", async ({ stack }) => {
   const { error, status } = await admin(stack).from("nowhere").select();
   assert.deepEqual([error?.code, status], ["PGRST205", 404]);
 }, fixtures);
 
 stackTest(
-  "rights are those of the migrations, before and after the first request",
+  "the first request does not change the rights that the migrations grant",
   async ({ stack }) => {
     const rights = () =>
       stack.sql("select relname, relacl::text from pg_class where relname in ('notes', 'secrets')");
@@ -76,7 +78,7 @@ stackTest("row level security follows the user of the JWT", async ({ stack }) =>
   assert.equal((await ada.client.from("notes").insert({ owner: ada.id })).error?.code, "42501");
 }, fixtures);
 
-stackTest("requests of several users at once do not mix", async ({ stack }) => {
+stackTest("concurrent requests of several accounts each read their own rows", async ({ stack }) => {
   const people = await Promise.all(
     ["a", "b", "c", "d"].map((name) => signUp(stack, `${name}@example.com`)),
   );
@@ -105,7 +107,7 @@ stackTest("no key, a wrong key and an expired JWT are refused", async ({ stack }
   );
 }, fixtures);
 
-stackTest("a browser on another origin may ask", async ({ stack }) => {
+stackTest("a preflight from another origin is allowed", async ({ stack }) => {
   for (const path of ["/rest/v1/notes", "/auth/v1/token"]) {
     const response = await fetch(stack.url + path, {
       method: "OPTIONS",

@@ -1,4 +1,4 @@
-/** What a database must not do to the process that uses it. */
+/** An open database: errors, value types, and lost connections. */
 import assert from "node:assert/strict";
 import type { PostgresConnection } from "@supabase/lite/postgres";
 import { openPostgres } from "../../local/database.ts";
@@ -7,7 +7,7 @@ import { databaseTest } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
 import { eventually } from "../schedule/support.ts";
 
-databaseTest("an error in SQL leaves the process's exit code alone", async (database) => {
+databaseTest("an error in SQL does not change the process's exit code", async (database) => {
   for (let round = 0; round < 3; round++) {
     await assert.rejects(database.query("select 1 / 0"), /division by zero/);
     await assert.rejects(database.script("select 1; select no_such_column"), /no_such_column/);
@@ -15,26 +15,30 @@ databaseTest("an error in SQL leaves the process's exit code alone", async (data
   assert.equal(Deno.exitCode, 0);
 }, { migrations: null });
 
-databaseTest("a script is one transaction, and values have one shape", async (database) => {
-  await assert.rejects(database.script("create table public.half (id integer); select 1 / 0"));
-  assert.deepEqual(
-    await database.query(
-      `select to_regclass('public.half') as half, 1.5::numeric as n, 12345678901::bigint as b,
+databaseTest(
+  "a script is one transaction, and values have the same types on both databases",
+  async (database) => {
+    await assert.rejects(database.script("create table public.half (id integer); select 1 / 0"));
+    assert.deepEqual(
+      await database.query(
+        `select to_regclass('public.half') as half, 1.5::numeric as n, 12345678901::bigint as b,
          '{"a": [1]}'::jsonb as j, array[1, 2] as list, $1::jsonb ->> 'x' as p,
-         '2026-11-23T10:00:00.123456Z'::timestamptz as at`,
-      [JSON.stringify({ x: "y" })],
-    ),
-    [{
-      half: null,
-      n: 1.5,
-      b: 12345678901,
-      j: { a: [1] },
-      list: [1, 2],
-      p: "y",
-      at: "2026-11-23 10:00:00.123456+00",
-    }],
-  );
-}, { migrations: null });
+         '2026-11-23T10:00:00.123456Z'::timestamptz as moment`,
+        [JSON.stringify({ x: "y" })],
+      ),
+      [{
+        half: null,
+        n: 1.5,
+        b: 12345678901,
+        j: { a: [1] },
+        list: [1, 2],
+        p: "y",
+        moment: "2026-11-23 10:00:00.123456+00",
+      }],
+    );
+  },
+  { migrations: null },
+);
 
 Deno.test({
   ...needing("every query gets an answer or an error while Postgres crashes", "postgresServer"),
@@ -51,7 +55,7 @@ Deno.test({
           ),
         ]);
         const observer = cluster.connect();
-        await eventually("all are in flight", async () => {
+        await eventually("all queries are running", async () => {
           const sleeping = await observer`
             select from pg_stat_activity where wait_event = 'PgSleep'`;
           return sleeping.length === 8;
@@ -71,14 +75,17 @@ Deno.test({
 });
 
 Deno.test({
-  ...needing("no query is lost with its connection, nor one that waits for it", "postgresServer"),
+  ...needing(
+    "a query on a lost connection fails, and a query that waits for a connection is answered",
+    "postgresServer",
+  ),
   async fn() {
     await using cluster = await Cluster.start();
     const database = await openPostgres(cluster.url);
     const observer = cluster.connect();
     try {
       const { driver } = database.connection as PostgresConnection;
-      // between two statements, as in a transaction
+      // Between two statements, as in a transaction.
       const taken = await Promise.all(
         Array.from({ length: driver.options.max }, () => driver.reserve()),
       );

@@ -11,34 +11,37 @@ const fixtures = {
   env: { CALENDLY_CLIENT_ID: "a-client" },
 };
 
-/** All these run on one stack: none leaves anything behind that another would see. */
+/** These share a stack: none leaves anything that another would see. */
 Deno.test("Edge Functions", async (t) => {
   await using stack = await startTestStack("embedded", fixtures);
   const call = (path: string, init?: RequestInit) =>
     fetch(`${stack.url}/functions/v1/${path}`, init);
   const started = async () => (await (await call("echo")).json()).started;
 
-  await t.step("a function gets the request as it is, under its own name", async () => {
-    const response = await call("echo/some/path?a=1&a=2", {
-      method: "PATCH",
-      headers: { "x-test": "ü".normalize("NFD").length === 2 ? "kept" : "" },
-      body: "text",
-    });
-    const { method, path, header, body, greeting } = await response.json();
-    assert.deepEqual([response.status, response.headers.get("x-answer")], [201, "yes"]);
-    assert.deepEqual(
-      { method, path, header, body, greeting },
-      {
+  await t.step(
+    "a function gets the request unchanged, with a path that starts with its name",
+    async () => {
+      const response = await call("echo/some/path?a=1&a=2", {
         method: "PATCH",
-        path: "/echo/some/path?a=1&a=2",
-        header: "kept",
+        headers: { "x-test": "ü".normalize("NFD").length === 2 ? "kept" : "" },
         body: "text",
-        greeting: "hello",
-      },
-    );
-  });
+      });
+      const { method, path, header, body, greeting } = await response.json();
+      assert.deepEqual([response.status, response.headers.get("x-answer")], [201, "yes"]);
+      assert.deepEqual(
+        { method, path, header, body, greeting },
+        {
+          method: "PATCH",
+          path: "/echo/some/path?a=1&a=2",
+          header: "kept",
+          body: "text",
+          greeting: "hello",
+        },
+      );
+    },
+  );
 
-  await t.step("a function has an environment of its own", async () => {
+  await t.step("a function has its own environment, and not the stack's", async () => {
     const { environment } = await (await call("echo")).json();
     assert.equal(environment.SUPABASE_URL, stack.url);
     assert.equal(JSON.parse(environment.SUPABASE_SECRET_KEYS).default, stack.secretKey);
@@ -50,7 +53,7 @@ Deno.test("Edge Functions", async (t) => {
   });
 
   await t.step(
-    "a function reaches the project, and nothing that its environment does not name",
+    "a function reaches only the addresses in its environment, and cannot write files",
     async () => {
       assert.deepEqual(await (await call("echo/database")).json(), []);
       assert.match(await (await call("echo/abroad")).json(), /NotCapable|PermissionDenied/);
@@ -58,22 +61,28 @@ Deno.test("Edge Functions", async (t) => {
     },
   );
 
-  await t.step("work goes on after the answer, and its failure ends nothing", async () => {
-    const before = await started();
-    await (await call("echo/background")).body?.cancel();
-    assert.deepEqual(await (await call("echo/later")).json(), ["done"]);
-    assert.equal(await started(), before);
-    assert.ok(
-      stack.functions.logs("echo").some((line) => line.includes("failed in the background")),
-    );
-  });
+  await t.step(
+    "background work continues after the answer, and its failure does not end the function",
+    async () => {
+      const before = await started();
+      await (await call("echo/background")).body?.cancel();
+      assert.deepEqual(await (await call("echo/later")).json(), ["done"]);
+      assert.equal(await started(), before);
+      assert.ok(
+        stack.functions.logs("echo").some((line) => line.includes("failed in the background")),
+      );
+    },
+  );
 
-  await t.step("a function that ends by itself fails its request only", async () => {
-    const before = await started();
-    const response = await call("echo/exit");
-    assert.deepEqual([response.status, (await response.json()).code], [500, "WORKER_ERROR"]);
-    assert.notEqual(await started(), before);
-  });
+  await t.step(
+    "a function that exits fails its request, and the next request starts it",
+    async () => {
+      const before = await started();
+      const response = await call("echo/exit");
+      assert.deepEqual([response.status, (await response.json()).code], [500, "WORKER_ERROR"]);
+      assert.notEqual(await started(), before);
+    },
+  );
 
   await t.step("a function that is killed starts again with the next request", async () => {
     const before = await started();
@@ -84,37 +93,43 @@ Deno.test("Edge Functions", async (t) => {
     assert.ok(bytes > 10_000_000 && bytes < 1_000_000_000, `${bytes} bytes`);
   });
 
-  await t.step("a function that cannot start says so, and why in its log", async () => {
-    const response = await call("broken");
-    assert.deepEqual([response.status, (await response.json()).code], [503, "BOOT_ERROR"]);
-    assert.ok(stack.functions.logs("broken").some((line) => line.includes("cannot start")));
-  });
+  await t.step(
+    "a function that cannot start is BOOT_ERROR, with the reason in its log",
+    async () => {
+      const response = await call("broken");
+      assert.deepEqual([response.status, (await response.json()).code], [503, "BOOT_ERROR"]);
+      assert.ok(stack.functions.logs("broken").some((line) => line.includes("cannot start")));
+    },
+  );
 
-  await t.step("what is no function is not found", async () => {
+  await t.step("a name that is no function is NOT_FOUND", async () => {
     for (const name of ["nothing", "_shared", "..%2fecho", "Echo"]) {
       const response = await call(name);
       assert.deepEqual([response.status, (await response.json()).code], [404, "NOT_FOUND"], name);
     }
   });
 
-  await t.step("a warm call takes a fraction of a cold one", async () => {
-    const median = async (prepare: () => Promise<unknown>) => {
-      const times: number[] = [];
-      for (let round = 0; round < 5; round++) {
-        await prepare();
-        const before = performance.now();
-        await started();
-        times.push(performance.now() - before);
-      }
-      return times.sort((a, b) => a - b)[2];
-    };
-    const cold = await median(() => stack.functions.kill("echo"));
-    const warm = await median(() => Promise.resolve());
-    assert.ok(warm < cold / 4, `${warm} ms of ${cold} ms`);
-  });
+  await t.step(
+    "a call of a running function takes less than a quarter of a first call",
+    async () => {
+      const median = async (prepare: () => Promise<unknown>) => {
+        const times: number[] = [];
+        for (let round = 0; round < 5; round++) {
+          await prepare();
+          const before = performance.now();
+          await started();
+          times.push(performance.now() - before);
+        }
+        return times.sort((a, b) => a - b)[2];
+      };
+      const cold = await median(() => stack.functions.kill("echo"));
+      const warm = await median(() => Promise.resolve());
+      assert.ok(warm < cold / 4, `${warm} ms of ${cold} ms`);
+    },
+  );
 });
 
-Deno.test("a function's pauses end sooner where that is asked for, its time-outs do not", async () => {
+Deno.test("shortenPauses shortens a function's pauses and not its time-outs", async () => {
   for (const [shortenPauses, ended] of [[undefined, []], [1000, ["pause"]]] as const) {
     const functions = new Functions({
       folder: fixtures.functions,
@@ -148,7 +163,7 @@ async function isRunning(pid: number): Promise<boolean> {
     .success;
 }
 
-Deno.test("a function's Deno trusts and reaches what this one does, and is told no more", () => {
+Deno.test("a function's Deno gets the variables for its cache, proxy and certificates, and no others", () => {
   const needed = {
     HOME: "/home/ana",
     DENO_TLS_CA_STORE: "system",

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { openEmbedded } from "../../local/database.ts";
 import { preparationHash, preparedImage } from "../../local/image.ts";
 
-Deno.test("those who need an image at the same time wait for the one who makes it", async () => {
+Deno.test("of several processes that need an image at once, one makes it", async () => {
   const folder = await Deno.makeTempDir({ prefix: "migrations-" });
   const version = crypto.getRandomValues(new Uint32Array(1))[0];
   await Deno.writeTextFile(`${folder}/${version}_new.sql`, "create table public.made_once ();");

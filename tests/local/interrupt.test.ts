@@ -1,8 +1,8 @@
-/** A project that is starting or ending: what it answers, and what Ctrl-C leaves of it. */
+/** A project that is starting or ending: what it answers, and what is left after Ctrl-C. */
 import assert from "node:assert/strict";
 import postgres from "postgres";
 import { startStack } from "../../local/stack.ts";
-import { start, tellOnce } from "../../local/story.ts";
+import { runOnce, start } from "../../local/first_run.ts";
 import { freePort } from "../harness/cluster.ts";
 import { createDatabase } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
@@ -11,11 +11,11 @@ import { NO_CALENDLY, quietTerminal, spawn, temporaryFolder } from "./support.ts
 
 Deno.test("Ctrl-C ends a start whose Postgres does not answer", async (t) => {
   for (const args of [[], ["--once"]]) {
-    await t.step(args.join() || "to stay", async () => {
+    await t.step(args.join() || "without options", async () => {
       await using folder = await temporaryFolder();
       await using silent = silentPostgres();
       const child = spawn(folder.path, ["--port=0", `--database-url=${silent.url}`, ...args]);
-      await silent.asked;
+      await silent.connected;
       child.process.kill("SIGINT");
       const { code } = await child.process.status;
       const output = await child.output;
@@ -25,28 +25,28 @@ Deno.test("Ctrl-C ends a start whose Postgres does not answer", async (t) => {
   }
 });
 
-Deno.test("a start that is given up undoes what it has begun", async () => {
+Deno.test("an interrupted start releases its port and its folder", async () => {
   await using folder = await temporaryFolder();
   await using silent = silentPostgres();
   const port = freePort();
-  const asked = new AbortController();
+  const interruption = new AbortController();
   const start = startStack({
     port,
     databaseUrl: silent.url,
     folder: folder.path,
     calendlyUrl: NO_CALENDLY,
-    signal: asked.signal,
+    signal: interruption.signal,
   });
-  await silent.asked;
-  asked.abort();
-  await assert.rejects(start, (error) => error === asked.signal.reason);
+  await silent.connected;
+  interruption.abort();
+  await assert.rejects(start, (error) => error === interruption.signal.reason);
   Deno.listen({ hostname: "127.0.0.1", port }).close();
   using lock = await Deno.open(`${folder.path}/lock`, { write: true });
   assert.ok(await lock.tryLock(true), "the folder is free");
 });
 
 Deno.test({
-  ...needing("a start that is given up leaves nothing of the migration at work", "realPostgres"),
+  ...needing("an interrupted start rolls its migration back", "realPostgres"),
   async fn() {
     await using folder = await temporaryFolder();
     await Deno.writeTextFile(
@@ -57,22 +57,22 @@ Deno.test({
     const other = postgres(url, { max: 1 });
     try {
       await other`select pg_advisory_lock(1)`;
-      const asked = new AbortController();
+      const interruption = new AbortController();
       const start = startStack({
         databaseUrl: url,
         ephemeral: true,
         calendlyUrl: NO_CALENDLY,
         migrations: new URL(`file://${folder.path}/`),
-        signal: asked.signal,
+        signal: interruption.signal,
       });
       const waiting = () =>
         other`select from pg_locks where locktype = 'advisory' and not granted
           and database = (select oid from pg_database where datname = current_database())`;
       await eventually("the migration waits", async () => (await waiting()).length === 1);
-      asked.abort();
-      await assert.rejects(start, (error) => error === asked.signal.reason);
+      interruption.abort();
+      await assert.rejects(start, (error) => error === interruption.signal.reason);
       await other`select pg_advisory_unlock(1)`;
-      await eventually("it is over", async () => {
+      await eventually("its session has ended", async () => {
         const [{ sessions }] = await other`
           select count(*)::integer as sessions from pg_stat_activity
           where datname = current_database()`;
@@ -88,7 +88,7 @@ Deno.test({
   },
 });
 
-Deno.test("Ctrl-C ends a start whose functions do not come up, and the functions", async () => {
+Deno.test("Ctrl-C ends a start whose functions do not start, and their processes", async () => {
   await using folder = await temporaryFolder();
   await Deno.mkdir(`${folder.path}/functions/slow`, { recursive: true });
   await Deno.writeTextFile(`${folder.path}/functions/slow/deno.json`, "{}");
@@ -101,32 +101,32 @@ Deno.test("Ctrl-C ends a start whose functions do not come up, and the functions
     const [, pid] = text.match(/begun (\d+)/) ?? [];
     if (pid) begun.resolve(Number(pid));
   });
-  const asked = new AbortController();
-  const story = tellOnce(terminal, {
+  const interruption = new AbortController();
+  const running = runOnce(terminal, {
     ephemeral: true,
     folder: folder.path,
     functions: new URL(`file://${folder.path}/functions/`),
-  }, asked.signal);
+  }, interruption.signal);
   const pid = await begun.promise;
-  asked.abort();
-  await assert.rejects(story, (error) => error === asked.signal.reason);
+  interruption.abort();
+  await assert.rejects(running, (error) => error === interruption.signal.reason);
   assert.throws(() => Deno.kill(pid, "SIGCONT"), Deno.errors.NotFound);
 });
 
 Deno.test({
-  ...needing("Ctrl-C ends a start in the midst of a request of its own", "realPostgres"),
+  ...needing("Ctrl-C ends a start during its first sync", "realPostgres"),
   async fn() {
     await using folder = await temporaryFolder();
     const { url, drop } = await createDatabase();
     try {
-      const asked = new AbortController();
+      const interruption = new AbortController();
       const terminal = quietTerminal((text) => {
-        if (text.includes("✓ Edge Functions")) asked.abort();
+        if (text.includes("✓ Edge Functions")) interruption.abort();
       });
       const options = { databaseUrl: url, ephemeral: true, folder: folder.path };
       await assert.rejects(
-        start(terminal, options, asked.signal),
-        (error) => error === asked.signal.reason,
+        start(terminal, options, interruption.signal),
+        (error) => error === interruption.signal.reason,
       );
     } finally {
       await drop();
@@ -134,30 +134,30 @@ Deno.test({
   },
 });
 
-Deno.test("a project that is ending lets nobody in, so that it does end", async () => {
+Deno.test("a project that is ending takes no requests", async () => {
   const functions = new URL("./fixtures/functions/", import.meta.url);
   const options = { ephemeral: true, migrations: null, functions, calendlyUrl: NO_CALENDLY };
   const stack = await startStack(options);
-  await (await fetch(`${stack.url}/functions/v1/echo`)).body?.cancel(); // one that has to be ended
+  await (await fetch(`${stack.url}/functions/v1/echo`)).body?.cancel(); // starts a process that has to be ended
   const ended = stack.stop();
   await assert.rejects(fetch(`${stack.url}/rest/v1/`), TypeError);
   await ended;
 });
 
-Deno.test("until it is ready a project asks to be tried again", async (t) => {
+Deno.test("until it is ready a project answers 503 with retry-after", async (t) => {
   await using silent = silentPostgres();
   const port = freePort();
-  const asked = new AbortController();
+  const interruption = new AbortController();
   const start = startStack({
     port,
     databaseUrl: silent.url,
     ephemeral: true,
     calendlyUrl: NO_CALENDLY,
-    signal: asked.signal,
+    signal: interruption.signal,
   });
   try {
-    await silent.asked;
-    for (const path of ["rest/v1/users", "auth/v1/token", "functions/v1/calendly-sync"]) {
+    await silent.connected;
+    for (const path of ["rest/v1/calendly_users", "auth/v1/token", "functions/v1/calendly-sync"]) {
       await t.step(path, async () => {
         const url = `http://127.0.0.1:${port}/${path}`;
         const preflight = await fetch(url, { method: "OPTIONS" });
@@ -172,26 +172,26 @@ Deno.test("until it is ready a project asks to be tried again", async (t) => {
       });
     }
   } finally {
-    asked.abort();
+    interruption.abort();
     await assert.rejects(start);
   }
 });
 
-/** What takes connections as Postgres does, and then never says a word; `asked` when the first has come. */
-function silentPostgres(): { url: string; asked: Promise<void> } & AsyncDisposable {
+/** A server that takes connections as Postgres does, and never answers; `connected` after the first one. */
+function silentPostgres(): { url: string; connected: Promise<void> } & AsyncDisposable {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const asked = Promise.withResolvers<void>();
+  const connected = Promise.withResolvers<void>();
   const connections: Deno.Conn[] = [];
   const accepting = (async () => {
     for await (const connection of listener) {
       connections.push(connection);
       await connection.read(new Uint8Array(1024));
-      asked.resolve();
+      connected.resolve();
     }
   })();
   return {
     url: `postgresql://somebody@127.0.0.1:${listener.addr.port}/postgres`,
-    asked: asked.promise,
+    connected: connected.promise,
     async [Symbol.asyncDispose]() {
       listener.close();
       await accepting;

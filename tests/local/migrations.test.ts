@@ -54,7 +54,7 @@ databaseTest(
 );
 
 databaseTest(
-  "of a migration that fails nothing is applied, and its name is told",
+  "a migration that fails is rolled back, and the error names it",
   async (database) => {
     const broken = { ...second, sql: "create table public.half (id integer); select 1 / 0;" };
     await assert.rejects(migrate(database, [first, broken]), (error) => {
@@ -71,7 +71,7 @@ databaseTest(
 );
 
 databaseTest(
-  "a migration that was edited after it had been applied is noticed",
+  "a migration that was edited after it was applied is refused",
   async (database) => {
     await migrate(database, [first]);
     const edited = { ...first, sql: first.sql.replace("return 1", "return 2") };
@@ -81,7 +81,7 @@ databaseTest(
 );
 
 databaseTest(
-  "the script for the SQL editor applies what is missing, however often it runs",
+  "the script for the SQL editor applies the missing migrations, however often it runs",
   async (database) => {
     const run = async (migrations: Migration[]) => {
       await database.command("postgres", migrationScript(migrations));
@@ -99,7 +99,7 @@ databaseTest(
 );
 
 databaseTest(
-  "the script applies nothing to a database that was made from other files, and names them",
+  "the script refuses a database that was made from other files, and names them",
   async (database) => {
     const run = (migrations: Migration[]) =>
       database.command("postgres", migrationScript(migrations));
@@ -118,7 +118,7 @@ databaseTest(
 );
 
 databaseTest(
-  "on record the script knows its files however they were split and spaced, or unseen",
+  "the script recognizes its files however their statements were recorded",
   async (database) => {
     await migrate(database, [first, second]);
     const records = {

@@ -104,17 +104,23 @@ Deno.test("the auth tables have every column that the local Auth server writes",
   }
 });
 
-stackTest("the seeded demo user has id 1 and signs in", async ({ stack }) => {
+stackTest("the demo user of the seed signs in, and gets id 1 by connecting", async ({ stack }) => {
   const response = await fetch(`${stack.url}/auth/v1/token?grant_type=password`, {
     method: "POST",
     headers: { apikey: stack.publishableKey, "content-type": "application/json" },
     body: JSON.stringify(stack.demoUser),
   });
-  const { user } = await response.json();
+  const { user, access_token } = await response.json();
   assert.equal(response.status, 200);
+  const connected = await fetch(`${stack.url}/functions/v1/calendly-connect`, {
+    method: "POST",
+    headers: { apikey: stack.publishableKey, authorization: `Bearer ${access_token}` },
+    body: JSON.stringify({ token: stack.sandbox!.demo.token, sync: false }),
+  });
+  assert.equal((await connected.json()).state, "active");
   assert.deepEqual(
-    await stack.sql("select id, email from public.calendly_users where auth_user_id = $1", [user.id]),
-    [{ id: 1, email: "demo@example.com" }],
+    await stack.sql("select id, auth_user_id from public.calendly_users"),
+    [{ id: 1, auth_user_id: user.id }],
   );
 });
 

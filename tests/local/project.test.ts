@@ -1,10 +1,10 @@
-/** `deno task status` and `deno task reencrypt` take the project from the environment, by the same names. */
+/** `deno task status` and `deno task reencrypt` take the project from the same variables. */
 import assert from "node:assert/strict";
 import { namedProject } from "../../local/project.ts";
 
 const ADDRESS = "https://abcdefghijkl.supabase.co";
 
-Deno.test("a project is named by its address and a secret key, or the older service_role key", () => {
+Deno.test("SUPABASE_URL and a secret key, or the older service_role key, name the project", () => {
   const project = { url: ADDRESS, secretKey: "sb_secret_x" };
   assert.deepEqual(
     namedProject({ SUPABASE_URL: `${ADDRESS}/`, SUPABASE_SECRET_KEY: "sb_secret_x" }),
@@ -17,7 +17,7 @@ Deno.test("a project is named by its address and a secret key, or the older serv
   assert.equal(namedProject({ SUPABASE_SECRET_KEY: "sb_secret_x" }), undefined);
 });
 
-Deno.test("half a name is none, and what is missing is told", () => {
+Deno.test("a missing or wrong variable is the error no_project", () => {
   assert.throws(() => namedProject({ SUPABASE_URL: ADDRESS }), {
     code: "no_project",
     message: /SUPABASE_SECRET_KEY is not set/,
@@ -41,7 +41,7 @@ Deno.test("half a name is none, and what is missing is told", () => {
 });
 
 for (const task of ["status", "reencrypt"]) {
-  Deno.test(`deno task ${task} tells what is wrong without a stack trace`, async () => {
+  Deno.test(`deno task ${task} prints what is wrong without a stack trace`, async () => {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["task", "--quiet", task],
       cwd: new URL("../../", import.meta.url),

@@ -1,4 +1,4 @@
-/** `deno task test` runs what it is asked for and counts it right. */
+/** `deno task test` runs the chosen tests and counts them. */
 import assert from "node:assert/strict";
 import { estimate, runWithin } from "../harness/pool.ts";
 import { readRecord } from "../harness/record.ts";
@@ -40,7 +40,7 @@ const LONG = `import { needing } from "${HARNESS}requirements.ts";
 const NEEDY = `import { needing } from "${HARNESS}requirements.ts";
   Deno.test({ ...needing("needy", "realPostgres"), fn() {} });`;
 
-Deno.test("a run of passing files ends well", async () => {
+Deno.test("a run of passing files exits with 0", async () => {
   const { code, lines } = await run({ "a.ts": PASSING, "b.ts": PASSING });
   assert.equal(code, 0);
   assert.match(
@@ -52,7 +52,7 @@ Deno.test("a run of passing files ends well", async () => {
   assert.equal(lines.at(-1), "tests: 4 passed, 0 failed");
 });
 
-Deno.test("a failing file fails the run, which shows the error and not what passed", async () => {
+Deno.test("a failing file fails the run, which prints the error and not the passed tests", async () => {
   const { code, lines } = await run({ "a.ts": PASSING, "b.ts": PASSING + FAILING });
   assert.equal(code, 1);
   assert.ok(lines.some((line) => /✗ .*b\.ts: 2 passed, 1 failed$/.test(line)));
@@ -71,13 +71,13 @@ Deno.test("a file that does not compile, or exits, fails the run with its messag
   const broken = { "a.ts": `Deno.test("a", () => {`, "b.ts": `import "./nowhere.ts";` };
   const { code, lines } = await run({
     ...broken,
-    "c.ts": `console.log("last word"); Deno.exit(3);`,
+    "c.ts": `console.log("printed before"); Deno.exit(3);`,
   });
   assert.equal(code, 1);
   assert.equal(lines.filter((line) => /^ {2}.*[abc]\.ts: did not run$/.test(line)).length, 3);
   assert.ok(lines.some((line) => line.includes("SyntaxError")));
   assert.ok(lines.some((line) => line.includes("Module not found")));
-  assert.ok(lines.some((line) => line.includes("last word")));
+  assert.ok(lines.some((line) => line.includes("printed before")));
   assert.equal(lines.at(-1), "tests: 0 passed, 3 failed");
 });
 
@@ -92,7 +92,7 @@ Deno.test("a long test is listed by name, and runs with REQUIRE_ALL=1", async ()
   assert.equal(full.lines.at(-1), "tests: 2 passed, 0 failed");
 });
 
-Deno.test("what the machine lacks is skipped with how to get it; REQUIRE_ALL=1 fails it", async () => {
+Deno.test("a test whose requirement is missing is skipped with how to get it; REQUIRE_ALL=1 fails it", async () => {
   const usual = await run({ "a.ts": PASSING, "b.ts": NEEDY });
   assert.equal(usual.code, 0);
   assert.ok(
@@ -104,7 +104,7 @@ Deno.test("what the machine lacks is skipped with how to get it; REQUIRE_ALL=1 f
   assert.equal(required.lines.at(-1), "tests: 2 passed, 1 failed");
 });
 
-Deno.test("a run that is ended ends its tests", async () => {
+Deno.test("SIGTERM ends the processes of the tests", async () => {
   const folder = await Deno.makeTempDir({ prefix: "runner-" });
   try {
     await Deno.writeTextFile(
@@ -190,7 +190,7 @@ for (
       "tests/sandbox/oauth.test.ts",
     ],
     ["local/worker.ts", "tests/local/functions.test.ts", "tests/sandbox/oauth.test.ts"],
-    ["local/story.ts", "tests/local/start.test.ts", "tests/functions/sync.test.ts"],
+    ["local/first_run.ts", "tests/local/start.test.ts", "tests/functions/sync.test.ts"],
     ["local/reencrypt.ts", "tests/connections/rotation.test.ts", "tests/functions/sync.test.ts"],
     ["sandbox/oauth.ts", "tests/functions/sync.test.ts", "tests/local/project.test.ts"],
     [
@@ -218,12 +218,12 @@ for (
   });
 }
 
-Deno.test("--changed: dependencies concern every test, a page none", async () => {
+Deno.test("--changed: deno.lock concerns every test, a new page none", async () => {
   assert.deepEqual(await dependentTests(["deno.lock"]), testFiles());
   assert.deepEqual(await dependentTests([`docs/${crypto.randomUUID()}.md`]), []);
 });
 
-Deno.test("changed are edited, staged, deleted and new files, not ignored ones", async () => {
+Deno.test("the changed files are edited, staged, deleted and new ones, and not ignored ones", async () => {
   const folder = await Deno.makeTempDir({ prefix: "changed-" });
   try {
     const git = (...args: string[]) => {
@@ -276,7 +276,7 @@ Deno.test("jobs start longest first, within the slots and the memory", async () 
   await done;
 });
 
-Deno.test("a job that throws is an error of the whole", async () => {
+Deno.test("an error of a job is thrown", async () => {
   const jobs = [{ seconds: 1, memory: 1 }];
   await assert.rejects(
     runWithin({ slots: 1, memory: 1 }, jobs, () => Promise.reject(new Error("no process"))),
@@ -284,13 +284,13 @@ Deno.test("a job that throws is an error of the whole", async () => {
   );
 });
 
-Deno.test("jobs that share the slots take as long as the fullest of them", () => {
+Deno.test("the estimate is the time of the slot with the most work", () => {
   const jobs = [6, 5, 4, 3].map((seconds) => ({ seconds, memory: 1 }));
   assert.equal(estimate({ slots: 2, memory: 9 }, jobs), 9);
   assert.equal(estimate({ slots: 9, memory: 9 }, jobs), 6);
 });
 
-Deno.test("tests and steps are counted once each, with what failed and what was skipped", () => {
+Deno.test("tests and steps are counted once each; failed and skipped ones are listed", () => {
   const record = `<testsuites><testsuite name="./a.test.ts" tests="8">
     <testcase name="with steps" classname="./a.test.ts" time="0.1">
         <failure message="1 test step failed">1 test step failed.</failure>
@@ -317,7 +317,7 @@ Deno.test("tests and steps are counted once each, with what failed and what was 
   });
 });
 
-Deno.test("a test that lacks only the real Postgres and ran on the embedded one is told apart", () => {
+Deno.test("a test that ran on the embedded Postgres only is listed apart", () => {
   const record = `
     <testcase name="a [embedded Postgres]" classname="./a.test.ts" time="0.1"></testcase>
     <testcase name="a [real Postgres]" classname="./a.test.ts" time="0"><skipped/></testcase>
@@ -327,7 +327,7 @@ Deno.test("a test that lacks only the real Postgres and ran on the embedded one 
   assert.deepEqual(embeddedOnly, ["./a.test.ts a [real Postgres]"]);
 });
 
-Deno.test("pgTAP's assertions are told apart, and a plan that was not kept is a failure", () => {
+Deno.test("each pgTAP assertion has its own result, and a plan that was not kept fails", () => {
   const verdicts = (output: string) =>
     readTap(output).map(({ name, passed }) => `${passed ? "✓" : "✗"} ${name}`);
   assert.deepEqual(verdicts("1..2\\nok 1 - first\\nok 2".replaceAll("\\n", "\n")), [

@@ -1,4 +1,4 @@
-/** `deno task sandbox` beside a running stack: what happens at Calendly is seen arriving in Postgres. */
+/** `deno task sandbox` beside a running stack: it prints when a change has been stored in Postgres. */
 import assert from "node:assert/strict";
 import { createClient } from "@supabase/supabase-js";
 import { watch } from "../../local/sandbox.ts";
@@ -31,10 +31,10 @@ async function connectDemo(stack: Stack): Promise<void> {
   }
 }
 
-Deno.test("a booking and what becomes of it are seen arriving in Postgres", async (t) => {
+Deno.test("each change of a booking prints when it was stored in Postgres", async (t) => {
   await using stack = await startTestStack("embedded");
   await connectDemo(stack);
-  const witness = watch({
+  const observer = watch({
     url: stack.url,
     secret_key: stack.secretKey,
     calendly_url: stack.calendlyUrl,
@@ -53,9 +53,9 @@ Deno.test("a booking and what becomes of it are seen arriving in Postgres", asyn
   ];
   for (const [command, holds] of commands) {
     await t.step(command.join(" "), async () => {
-      // Calendly tells in whole seconds when a mark is undone: closer together nobody knows which was last
+      // Calendly has whole seconds for the time of an undo: within one second the order is unknown.
       if (command[0] === "undo-no-show") await new Promise((resolve) => setTimeout(resolve, 1100));
-      const output = await printed(() => run([...command, "--url", stack.calendlyUrl], witness));
+      const output = await printed(() => run([...command, "--url", stack.calendlyUrl], observer));
       assert.match(output, /invitee\S* → http\S+: 200 after \d+ ms/);
       assert.match(output, /In Postgres after \d+ ms\./);
       const rows = await invitees();
@@ -64,10 +64,10 @@ Deno.test("a booking and what becomes of it are seen arriving in Postgres", asyn
   }
 });
 
-Deno.test("another sandbox's bookings are not looked for", async () => {
+Deno.test("a booking in another sandbox is not looked for in Postgres", async () => {
   await using stack = await startTestStack("embedded");
-  const witness = watch({ url: "http://127.0.0.1:9", secret_key: "", calendly_url: "elsewhere" });
-  const output = await printed(() => run(["book", "--url", stack.calendlyUrl], witness));
+  const observer = watch({ url: "http://127.0.0.1:9", secret_key: "", calendly_url: "elsewhere" });
+  const output = await printed(() => run(["book", "--url", stack.calendlyUrl], observer));
   assert.match(output, /No webhook subscription covers this\./);
   assert.ok(!output.includes("Postgres"));
 });

@@ -1,11 +1,11 @@
-/** `deno task start`, as a person meets it. */
+/** `deno task start`: options, errors, stack.json, and the main job with --once. */
 import assert from "node:assert/strict";
 import { createClient } from "@supabase/supabase-js";
 import postgres from "postgres";
 import { parseOptions } from "../../local/main.ts";
 import { Problem } from "../../local/problem.ts";
 import { startStack } from "../../local/stack.ts";
-import { tellOnce } from "../../local/story.ts";
+import { runOnce } from "../../local/first_run.ts";
 import { createDatabase } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
 import {
@@ -20,7 +20,7 @@ import {
 const migrations = new URL("./fixtures/migrations/", import.meta.url);
 const functions = new URL("./fixtures/functions/", import.meta.url);
 
-Deno.test("options that make no sense are refused, each with what would", () => {
+Deno.test("a wrong option is refused with an example of a right one", () => {
   const cases: [args: string[], code: string, message: RegExp][] = [
     [["--prot", "1"], "unknown_option", /--prot/],
     [["fast"], "unknown_option", /fast/],
@@ -42,7 +42,7 @@ Deno.test("options that make no sense are refused, each with what would", () => 
   }
 });
 
-Deno.test("settings come from the environment, the command line counts more", () => {
+Deno.test("options come from the environment, and the command line overrides it", () => {
   const options = parseOptions(["--calendly-url", "http://127.0.0.1:4000/"], {
     CALENDLY_API_URL: "https://api.calendly.com",
     CALENDLY_TOKEN_KEY: "a key",
@@ -55,7 +55,7 @@ Deno.test("settings come from the environment, the command line counts more", ()
   assert.equal(options.stack.port, 54321);
 });
 
-Deno.test("stack.json is there while the stack answers, and gone after Ctrl-C or SIGTERM", async (t) => {
+Deno.test("stack.json exists while the stack answers, and is removed after Ctrl-C or SIGTERM", async (t) => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     await t.step(signal, async () => {
       await using folder = await temporaryFolder();
@@ -75,10 +75,10 @@ Deno.test("stack.json is there while the stack answers, and gone after Ctrl-C or
         "calendly_url",
       ]);
       assert.equal(description.calendly_url, NO_CALENDLY);
-      const response = await fetch(`${description.url}/rest/v1/users?select=id,email`, {
+      const response = await fetch(`${description.url}/rest/v1/calendly_users`, {
         headers: { apikey: description.secret_key },
       });
-      assert.deepEqual(await response.json(), [{ id: 1, email: "demo@example.com" }]);
+      assert.deepEqual(await response.json(), [], "nobody is connected");
       child.process.kill(signal);
       const { code } = await child.process.status;
       assert.equal(code, 0, await child.output);
@@ -88,7 +88,7 @@ Deno.test("stack.json is there while the stack answers, and gone after Ctrl-C or
   }
 });
 
-Deno.test("a taken port is named", async () => {
+Deno.test("a taken port is the error port_taken", async () => {
   await using folder = await temporaryFolder();
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = taken.addr;
@@ -99,7 +99,7 @@ Deno.test("a taken port is named", async () => {
   );
 });
 
-Deno.test("a database that cannot be reached is named", async () => {
+Deno.test("a database that cannot be reached is the error database_unreachable", async () => {
   await using folder = await temporaryFolder();
   await assertProblem(
     startStack({
@@ -113,7 +113,7 @@ Deno.test("a database that cannot be reached is named", async () => {
 });
 
 Deno.test({
-  ...needing("a database user who is no superuser is named", "realPostgres"),
+  ...needing("a database user who is no superuser is the error not_superuser", "realPostgres"),
   async fn() {
     const { url, drop } = await createDatabase({ migrations: null });
     const admin = postgres(url, { max: 1 });
@@ -137,7 +137,10 @@ Deno.test({
 });
 
 Deno.test({
-  ...needing("a real Postgres with other migrations keeps its keys", "realPostgres"),
+  ...needing(
+    "the error migration_changed on a real Postgres says to keep keys.json",
+    "realPostgres",
+  ),
   async fn() {
     await using folder = await temporaryFolder();
     const { url, drop } = await createDatabase({ migrations });
@@ -161,20 +164,20 @@ Deno.test({
   },
 });
 
-Deno.test("a folder keeps database and keys, for one stack at a time", async () => {
+Deno.test("a folder keeps the database and the keys, for one stack at a time", async () => {
   await using folder = await temporaryFolder();
   const options = { folder: folder.path, migrations, functions, calendlyUrl: NO_CALENDLY };
 
   const first = await startStack(options);
-  const { user_id } = await first.createUser({ email: "ada@example.com" });
+  const { auth_user_id } = await first.createUser({ email: "ada@example.com" });
   await assertProblem(startStack(options), "folder_in_use", /Another stack/);
   await first.stop();
 
   const second = await startStack(options);
   const { secretKey, publishableKey } = second;
-  const people = await second.sql("select id from public.calendly_users where email = 'ada@example.com'");
+  const accounts = await second.sql("select id from auth.users where email = 'ada@example.com'");
   await second.stop();
-  assert.deepEqual(people, [{ id: user_id }]);
+  assert.deepEqual(accounts, [{ id: auth_user_id }]);
   assert.deepEqual([secretKey, publishableKey], [first.secretKey, first.publishableKey]);
 
   const edited = `${folder.path}/edited`;
@@ -188,7 +191,7 @@ Deno.test("a folder keeps database and keys, for one stack at a time", async () 
   );
 });
 
-Deno.test("a project that answers on another port than before is still itself", async () => {
+Deno.test("a project goes on syncing after it started on another port", async () => {
   await using folder = await temporaryFolder();
   const options = { folder: folder.path, cron: false, sandboxOptions: { events: 3 } };
   for (const kind of ["FULL", "INCREMENTAL"]) {
@@ -209,7 +212,7 @@ Deno.test("a project that answers on another port than before is still itself", 
   }
 });
 
-Deno.test("a broken database folder is named", async () => {
+Deno.test("a broken database folder is the error database_broken", async () => {
   await using folder = await temporaryFolder();
   await Deno.mkdir(`${folder.path}/database`);
   await Deno.writeTextFile(`${folder.path}/database/PG_VERSION`, "not a database");
@@ -220,7 +223,7 @@ Deno.test("a broken database folder is named", async () => {
   );
 });
 
-Deno.test("a migration that fails is named", async () => {
+Deno.test("a migration that fails is the error migration_failed, with its file and reason", async () => {
   await using folder = await temporaryFolder();
   await Deno.writeTextFile(`${folder.path}/1_broken.sql`, "select 1 / 0;");
   await assertProblem(
@@ -235,7 +238,7 @@ Deno.test("a migration that fails is named", async () => {
   );
 });
 
-Deno.test("a missing network at the first start is named", async () => {
+Deno.test("a missing network at the first start is the error no_network", async () => {
   await using folder = await temporaryFolder();
   const child = spawn(folder.path, ["--ephemeral"], {
     DENO_DIR: `${folder.path}/cache`,
@@ -245,7 +248,7 @@ Deno.test("a missing network at the first start is named", async () => {
   assert.match(await child.output, /no_network/);
 });
 
-Deno.test("--once tells FULL, INCREMENTAL, a booking by webhook and health, and ends well", async () => {
+Deno.test("--once shows a FULL and an INCREMENTAL sync, a booking by webhook and health, and exits with 0", async () => {
   await using folder = await temporaryFolder();
   const child = spawn(folder.path, ["--once", "--ephemeral"]);
   const { code } = await child.process.status;
@@ -259,10 +262,10 @@ Deno.test("--once tells FULL, INCREMENTAL, a booking by webhook and health, and 
   assert.ok(!output.includes("\x1b") && !output.includes("✗"), output);
 });
 
-Deno.test("--once ends badly when a part of it does not work", async () => {
+Deno.test("--once fails when a function does not answer", async () => {
   await using folder = await temporaryFolder();
   await assertProblem(
-    tellOnce(
+    runOnce(
       quietTerminal(),
       { ephemeral: true, folder: folder.path, functions: EMPTY },
       NEVER,
@@ -272,11 +275,11 @@ Deno.test("--once ends badly when a part of it does not work", async () => {
   );
 });
 
-Deno.test("functions that do not start are named", async () => {
+Deno.test("functions that do not start are the error functions_failed", async () => {
   await using folder = await temporaryFolder();
   const options = { ephemeral: true, folder: folder.path, functions };
   await assertProblem(
-    tellOnce(quietTerminal(), options, NEVER),
+    runOnce(quietTerminal(), options, NEVER),
     "functions_failed",
     /do not start/,
   );

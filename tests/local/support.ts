@@ -1,11 +1,11 @@
-/** What the tests of `deno task start` share. */
+/** For tests of `deno task start`: running it, and what it printed. */
 import assert from "node:assert/strict";
 import { Problem } from "../../local/problem.ts";
 import { Terminal } from "../../local/terminal.ts";
 
 const SCRIPT = new URL("./fixtures/start.ts", import.meta.url).href;
 
-/** A Calendly that nobody asks anything. */
+/** A Calendly at which nothing listens. */
 export const NO_CALENDLY = "http://127.0.0.1:9";
 
 /** Expects `work` to end with a `Problem`, and returns that. */
@@ -60,7 +60,7 @@ export async function temporaryFolder(): Promise<{ path: string } & AsyncDisposa
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }
 
-/** A terminal that shows nothing; `onText` gets what it would. */
+/** A terminal that prints nothing; `onText` gets the text instead. */
 export function quietTerminal(onText: (text: string) => void = () => {}): Terminal {
   const decoder = new TextDecoder();
   return new Terminal({

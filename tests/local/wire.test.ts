@@ -5,7 +5,7 @@ import { type Database } from "../../local/database.ts";
 import { openTestDatabase } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
 
-Deno.test("a transaction on the wire is nobody else's", async () => {
+Deno.test("a statement of another client runs after a transaction, not in it", async () => {
   await using database = await openOnWire();
   await database.script("create table public.notes (id integer)");
   const client = postgres(database.url, { max: 1 });
@@ -14,7 +14,7 @@ Deno.test("a transaction on the wire is nobody else's", async () => {
     let outside: Promise<unknown[]> | undefined;
     await client.begin(async (sql) => {
       await sql`set local role anon`;
-      // Asked for in the middle of the transaction; answered after it, under its own role.
+      // Sent in the middle of the transaction; answered after it, under its own role.
       outside = database.query("select current_user::text as role");
       [inside] = await sql`select current_user::text as role`;
     });
@@ -25,7 +25,7 @@ Deno.test("a transaction on the wire is nobody else's", async () => {
   }
 });
 
-Deno.test("many clients and the Data API's own queries take turns, statement by statement", async () => {
+Deno.test("transactions of several clients and single queries run one after the other", async () => {
   await using database = await openOnWire();
   await database.script(
     "create table public.counter (n integer); insert into public.counter values (0)",
@@ -49,7 +49,7 @@ Deno.test("many clients and the Data API's own queries take turns, statement by 
   }
 });
 
-Deno.test("a client that vanishes in a transaction takes it along", async () => {
+Deno.test("the transaction of a client that disconnects is rolled back", async () => {
   await using database = await openOnWire();
   await database.script("create table public.notes (id integer)");
   const client = await rawClient(database);
@@ -59,7 +59,7 @@ Deno.test("a client that vanishes in a transaction takes it along", async () => 
   assert.deepEqual(await waiting, [{ n: 0 }]);
 });
 
-Deno.test("what a client sets is gone when the last one has left", async () => {
+Deno.test("settings of a client are discarded when the last client has left", async () => {
   await using database = await openOnWire();
   const client = postgres(database.url, { max: 1 });
   await client`set role anon`;
@@ -70,7 +70,7 @@ Deno.test("what a client sets is gone when the last one has left", async () => {
   });
 });
 
-Deno.test("an error on the wire does not disturb the next statement", async () => {
+Deno.test("the statement after an error is answered", async () => {
   await using database = await openOnWire();
   const client = postgres(database.url, { max: 1 });
   try {
@@ -81,7 +81,7 @@ Deno.test("an error on the wire does not disturb the next statement", async () =
   }
 });
 
-Deno.test("large values pass in both directions", async () => {
+Deno.test("large values are sent in both directions", async () => {
   await using database = await openOnWire();
   const client = postgres(database.url, { max: 1 });
   try {
@@ -94,7 +94,7 @@ Deno.test("large values pass in both directions", async () => {
 });
 
 Deno.test({
-  ...needing("psql connects without being told anything about encryption", "psql"),
+  ...needing("psql connects without an option about encryption", "psql"),
   async fn() {
     await using database = await openOnWire();
     const { stdout } = await new Deno.Command("psql", {
@@ -108,7 +108,7 @@ function openOnWire(): Promise<Database & AsyncDisposable> {
   return openTestDatabase("embedded", { migrations: null }, true);
 }
 
-/** A client that can be cut off: it says hello and sends simple queries. */
+/** A client that can be disconnected: it connects and sends simple queries. */
 async function rawClient(database: Database) {
   const connection = await Deno.connect({
     hostname: "127.0.0.1",
@@ -137,7 +137,7 @@ async function rawClient(database: Database) {
   return { connection, send: (sql: string) => roundTrip(message("Q", sql)) };
 }
 
-/** Waits until something that happens soon has happened. */
+/** Waits up to two seconds until it has happened. */
 async function settled(happened: () => Promise<boolean>): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt++) {
     if (await happened()) return;

@@ -1,7 +1,7 @@
 /**
- * No connection starves: an hour of the schedule on the stopped clock, with connections that fail, are
- * slow, or kill every instance that touches them, all due at the same moment to begin with. The rules run
- * as they are; only Calendly and the instances are acted (fairness.sql). PROOF=full: 10,000 connections.
+ * No connection waits for ever: an hour of the schedule on the stopped clock, with connections that fail,
+ * are slow, or crash every worker that syncs them, all due at the same moment to begin with. The rules run
+ * as they are; only Calendly and the workers are simulated (fairness.sql). PROOF=full: 10,000 connections.
  */
 import assert from "node:assert/strict";
 import { type Database } from "../../local/database.ts";
@@ -12,9 +12,9 @@ const MINUTES = 60;
 /** Share of the connections. */
 const SLOW = 0.05;
 const FAILING = 0.009;
-const DEADLY = 0.001;
-/** Places for a thousand such connections; more than half of their time goes to the slow ones. */
-const INSTANCES = 10;
+const CRASHING = 0.001;
+/** Workers for a thousand such connections; more than half of their time goes to the slow ones. */
+const WORKERS_PER_THOUSAND = 10;
 
 for (
   const [kind, people] of [
@@ -23,40 +23,40 @@ for (
   ] as const
 ) {
   databaseTest(
-    `of ${people} connections, some of them hopeless, every healthy one is synced within its interval`,
+    `of ${people} connections, some of which fail, every healthy one is synced within its interval`,
     (database) => passAnHour(database, people),
     { on: kind, seed: false, long: true },
   );
 }
 
 databaseTest(
-  "a stranger who nudges every second gets nobody synced sooner or more often, by no more instances",
+  "nudges of a stranger every second sync nobody sooner or more often, and start no more workers",
   async (database) => {
     const strangers = 60;
-    const places = 3;
-    await populate(database, 40, places);
+    const maxWorkers = 3;
+    await populate(database, 40, maxWorkers);
     await pass(database, strangers);
-    const [{ fewest, most, places_taken, claims }] = await database.query<Record<string, number>>(
+    const [{ fewest, most, most_workers, claims }] = await database.query<Record<string, number>>(
       `select min(syncs) as fewest, max(syncs) as most,
-         (select max(open)::integer from tests.open_places) as places_taken,
+         (select max(workers) from tests.slots_in_use) as most_workers,
          (select count(*)::integer from public.calendly_sync_runs) as claims
        from tests.person where kind in ('healthy', 'slow')`,
     );
     // the first at once, the others after an interval each, a tenth shorter at the shortest
     assert.ok(fewest >= 4 && most <= 1 + Math.floor(MINUTES / (15 * 0.9)), `${fewest} to ${most}`);
-    assert.ok(places_taken <= places, `${places_taken} of ${places} places`);
+    assert.ok(most_workers <= maxWorkers, `${most_workers} workers at once`);
     assert.ok(claims < 40 * 6, `${claims} runs for ${strangers * MINUTES} nudges`);
   },
   { seed: false },
 );
 
-async function populate(database: Database, people: number, places: number): Promise<void> {
+async function populate(database: Database, people: number, maxWorkers: number): Promise<void> {
   await database.script(await Deno.readTextFile(new URL("fairness.sql", import.meta.url)));
   await database.query("select public.calendly_configure($1)", [
-    JSON.stringify({ instances: places }),
+    JSON.stringify({ max_workers: maxWorkers }),
   ]);
   await database.query(
-    `call tests.populate(${people}, ${SLOW}, ${FAILING}, ${DEADLY}, '${BEGIN}')`,
+    `call tests.populate(${people}, ${SLOW}, ${FAILING}, ${CRASHING}, '${BEGIN}')`,
   );
   await database.query("analyze");
 }
@@ -67,17 +67,17 @@ async function pass(database: Database, strangers = 0): Promise<void> {
     await database.query(`call tests.pass(1, ${strangers})`);
     await database.query(
       `vacuum analyze public.calendly_connections, public.calendly_sync_runs, public.calendly_users,
-         calendly.active_runs, calendly.run_pages, calendly.clock, tests.person, tests.instance`,
+         calendly.active_runs, calendly.run_pages, calendly.clock, tests.person, tests.worker`,
     );
   }
 }
 
 async function passAnHour(database: Database, people: number): Promise<void> {
-  const places = Math.max(4, Math.round(people * INSTANCES / 1000));
-  await populate(database, people, places);
+  const maxWorkers = Math.max(4, Math.round(people * WORKERS_PER_THOUSAND / 1000));
+  await populate(database, people, maxWorkers);
   await pass(database);
 
-  // To its interval come its jitter, a tick, and a minute of standing in line.
+  // An interval, its jitter, a tick, and a minute of waiting for a free worker.
   const limit = 15 * 1.1 + 2;
   const rows = await database.query<Record<string, number>>(
     `select kind, count(*)::integer as people, min(syncs) as fewest,
@@ -90,11 +90,16 @@ async function passAnHour(database: Database, people: number): Promise<void> {
   console.log(`longest wait of a healthy one: ${kinds.healthy.longest.toFixed(1)} min`);
   assert.ok(kinds.healthy.longest <= limit, JSON.stringify(kinds.healthy));
   assert.ok(kinds.healthy.fewest >= 3);
-  assert.ok(kinds.slow.fewest >= 3, "the slow ones are not left behind either");
+  assert.ok(kinds.slow.fewest >= 3, "the slow ones are synced as often as the others");
   // half a minute, one, two, … up to an hour: seven tries, and the first
-  if (kinds.failing) assert.ok(kinds.failing.runs <= 9 * kinds.failing.people, "who fails waits");
-  const [{ places_taken }] = await database.query<{ places_taken: number }>(
-    "select max(open)::integer as places_taken from tests.open_places",
+  if (kinds.failing) {
+    assert.ok(
+      kinds.failing.runs <= 9 * kinds.failing.people,
+      "a connection that fails is tried less and less often",
+    );
+  }
+  const [{ most_workers }] = await database.query<{ most_workers: number }>(
+    "select max(workers) as most_workers from tests.slots_in_use",
   );
-  assert.ok(places_taken <= places, `${places_taken} of ${places} places`);
+  assert.ok(most_workers <= maxWorkers, `${most_workers} workers at once`);
 }

@@ -6,7 +6,7 @@ import { allSynced, people, tick } from "./support.ts";
 const HEALTH = "calendly-sync/health";
 
 projectTest(
-  "a monitor hears 200 while all is well, and 503 with what is not",
+  "health answers 200 while no alert is critical, and 503 with the alerts otherwise",
   async (project, t) => {
     const headers = { apikey: project.stack.secretKey };
     const [person] = await people(project, 1);
@@ -14,19 +14,19 @@ projectTest(
     await tick(project);
     await allSynced(project);
 
-    await t.step("well", async () => {
+    await t.step("200 while all is well", async () => {
       const { status, body } = await project.fetch(HEALTH, { headers });
       assert.deepEqual([status, body.status, body.alerts], [200, "healthy", []]);
       assert.equal(body.freshness.users, 1);
     });
-    await t.step("with a warning only", async () => {
+    await t.step("200 with a warning", async () => {
       await project.stack.sql("update public.calendly_connections set webhook_state = 'disabled'");
       const { status, body } = await project.fetch(HEALTH, { headers });
       assert.deepEqual([status, body.status], [200, "healthy"]);
       assert.deepEqual(body.alerts.map(({ code }: { code: string }) => code), ["webhook_disabled"]);
       await project.stack.sql("update public.calendly_connections set webhook_state = 'none'");
     });
-    await t.step("unwell", async () => {
+    await t.step("503 while a reconnect is required", async () => {
       project.sandbox.control.revoke_token({ token: person.token });
       for (let attempt = 0; attempt < 3; attempt++) await person.sync();
       const { status, body } = await project.fetch(HEALTH, { headers });
@@ -40,13 +40,13 @@ projectTest(
       assert.ok(alert.since && alert.message && alert.what_to_do);
       assert.ok(!JSON.stringify(body).includes(person.token));
     });
-    await t.step("well again", async () => {
+    await t.step("200 after the reconnect", async () => {
       const { token } = project.sandbox.control.create_token({ user: person.host.uri });
       await person.connect({ token, sync: false });
       await person.sync();
       assert.equal((await project.fetch(HEALTH, { headers })).status, 200);
     });
-    await t.step("without the database", async () => {
+    await t.step("503 while the database does not answer", async () => {
       project.wire.refuse("calendly_health", 1);
       const { status, body } = await project.fetch(HEALTH, { headers });
       assert.deepEqual([status, body.error.code], [503, "database_unavailable"]);
@@ -54,17 +54,17 @@ projectTest(
   },
 );
 
-projectTest("health is for servers", async (project, t) => {
+projectTest("health answers only to a secret key", async (project, t) => {
   const [person] = await people(project, 1);
   const { publishableKey, secretKey } = project.stack;
   const callers: [who: string, headers: Record<string, string>, status: number][] = [
-    ["nobody", {}, 401],
+    ["no key", {}, 401],
     ["the publishable key", { apikey: publishableKey }, 401],
     ["a signed-in person", {
       apikey: publishableKey,
       authorization: `Bearer ${person.account.access_token}`,
     }, 401],
-    ["a key that is none", { apikey: `${secretKey}x` }, 401],
+    ["a wrong key", { apikey: `${secretKey}x` }, 401],
     ["a secret key as apikey", { apikey: secretKey }, 200],
     ["a secret key as bearer", { authorization: `Bearer ${secretKey}` }, 200],
   ];
@@ -75,7 +75,7 @@ projectTest("health is for servers", async (project, t) => {
       if (status === 401) assert.deepEqual(Object.keys(answer.body), ["error"]);
     });
   }
-  await t.step("by GET only", async () => {
+  await t.step("another method than GET is refused", async () => {
     const answer = await project.fetch(HEALTH, { method: "POST", headers: { apikey: secretKey } });
     assert.equal(answer.status, 405);
   });

@@ -1,12 +1,12 @@
-/** A nudge is not a delivery: it proves nothing and carries nothing, whoever sends it. */
+/** A nudge only asks a worker to look for due work: it has no credentials and no content. */
 import assert from "node:assert/strict";
 import { type Project, projectTest } from "../functions/support.ts";
-import { allSynced, asked, eventually, people, tick } from "./support.ts";
+import { allSynced, eventually, people, takeRequests, tick } from "./support.ts";
 
 const NUDGE = "calendly-sync/nudge";
 
-/** The content of every table but the schedule's own signs of life. */
-async function everything(project: Project): Promise<string> {
+/** The content of every table but calendly.project, in which each tick and nudge leaves its time. */
+async function allRows(project: Project): Promise<string> {
   const tables = await project.stack.sql<{ name: string }>(
     `select format('%I.%I', schemaname, tablename) as name from pg_catalog.pg_tables
      where (schemaname in ('public', 'calendly', 'auth')) and tablename <> 'project' order by 1`,
@@ -24,7 +24,7 @@ projectTest("a nudge is answered at once, however long the work takes", async (p
   await people(project, 1);
   await project.advance("15m");
   project.sandbox.control.faults({ path: "/scheduled_events", effect: { kind: "slow", ms: 3000 } });
-  await project.fetch("calendly-sync/health"); // the function is there
+  await project.fetch("calendly-sync/health"); // starts the function
   const began = performance.now();
   const { status, body } = await project.fetch(NUDGE, { method: "POST" });
   const waited = performance.now() - began;
@@ -33,24 +33,24 @@ projectTest("a nudge is answered at once, however long the work takes", async (p
   await allSynced(project);
 });
 
-projectTest("a stranger may nudge in any form and changes nothing", async (project, t) => {
-  const everybody = await people(project, 2, 1);
+projectTest("a nudge of a stranger, in whatever form, changes nothing", async (project, t) => {
+  const [person] = await people(project, 2, 1);
   await project.advance("15m");
   await tick(project);
   await allSynced(project);
-  asked(project);
-  const before = await everything(project);
+  takeRequests(project);
+  const before = await allRows(project);
   const { publishableKey } = project.stack;
 
   const forms: [form: string, init: RequestInit][] = [
-    ["without anything", {}],
+    ["without key and body", {}],
     ["with the publishable key", { headers: { apikey: publishableKey } }],
-    ["with a key that is none", {
+    ["with wrong keys", {
       headers: { apikey: "sb_secret_no", authorization: "Bearer x.y.z" },
     }],
-    ["for somebody", { body: JSON.stringify({ user_id: everybody[0].id, full: true }) }],
-    ["from elsewhere", {
-      body: JSON.stringify({ project_url: "https://evil.example.com", instances: 200 }),
+    ["with a user_id", { body: JSON.stringify({ user_id: person.id, full: true }) }],
+    ["with another address", {
+      body: JSON.stringify({ project_url: "https://evil.example.com", max_workers: 200 }),
       headers: { "x-forwarded-host": "evil.example.com", forwarded: "host=evil.example.com" },
     }],
     ["with a body that is no JSON", { body: "\0 { not json" }],
@@ -73,22 +73,22 @@ projectTest("a stranger may nudge in any form and changes nothing", async (proje
     assert.equal((await project.fetch(NUDGE, { method: "DELETE" })).status, 405);
   });
 
-  await eventually("every nudge has asked for work", () =>
+  await eventually("every nudge has claimed", () =>
     Promise.resolve(
       project.wire.calls.filter((name) => name === "calendly_claim_sync").length >= 107,
     ));
-  assert.equal(await everything(project), before, "no row has changed");
-  assert.equal(asked(project).total, 0, "Calendly was not asked");
+  assert.equal(await allRows(project), before, "no row has changed");
+  assert.equal(takeRequests(project).total, 0, "Calendly was not asked");
   const [{ url, moved_to }] = await project.stack.sql("select * from calendly.project");
   assert.deepEqual([url, moved_to], [project.wire.url, null]);
 });
 
 projectTest(
-  "all strangers together start no more instances than there are places",
+  "sixty nudges at once start no more workers than max_workers",
   async (project) => {
     await people(project, 8);
     await project.advance("15m");
-    await project.set("instances", 3);
+    await project.set("max_workers", 3);
     project.sandbox.control.faults({
       path: "/scheduled_events",
       times: null,
@@ -111,24 +111,28 @@ projectTest(
     }
     assert.equal(most, 3);
     const runs = await project.stack.sql("select user_id, status from public.calendly_sync_runs");
-    assert.equal(runs.length, 8, "and everybody is synced once");
+    assert.equal(runs.length, 8, "each person is synced once");
     assert.ok(runs.every(({ status }) => status === "complete"));
   },
 );
 
-projectTest("the functions' address is learnt from their environment only", async (project) => {
-  const address = async () => (await project.stack.sql("select url from calendly.project"))[0].url;
-  assert.equal(await address(), null, "before anybody connects, nobody knows it");
-  await project.fetch(NUDGE, {
-    method: "POST",
-    headers: { "x-forwarded-host": "evil.example.com", "x-forwarded-proto": "https" },
-    body: JSON.stringify({ project_url: "https://evil.example.com" }),
-  });
-  await eventually(
-    "the nudge has asked for work",
-    () => Promise.resolve(project.wire.calls.includes("calendly_claim_sync")),
-  );
-  assert.equal(await address(), null, "a stranger's nudge does not tell it");
-  await people(project, 1);
-  assert.equal(await address(), project.wire.url, "SUPABASE_URL does");
-});
+projectTest(
+  "the project's address comes from SUPABASE_URL only, not from a request",
+  async (project) => {
+    const address = async () =>
+      (await project.stack.sql("select url from calendly.project"))[0].url;
+    assert.equal(await address(), null, "before the first connection there is none");
+    await project.fetch(NUDGE, {
+      method: "POST",
+      headers: { "x-forwarded-host": "evil.example.com", "x-forwarded-proto": "https" },
+      body: JSON.stringify({ project_url: "https://evil.example.com" }),
+    });
+    await eventually(
+      "the nudge has claimed",
+      () => Promise.resolve(project.wire.calls.includes("calendly_claim_sync")),
+    );
+    assert.equal(await address(), null, "a nudge does not set it");
+    await people(project, 1);
+    assert.equal(await address(), project.wire.url, "connecting sets it to SUPABASE_URL");
+  },
+);

@@ -1,6 +1,6 @@
 /**
- * The real pg_cron on a real Postgres: the jobs of the migrations run by themselves, once a minute of real
- * time, drive the functions, and survive a restart of Postgres in the middle of a tick.
+ * The real pg_cron on a real Postgres: it runs the jobs of the migrations once a minute of real time, they
+ * nudge the functions, and go on after Postgres crashed in the middle of a tick.
  */
 import assert from "node:assert/strict";
 import { type Person, Project } from "../functions/support.ts";
@@ -8,12 +8,12 @@ import { Cluster } from "../harness/cluster.ts";
 import { needing } from "../harness/requirements.ts";
 import { eventually } from "./support.ts";
 
-/** A tick comes at every full minute. */
+/** Seconds within which a tick comes: each full minute. */
 const A_TICK = 75;
 
 Deno.test({
   ...needing(
-    "pg_cron runs the schedule, through a crash of Postgres",
+    "pg_cron runs the schedule, and goes on after a crash of Postgres",
     "postgresServer",
     "longRun",
   ),
@@ -25,9 +25,9 @@ Deno.test({
     });
     const { stack } = project;
     const admin = cluster.connect();
-    await stack.sql("select calendly.set_clock(null)"); // pg_cron goes by real time
+    await stack.sql("select calendly.set_clock(null)"); // pg_cron uses real time
     try {
-      await t.step("the migrations have scheduled the jobs with pg_cron itself", async () => {
+      await t.step("the migrations schedule their jobs with pg_cron", async () => {
         const [{ extversion }] = await admin`
           select extversion from pg_extension where extname = 'pg_cron'`;
         assert.ok(extversion);
@@ -35,7 +35,7 @@ Deno.test({
           select jobname, username, active from cron.job where jobname like 'calendly-%' order by 1`;
         assert.deepEqual(
           jobs.map(({ jobname, username, active }) => [jobname, username, active]),
-          ["clean-job-log", "clean-runs", "clean-webhook-events", "nudge"]
+          ["accounts", "clean-job-log", "clean-runs", "clean-webhook-events", "nudge"]
             .map((name) => [`calendly-${name}`, "postgres", true]),
         );
       });
@@ -55,12 +55,12 @@ Deno.test({
         select n, 'invitee.created', '{}', now() - interval '5 years', 'processed'
         from generate_series(1, 12000) n`;
       await admin`insert into cron.job_run_details (jobid, runid, username, status, start_time, end_time)
-        select jobid, 1000000 + jobid, username, 'succeeded', at, at
-        from cron.job, (select now() - interval '8 days' as at) long_ago`;
-      // what is hourly or nightly need not be waited for
+        select jobid, 1000000 + jobid, username, 'succeeded', ended_at, ended_at
+        from cron.job, (select now() - interval '8 days' as ended_at) long_ago`;
+      // hourly and nightly jobs, too, run within a minute
       await admin`select cron.alter_job(jobid, schedule := '* * * * *') from cron.job`;
 
-      await t.step("by themselves, they sync who is due and clean up", async () => {
+      await t.step("the jobs sync the people who are due, and clean up", async () => {
         await makeDue();
         await eventually("everybody is synced", () => synced(1), A_TICK);
         await eventually("all is clean", async () => {
@@ -74,36 +74,39 @@ Deno.test({
         assert.deepEqual([...failures], []);
       });
 
-      await t.step("Postgres crashes in the middle of a tick: the next one goes on", async () => {
-        await makeDue();
-        const holder = cluster.connect();
-        const session = await holder.reserve();
-        await session`begin`;
-        await session`select from calendly.project for update`;
-        await eventually("a tick is in the middle", async () => {
-          const [{ n }] = await admin`
+      await t.step(
+        "after a crash in the middle of a tick, the next tick syncs everybody",
+        async () => {
+          await makeDue();
+          const holder = cluster.connect();
+          const session = await holder.reserve();
+          await session`begin`;
+          await session`select from calendly.project for update`;
+          await eventually("a tick is in the middle", async () => {
+            const [{ n }] = await admin`
             select count(*)::integer as n from pg_stat_activity
             where query = 'select calendly.nudge()' and wait_event_type = 'Lock'`;
-          return n > 0;
-        }, A_TICK);
-        await cluster.restart("immediate");
-        await holder.end({ timeout: 1 });
-        await eventually(
-          "everybody is synced again",
-          // connections from before the crash fail once
-          () => synced(2).catch(() => false),
-          A_TICK * 2,
-        );
-      });
+            return n > 0;
+          }, A_TICK);
+          await cluster.restart("immediate");
+          await holder.end({ timeout: 1 });
+          await eventually(
+            "everybody is synced again",
+            // connections from before the crash fail once
+            () => synced(2).catch(() => false),
+            A_TICK * 2,
+          );
+        },
+      );
 
-      await t.step("nobody was synced twice at once, and nothing is left behind", async () => {
-        const [{ overlaps, open }] = await stack.sql(
+      await t.step("nobody was synced twice at once, and no run is active", async () => {
+        const [{ overlaps, active }] = await stack.sql(
           `select (select count(*)::integer from public.calendly_sync_runs a
                join public.calendly_sync_runs b on a.user_id = b.user_id and a.id < b.id
                  and (a.started_at, a.finished_at) overlaps (b.started_at, b.finished_at)) as overlaps,
-             (select count(*)::integer from calendly.active_runs) as open`,
+             (select count(*)::integer from calendly.active_runs) as active`,
         );
-        assert.deepEqual([overlaps, open], [0, 0]);
+        assert.deepEqual([overlaps, active], [0, 0]);
       });
     } finally {
       await admin.end();

@@ -1,40 +1,44 @@
-/** Calendly's rate limit, kept: the schedule leaves a fifth of it to a person, and nobody hears 429. */
+/** Calendly's rate limit is kept: scheduled work leaves a fifth of it to a click, and 429 never comes. */
 import assert from "node:assert/strict";
 import { projectTest } from "../functions/support.ts";
-import { allSynced, asked, eventually, nextMinute, people, tick } from "./support.ts";
+import { allSynced, eventually, nextMinute, people, takeRequests, tick } from "./support.ts";
 
 projectTest(
-  "scheduled work leaves a fifth of the limit to a click, which may have it",
+  "scheduled work leaves a fifth of the rate limit, and a click uses it",
   async (project) => {
     const [person] = await people(project, 1, 100);
-    await project.set("worker_time", "30 seconds"); // a reset is not waited for
+    await project.set("worker_time", "30 seconds"); // too short to wait for a reset
     project.sandbox.control.set_rate_limit({ user: person.host.uri, limit: 50 });
     await project.advance("15m");
-    asked(project);
+    takeRequests(project);
 
     await tick(project);
     await eventually("the run pauses", async () => (await person.runs())[0]?.status === "paused");
     const [run] = await person.runs();
-    assert.deepEqual(asked(project), { total: 40, refused: 0 });
+    assert.deepEqual(takeRequests(project), { total: 40, refused: 0 });
     assert.equal(run.error.code, "rate_limited");
     assert.equal(run.requests, 40);
     await tick(project);
     await allSynced(project);
-    assert.equal(asked(project).total, 0, "until the reset the schedule leaves it alone");
+    assert.equal(
+      takeRequests(project).total,
+      0,
+      "the schedule does not resume it before the reset",
+    );
 
     const { body } = await person.sync();
     assert.deepEqual([body.run_id, body.status, body.requests], [run.id, "paused", 50]);
-    assert.deepEqual(asked(project), { total: 10, refused: 0 });
+    assert.deepEqual(takeRequests(project), { total: 10, refused: 0 });
 
     await nextMinute(project);
-    await eventually("it pauses again", async () => {
+    await eventually("the run pauses again", async () => {
       const [{ status, requests }] = await person.runs();
       return status === "paused" && requests === 90;
     });
-    assert.deepEqual(asked(project), { total: 40, refused: 0 });
+    assert.deepEqual(takeRequests(project), { total: 40, refused: 0 });
     await nextMinute(project);
     await allSynced(project);
-    assert.deepEqual(asked(project), { total: 11, refused: 0 });
+    assert.deepEqual(takeRequests(project), { total: 11, refused: 0 });
     const runs = await person.runs();
     assert.deepEqual(
       runs.map(({ id, status, requests, created }) => [id, status, requests, created]),
@@ -44,7 +48,7 @@ projectTest(
 );
 
 projectTest(
-  "a day of many accounts of every size: the sandbox never answers 429",
+  "syncs of large and small calendars for 40 minutes are never answered with 429",
   async (project) => {
     const { control } = project.sandbox;
     const large = await project.person({ events: 300 });
@@ -53,18 +57,18 @@ projectTest(
       control.set_rate_limit({ user: person.host.uri, limit: 50 });
     }
     await project.set("worker_time", "30 seconds");
-    asked(project);
+    takeRequests(project);
     let refused = 0;
     for (let minute = 0; minute < 40; minute++) {
       await nextMinute(project);
-      await eventually("the instances are done", async () => {
+      await eventually("no run is running", async () => {
         const [{ n }] = await project.stack.sql(
           `select count(*)::integer as n from public.calendly_sync_runs where status = 'running'`,
         );
         return n === 0;
       });
       if (minute === 20) await Promise.all(everybody.map((person) => person.sync()));
-      refused += asked(project).refused;
+      refused += takeRequests(project).refused;
     }
     assert.equal(refused, 0);
     for (const person of everybody) {

@@ -1,11 +1,19 @@
-/** What stops in the middle is taken up by the schedule, once, where it stopped. */
+/** The schedule takes up a run that stopped in the middle, once, where it stopped. */
 import assert from "node:assert/strict";
 import { type Project, projectTest } from "../functions/support.ts";
-import { allSynced, asked, eventually, nextMinute, people, tick, working } from "./support.ts";
+import {
+  allSynced,
+  eventually,
+  nextMinute,
+  people,
+  takeRequests,
+  tick,
+  unfinished,
+} from "./support.ts";
 
 const SYNC = "calendly-sync";
 
-/** From now on, after `skip` requests, Calendly never answers who lists events. */
+/** After `skip` requests, Calendly never answers a listing of events. */
 function stall(project: Project, skip = 0): void {
   project.sandbox.control.faults({
     path: "/scheduled_events",
@@ -15,19 +23,19 @@ function stall(project: Project, skip = 0): void {
   });
 }
 
-/** Once so many instances wait for Calendly, ends them; then Calendly answers again. */
-async function killStalled(project: Project, instances: number): Promise<void> {
+/** Kills the function once so many workers wait for Calendly; then Calendly answers again. */
+async function killStalled(project: Project, workers: number): Promise<void> {
   const { control } = project.sandbox;
   await eventually(
-    `${instances} instances wait for Calendly`,
-    () => Promise.resolve(control.faults()[0].struck >= instances),
+    `${workers} workers wait for Calendly`,
+    () => Promise.resolve(control.faults()[0].struck >= workers),
   );
   await project.stack.functions.kill(SYNC);
   control.clear_faults();
 }
 
 projectTest(
-  "an instance whose fetch never returns is taken over when its lease ends",
+  "a run whose worker hangs in a request is taken over when its lease ends",
   async (project) => {
     const [person] = await people(project, 1, 12);
     await project.set("page_size", 5);
@@ -36,23 +44,23 @@ projectTest(
     await tick(project);
     await killStalled(project, 1);
 
-    const [dead] = await person.runs();
-    assert.deepEqual([dead.status, dead.fetched_active], ["running", 5]);
+    const [stopped] = await person.runs();
+    assert.deepEqual([stopped.status, stopped.fetched_active], ["running", 5]);
     await nextMinute(project);
-    assert.equal((await person.runs()).length, 1, "after a minute its lease still holds");
-    asked(project);
+    assert.equal((await person.runs()).length, 1, "its lease has not ended after a minute");
+    takeRequests(project);
     await nextMinute(project);
     await allSynced(project);
 
     const runs = await person.runs();
-    assert.deepEqual(runs.map(({ id, status }) => [id, status]), [[dead.id, "complete"]]);
+    assert.deepEqual(runs.map(({ id, status }) => [id, status]), [[stopped.id, "complete"]]);
     assert.equal((await person.meetings()).length, 12);
-    assert.equal(asked(project).total, 2 + 12, "the first page is not read again");
+    assert.equal(takeRequests(project).total, 2 + 12, "the first page is not listed again");
   },
 );
 
 projectTest(
-  "twenty instances die at once, and everybody is synced all the same",
+  "after twenty workers crashed at once, everybody is synced",
   async (project) => {
     const everybody = await people(project, 25, 1);
     await project.advance("15m");
@@ -60,7 +68,11 @@ projectTest(
     await tick(project);
     await killStalled(project, 20);
     await nextMinute(project);
-    assert.equal(await working(project), 25, "for two minutes all places are taken by the dead");
+    assert.equal(
+      await unfinished(project),
+      25,
+      "the crashed workers keep all slots until their leases end",
+    );
     await nextMinute(project);
     await allSynced(project);
     for (const person of everybody) {
@@ -71,7 +83,7 @@ projectTest(
 );
 
 projectTest(
-  "one that wakes up after it was taken over cannot write, and goes on with others",
+  "a worker that answers after its run was taken over cannot write, and claims another run",
   async (project) => {
     const [person] = await people(project, 1);
     await project.advance("15m");
@@ -82,17 +94,17 @@ projectTest(
     const [late] = await people(project, 1);
     await nextMinute(project);
     await eventually(
-      "its heir is done",
+      "the worker that took over is done",
       async () => (await person.runs())[0].status === "complete",
     );
     const before = JSON.stringify(await person.runs());
     await project.advance("15m");
     held.release();
     await eventually(
-      "the late one is synced by whoever woke up",
+      "the person who connected later is synced by the worker that answered late",
       async () => (await late.runs())[0]?.status === "complete",
     );
-    await eventually("it has noticed", () =>
+    await eventually("it logs lease_lost", () =>
       Promise.resolve(
         project.stack.functions.logs(SYNC).some((line) => line.includes("lease_lost")),
       ));
@@ -100,11 +112,11 @@ projectTest(
   },
 );
 
-projectTest("what goes wrong with one connection is nobody else's trouble", async (project, t) => {
+projectTest("a failing connection does not delay the others", async (project, t) => {
   const [broken, ...others] = await people(project, 4);
   await project.advance("15m");
   await t.step(
-    "what no rule foresees",
+    "an unforeseen error of one connection",
     async () => {
       // such as a connection without a credential
       await project.stack.sql(
@@ -112,15 +124,15 @@ projectTest("what goes wrong with one connection is nobody else's trouble", asyn
          (select id from public.calendly_connections where user_id = $1)`,
         [broken.id],
       );
-      await project.set("instances", 1);
+      await project.set("max_workers", 1);
       await tick(project);
-      await eventually("all others are synced by the one instance", async () => {
+      await eventually("all others are synced by the one worker", async () => {
         const runs = await Promise.all(others.map((person) => person.runs()));
         return runs.every(([run]) => run?.status === "complete");
       });
     },
   );
-  await t.step("it is tried less and less often, and alerts somebody", async () => {
+  await t.step("it is tried less and less often, and there is an alert", async () => {
     for (let minute = 0; minute < 10; minute++) {
       await nextMinute(project);
       await allSynced(project);
@@ -135,16 +147,23 @@ projectTest("what goes wrong with one connection is nobody else's trouble", asyn
   });
 });
 
-projectTest("a click beside the schedule: one of them runs", async (project) => {
-  const [person] = await people(project, 1);
-  await project.advance("15m");
-  const held = project.wire.hold("calendly_apply_step");
-  await tick(project);
-  await held.arrived;
-  const [run] = await person.runs();
-  const { status, body } = await person.sync();
-  assert.deepEqual([status, body.error.code, body.error.run_id], [409, "sync_in_progress", run.id]);
-  held.release();
-  await allSynced(project);
-  assert.deepEqual((await person.runs()).map(({ status }) => status), ["complete"]);
-});
+projectTest(
+  "a click during a scheduled run is answered with 409 and that run's id",
+  async (project) => {
+    const [person] = await people(project, 1);
+    await project.advance("15m");
+    const held = project.wire.hold("calendly_apply_step");
+    await tick(project);
+    await held.arrived;
+    const [run] = await person.runs();
+    const { status, body } = await person.sync();
+    assert.deepEqual([status, body.error.code, body.error.run_id], [
+      409,
+      "sync_in_progress",
+      run.id,
+    ]);
+    held.release();
+    await allSynced(project);
+    assert.deepEqual((await person.runs()).map(({ status }) => status), ["complete"]);
+  },
+);

@@ -1,4 +1,4 @@
-/** `deno task status`: what an operator reads. */
+/** `deno task status`: what it prints, and how it answers when it cannot tell. */
 import assert from "node:assert/strict";
 import { findProject, readStatus, showStatus } from "../../local/status.ts";
 import { Terminal } from "../../local/terminal.ts";
@@ -6,7 +6,7 @@ import { projectTest } from "../functions/support.ts";
 import { freePort } from "../harness/cluster.ts";
 import { allSynced, people, tick } from "./support.ts";
 
-/** A terminal that keeps what is printed. */
+/** A terminal that records what is printed. */
 function recorder(): { terminal: Terminal; printed: () => string } {
   let text = "";
   const terminal = new Terminal({
@@ -19,7 +19,7 @@ function recorder(): { terminal: Terminal; printed: () => string } {
   return { terminal, printed: () => text };
 }
 
-projectTest("the status of a project is readable, and holds no key", async (project, t) => {
+projectTest("status prints health, users, schedule and runs, and no secret", async (project, t) => {
   const { url, secretKey } = project.stack;
   const [ana, ben] = await people(project, 2, 3);
   await project.advance("15m");
@@ -42,12 +42,12 @@ projectTest("the status of a project is readable, and holds no key", async (proj
     has(/→ The person connects again/);
   });
   await t.step("freshness", () => has(/connected users +never synced +half[^\n]*\n +1 +0 +/));
-  await t.step("calendly_users", () => {
+  await t.step("users", () => {
     has(new RegExp(`${ana.id} +person.1@example.com +active +5 min ago +in 10 min +3 +0 +0\n`));
     has(new RegExp(`${ben.id} +person.2@example.com +reconnect_required .* token_refused\n`));
   });
   await t.step("the schedule", () => {
-    has(/last tick 0 s ago, 0 due, 0 of 20 instances at work/);
+    has(/last tick 0 s ago, 0 due, 0 of 20 workers busy/);
     has(/calendly-nudge +\* \* \* \* \* .* succeeded/);
     has(/calendly-clean-runs +17 3 \* \* \* +never/);
   });
@@ -60,7 +60,7 @@ projectTest("the status of a project is readable, and holds no key", async (proj
   });
 });
 
-projectTest("a project without anybody is healthy", async (project) => {
+projectTest("a project without users is healthy", async (project) => {
   const { url, secretKey } = project.stack;
   const { terminal, printed } = recorder();
   showStatus(terminal, await readStatus({ url, secretKey }));
@@ -68,10 +68,10 @@ projectTest("a project without anybody is healthy", async (project) => {
   assert.match(printed(), /Last runs\s+none/);
 }, { on: "embedded", seed: false });
 
-projectTest("who may not ask, or asks the wrong one, is told", async (project, t) => {
+projectTest("status says why it cannot tell", async (project, t) => {
   const { url, publishableKey } = project.stack;
   await t.step(
-    "with the publishable key",
+    "the publishable key is no secret key",
     () =>
       assert.rejects(readStatus({ url, secretKey: publishableKey }), {
         code: "status_unknown",
@@ -79,7 +79,7 @@ projectTest("who may not ask, or asks the wrong one, is told", async (project, t
       }),
   );
   await t.step(
-    "where nobody answers",
+    "nothing answers at that address",
     () =>
       assert.rejects(
         readStatus({ url: `http://127.0.0.1:${freePort()}`, secretKey: "sb_secret_x" }),
@@ -92,7 +92,7 @@ projectTest("who may not ask, or asks the wrong one, is told", async (project, t
   );
 }, { on: "embedded" });
 
-Deno.test("the environment names the project, else the stack that runs here", async () => {
+Deno.test("status reads the project of the environment, else the running local stack", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await assert.rejects(findProject({}, folder), { code: "no_project", message: /stack/ });

@@ -1,14 +1,14 @@
-/** What the schedule's tests share: minutes that pass, and waiting for what runs by itself. */
+/** For tests of the schedule: minutes that pass, and waiting for work that runs by itself. */
 import assert from "node:assert/strict";
 import { type Person, type Project } from "../functions/support.ts";
 
-/** Lets a minute pass on every clock; then the schedule ticks, as it does by itself once a minute. */
+/** Advances both clocks by a minute and ticks, as the schedule does once a minute. */
 export async function nextMinute(project: Project): Promise<void> {
   await project.advance("1m");
   await tick(project);
 }
 
-/** Runs the minutely job once, and sends its nudges. */
+/** Runs the minutely jobs once, and sends the nudges. */
 export async function tick(project: Project): Promise<void> {
   await tickBetween(project, "2026-03-02T12:00:30Z", "2026-03-02T12:01:30Z");
 }
@@ -18,7 +18,7 @@ export async function tickBetween(project: Project, since: string, until: string
   await project.stack.tick(new Date(since), new Date(until));
 }
 
-/** Waits until `holds` is true; fails, saying what was waited for, when that takes too long. */
+/** Waits until `holds` is true; fails with `what` in its message when that takes too long. */
 export async function eventually(
   what: string,
   holds: () => Promise<boolean>,
@@ -44,13 +44,13 @@ async function within(milliseconds: number, answer: Promise<boolean>): Promise<b
   }
 }
 
-/** Waits until nothing is due any more and no instance is working. */
+/** Waits until no connection is due or has a running run. */
 export async function allSynced(project: Project, seconds?: number): Promise<void> {
-  await eventually("everybody is synced", async () => await working(project) === 0, seconds);
+  await eventually("everybody is synced", async () => await unfinished(project) === 0, seconds);
 }
 
-/** How many connections are due or worked on. */
-export async function working(project: Project): Promise<number> {
+/** How many connections are due or have a running run. */
+export async function unfinished(project: Project): Promise<number> {
   const [{ count }] = await project.stack.sql(
     `select count(*)::integer as count from public.calendly_connections c
      where c.state = 'active' and (c.next_sync_at <= calendly.now() or exists (
@@ -69,8 +69,8 @@ export async function people(project: Project, count: number, events = 0): Promi
   return people;
 }
 
-/** What has been asked of Calendly since the last time: requests per person, and how many were refused. */
-export function asked(project: Project): { total: number; refused: number } {
+/** The number of requests to Calendly since the last call of this, and of those answered with 429. */
+export function takeRequests(project: Project): { total: number; refused: number } {
   const { control } = project.sandbox;
   const total = control.requests().count;
   const refused = control.requests({ status: 429 }).count;

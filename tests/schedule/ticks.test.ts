@@ -1,13 +1,21 @@
-/** The schedule runs by itself: here by the local stack's ticker, on the platform by pg_cron. */
+/** The schedule, run by the local stack's ticker as pg_cron runs it on the platform. */
 import assert from "node:assert/strict";
 import { projectTest } from "../functions/support.ts";
-import { allSynced, asked, nextMinute, people, tick, tickBetween, working } from "./support.ts";
+import {
+  allSynced,
+  nextMinute,
+  people,
+  takeRequests,
+  tick,
+  tickBetween,
+  unfinished,
+} from "./support.ts";
 
-projectTest("one tick syncs whoever is due, and nobody else", async (project) => {
+projectTest("one tick syncs the people who are due, and nobody else", async (project) => {
   const due = await people(project, 3, 2);
   await project.advance("15m");
-  const [young] = await people(project, 1);
-  asked(project);
+  const [notDue] = await people(project, 1);
+  takeRequests(project);
   await tick(project);
   await allSynced(project);
   for (const person of due) {
@@ -17,12 +25,16 @@ projectTest("one tick syncs whoever is due, and nobody else", async (project) =>
     );
     assert.equal((await person.meetings()).length, 2);
   }
-  assert.deepEqual(await young.runs(), []);
-  assert.equal(asked(project).total, 3 * 3, "each a page and two readings of invitees");
+  assert.deepEqual(await notDue.runs(), []);
+  assert.equal(
+    takeRequests(project).total,
+    3 * 3,
+    "a page and the invitees of two events for each",
+  );
 });
 
 projectTest(
-  "everybody is synced every quarter of an hour, by one run each time",
+  "everybody is synced every 15 minutes, by one run each time",
   async (project) => {
     const everybody = await people(project, 3);
     for (let minute = 0; minute < 46; minute++) {
@@ -36,18 +48,21 @@ projectTest(
   },
 );
 
-projectTest("whoever's webhooks arrive is synced every six hours", async (project) => {
+projectTest("a person whose webhooks arrive is synced every six hours", async (project) => {
   const [person] = await people(project, 1);
   await project.advance("15m");
   await tick(project);
   await allSynced(project);
-  await project.stack.sql("update public.calendly_users set calendly_webhook_enabled = true where id = $1", [
-    person.id,
-  ]);
+  await project.stack.sql(
+    "update public.calendly_users set calendly_webhook_enabled = true where id = $1",
+    [
+      person.id,
+    ],
+  );
   await person.sync();
   await project.advance("5h");
   await tick(project);
-  assert.equal(await working(project), 0);
+  assert.equal(await unfinished(project), 0);
   assert.equal((await person.runs()).length, 2);
   await project.advance("1h");
   await tick(project);
@@ -56,7 +71,7 @@ projectTest("whoever's webhooks arrive is synced every six hours", async (projec
 });
 
 projectTest(
-  "after ten minutes of lost nudges everybody is synced, and nobody twice",
+  "after ten minutes of lost nudges everybody is synced once, and the alert ends",
   async (project) => {
     const everybody = await people(project, 5, 1);
     await project.advance("15m");
@@ -78,7 +93,7 @@ projectTest(
 );
 
 projectTest(
-  "the jobs that clean up run here as on the platform, however much there is",
+  "the cleaning jobs delete more than one slice of each table",
   async (project) => {
     const { stack } = project;
     const [person] = await people(project, 1);
@@ -90,16 +105,16 @@ projectTest(
     await stack.sql(
       `insert into public.calendly_sync_runs (connection_id, user_id, subject, trigger, sync_type,
          min_start_time, max_start_time, status, started_at, heartbeat_at, finished_at)
-       select id, user_id, 'x', 'scheduled', 'FULL', at, at, 'complete', at, at, at
+       select id, user_id, 'x', 'scheduled', 'FULL', day, day, 'complete', day, day, day
        from public.calendly_connections, generate_series(1, 6000),
-         (select calendly.now() - interval '91 days' as at) long_ago
+         (select calendly.now() - interval '91 days' as day) long_ago
        where user_id = $1`,
       [person.id],
     );
     await stack.sql(
       `insert into cron.job_run_details (jobid, runid, status, start_time, end_time)
-       select jobid, 1000000 + jobid, 'succeeded', at, at
-       from cron.job, (select now() - interval '8 days' as at) long_ago`,
+       select jobid, 1000000 + jobid, 'succeeded', ended_at, ended_at
+       from cron.job, (select now() - interval '8 days' as ended_at) long_ago`,
     );
     await tickBetween(project, "2026-03-02T03:00:00Z", "2026-03-02T04:00:00Z");
     assert.deepEqual(

@@ -1,11 +1,11 @@
-/** What `deno task start` does and shows: for a person who stays, and as a story that ends. */
+/** What `deno task start` does and shows: a first sync and then a project to use, or the main job once. */
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { unlessAborted, untilAborted } from "./interrupt.ts";
 import { Problem } from "./problem.ts";
 import { LOCAL_FOLDER, type Stack, type StackOptions, startStack } from "./stack.ts";
 import { type Terminal } from "./terminal.ts";
 
-/** What the sandbox holds of the demo user's meetings: a first sync stays under the rate limit. */
+/** Events of the demo user in the sandbox: few enough for a first sync within the rate limit. */
 const DEMO_EVENTS = 250;
 
 /** The answer of `POST /functions/v1/calendly-sync`. */
@@ -25,44 +25,44 @@ interface SyncResult {
 }
 
 /**
- * Boots, syncs the demo account on the sandbox, prints what there is, and stays until `asked` to end: 0.
- * Asked before it is that far, it throws the signal's reason.
+ * Boots, syncs the demo account on the sandbox, prints the project's addresses and keys, and stays until
+ * `interrupted`: returns 0. Interrupted before that, it throws the signal's reason.
  */
 export async function start(
   terminal: Terminal,
   options: StackOptions,
-  asked: AbortSignal,
+  interrupted: AbortSignal,
 ): Promise<number> {
   terminal.heading("Calendly Sync for Supabase");
-  const stack = await boot(terminal, options, asked);
+  const stack = await boot(terminal, options, interrupted);
   const folder = options.folder ?? LOCAL_FOLDER;
   const file = `${folder}/stack.json`;
   try {
-    if (stack.sandbox) await unlessAborted(asked, syncDemo(terminal, stack));
+    if (stack.sandbox) await unlessAborted(interrupted, syncDemo(terminal, stack));
     showProject(terminal, stack);
     await Deno.mkdir(folder, { recursive: true }); // an ephemeral stack has not needed it so far
     await Deno.writeTextFile(file, JSON.stringify(description(stack), null, 2) + "\n", {
       mode: 0o600,
     });
-    await untilAborted(asked);
+    await untilAborted(interrupted);
     terminal.line();
     return 0;
   } finally {
-    await forget(file, stack);
+    await removeDescription(file, stack);
     await stack.stop();
   }
 }
 
-/** The main job as a story; 0 if all of it is true, 1 if not. Asked to end, it throws the signal's reason. */
-export async function tellOnce(
+/** Shows the main job once: returns 0 if every check holds, else 1. Interrupted, it throws the signal's reason. */
+export async function runOnce(
   terminal: Terminal,
   options: StackOptions,
-  asked: AbortSignal,
+  interrupted: AbortSignal,
 ): Promise<number> {
-  terminal.heading("Calendly Sync for Supabase, once through");
-  const stack = await boot(terminal, options, asked);
+  terminal.heading("Calendly Sync for Supabase: the main job, once");
+  const stack = await boot(terminal, options, interrupted);
   try {
-    return await unlessAborted(asked, tell(terminal, stack));
+    return await unlessAborted(interrupted, showMainJob(terminal, stack));
   } finally {
     await stack.stop();
   }
@@ -71,11 +71,11 @@ export async function tellOnce(
 async function boot(
   terminal: Terminal,
   options: StackOptions,
-  asked: AbortSignal,
+  interrupted: AbortSignal,
 ): Promise<Stack> {
   const stack = await startStack({
     ...options,
-    signal: asked,
+    signal: interrupted,
     sandboxOptions: { events: DEMO_EVENTS },
     step: (title, work, outcome) => terminal.step(title, work, outcome),
     log: (source, line) => terminal.log(source, line),
@@ -83,7 +83,7 @@ async function boot(
   try {
     await terminal.step(
       "Edge Functions",
-      () => unlessAborted(asked, warm(stack)),
+      () => unlessAborted(interrupted, warm(stack)),
       (names) => names.join(", "),
     );
     return stack;
@@ -98,13 +98,13 @@ function warm(stack: Stack): Promise<string[]> {
     throw new Problem(
       "functions_failed",
       "The Edge Functions do not start.",
-      "Above is what they printed. The first start fetches their libraries from the npm registry.",
+      "What they printed is above. The first start fetches their libraries from the npm registry.",
       { cause },
     );
   });
 }
 
-async function tell(terminal: Terminal, stack: Stack): Promise<number> {
+async function showMainJob(terminal: Terminal, stack: Stack): Promise<number> {
   const { sandbox } = stack;
   if (!sandbox) {
     throw new Problem("bad_option", "--once needs the sandbox.", "Leave --calendly-url out.");
@@ -128,17 +128,17 @@ async function tell(terminal: Terminal, stack: Stack): Promise<number> {
   sandbox.control.reschedule({ invitee: linus.invitee.uri, by: "invitee" });
   terminal.line("    Linus Pauling moves his to another day");
 
-  terminal.heading("From now on a sync is INCREMENTAL: what is near, three months back, six ahead");
+  terminal.heading("From now on a sync is INCREMENTAL: three months back, six ahead");
   const incremental = await sync(terminal, stack, demo);
   showResults(terminal, [full, incremental]);
 
-  terminal.heading("With webhooks nobody waits for a sync");
+  terminal.heading("With webhooks a change arrives at once");
   await switchWebhooksOn(terminal, demo);
   const katherine = { name: "Katherine Johnson", email: "katherine@example.com" };
   const { event, invitee } = sandbox.control.book({ invitee: katherine });
-  const booked = await live(terminal, stack, "Katherine Johnson books a meeting", event.uri);
+  const booked = await untilStored(terminal, stack, "Katherine Johnson books a meeting", event.uri);
   sandbox.control.cancel({ invitee: invitee.uri, by: "invitee", reason: "Off to the moon" });
-  const canceled = await live(terminal, stack, "She cancels it: Off to the moon", event.uri);
+  const canceled = await untilStored(terminal, stack, "She cancels it: Off to the moon", event.uri);
 
   terminal.heading("select * from calendly_sync_health");
   const [health] = await stack.sql("select * from public.calendly_sync_health where user_id = 1");
@@ -151,12 +151,15 @@ async function tell(terminal: Terminal, stack: Stack): Promise<number> {
     ).length;
   const checks: [claim: string, holds: boolean][] = [
     ["the FULL sync is complete", full.sync_type === "FULL" && full.status === "complete"],
-    ["so is the INCREMENTAL one", incremental.sync_type === "INCREMENTAL"],
+    ["the next sync is INCREMENTAL", incremental.sync_type === "INCREMENTAL"],
     ["two meetings are new: Ada's, and Linus's at its new time", incremental.created === 2],
     ["two are deleted: Grace's, and Linus's at its old time", incremental.deleted === 2],
-    ["Katherine's meeting is here by its webhook", booked === "active"],
-    ["and so is its cancellation", canceled === "canceled"],
-    ["the active meetings here are Calendly's", Number(health.active_calendly_meetings) === active],
+    ["a webhook stored Katherine's meeting", booked === "active"],
+    ["a webhook stored its cancellation", canceled === "canceled"],
+    [
+      "as many meetings are active here as at Calendly",
+      Number(health.active_calendly_meetings) === active,
+    ],
     ["the initial sync is marked complete", health.calendly_initial_sync_complete === true],
     ["webhooks are known to arrive", health.calendly_webhook_enabled === true],
   ];
@@ -167,10 +170,10 @@ async function tell(terminal: Terminal, stack: Stack): Promise<number> {
 }
 
 /**
- * Tells what has just happened to a booking at Calendly, waits until a webhook has it in Postgres, and
- * returns the meeting's status there; undefined if it does not come.
+ * Waits until a webhook has stored what has just happened to an event at Calendly, and returns the
+ * meeting's status; undefined if that does not come.
  */
-async function live(
+async function untilStored(
   terminal: Terminal,
   stack: Stack,
   title: string,
@@ -217,7 +220,7 @@ async function connectDemo(terminal: Terminal, stack: Stack): Promise<SupabaseCl
   });
 }
 
-/** Has our own function subscribe to the demo account's bookings. */
+/** Subscribes to the demo account's bookings, by calendly-connect/webhooks. */
 async function switchWebhooksOn(terminal: Terminal, demo: SupabaseClient): Promise<void> {
   await terminal.step(
     "Webhooks switched on",
@@ -225,7 +228,7 @@ async function switchWebhooksOn(terminal: Terminal, demo: SupabaseClient): Promi
   );
 }
 
-/** Syncs, with a bar that shows the run's own counts; goes on by itself where a run pauses. */
+/** Syncs, with a bar that shows the run's progress; resumes a run that pauses. */
 async function sync(
   terminal: Terminal,
   stack: Stack,
@@ -267,18 +270,18 @@ async function invoke<T>(client: SupabaseClient, name: string, body: unknown): P
 }
 
 function syncFailed(what: string, error: Error, answer = ""): Problem {
-  let told: { code?: string; message?: string; hint?: string } = {};
+  let answered: { code?: string; message?: string; hint?: string } = {};
   try {
     const parsed = JSON.parse(answer);
-    told = parsed.error ?? parsed;
+    answered = parsed.error ?? parsed;
   } catch {
-    // Not JSON: the error's own words have to do.
+    // Not JSON: the error's own message has to do.
   }
-  const message = [told.code, told.message ?? error.message].filter(Boolean).join(": ");
+  const message = [answered.code, answered.message ?? error.message].filter(Boolean).join(": ");
   return new Problem(
     "sync_failed",
     `${what}: ${message}`,
-    told.hint ?? "The lines above, from the function itself, say more.",
+    answered.hint ?? "The lines above, from the function itself, say more.",
     { cause: error },
   );
 }
@@ -311,12 +314,16 @@ function showProject(terminal: Terminal, stack: Stack): void {
     ["demo sign-in", `${stack.demoUser.email} / ${stack.demoUser.password}`],
   ]);
   terminal.heading("Try next");
-  terminal.line(terminal.dim("    sync"));
-  terminal.line(`    curl -X POST ${stack.url}/functions/v1/calendly-sync \\`);
-  terminal.line(`      -H 'apikey: ${stack.secretKey}' -d '{"user_id": 1}'`);
+  const { sandbox } = stack;
+  const [title, call, body] = sandbox
+    ? ["sync", "calendly-sync", '{"user_id": 1}']
+    : ["connect", "calendly-connect", '{"token": "<personal access token>"}'];
+  terminal.line(terminal.dim(`    ${title}`));
+  terminal.line(`    curl -X POST ${stack.url}/functions/v1/${call} \\`);
+  terminal.line(`      -H 'apikey: ${stack.secretKey}' -d '${body}'`);
   terminal.line(terminal.dim("    health"));
   terminal.line(`    psql '${stack.databaseUrl}' -xc 'select * from calendly_sync_health'`);
-  if (stack.sandbox) {
+  if (sandbox) {
     terminal.line(terminal.dim("    somebody books a meeting"));
     terminal.line("    npx -y deno@2.9.6 task sandbox book");
   }
@@ -325,8 +332,8 @@ function showProject(terminal: Terminal, stack: Stack): void {
   terminal.line();
 }
 
-/** Removes the description, unless another stack has put its own there since. */
-async function forget(file: string, stack: Stack): Promise<void> {
+/** Removes the file, unless another stack has written it since. */
+async function removeDescription(file: string, stack: Stack): Promise<void> {
   const present = await Deno.readTextFile(file).catch(() => "{}");
   if (JSON.parse(present).url === stack.url) await Deno.remove(file);
 }

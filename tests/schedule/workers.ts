@@ -1,6 +1,6 @@
 /**
- * Instances of the function without the function: each is a connection to a real Postgres that claims what
- * is due and carries it out as told, so that many can race.
+ * Workers without the function: each is a connection to a real Postgres that claims what is due and takes
+ * the steps that Postgres asks for, so that many can race.
  */
 import postgres from "postgres";
 import { openPostgres } from "../../local/database.ts";
@@ -23,8 +23,8 @@ export type Claim = { status: "idle" } | {
   next: Next;
 };
 
-/** A database with so many connected people, p1 to pN, of whom nobody is due yet, and instances for it. */
-export class Instances implements AsyncDisposable {
+/** A database with so many connected people, p1 to pN, of whom nobody is due yet, and workers for it. */
+export class Workers implements AsyncDisposable {
   private constructor(
     readonly sql: postgres.Sql,
     readonly url: string,
@@ -33,7 +33,7 @@ export class Instances implements AsyncDisposable {
 
   static async start(
     { people, connections = 20 }: { people: number; connections?: number },
-  ): Promise<Instances> {
+  ): Promise<Workers> {
     const { url, drop } = await createDatabase({ seed: false });
     try {
       const database = await openPostgres(url);
@@ -45,12 +45,12 @@ export class Instances implements AsyncDisposable {
       const sql = postgres(url, {
         max: connections,
         onnotice: () => {},
-        // who waits for a lock for ever has failed
+        // A statement that waits for a lock for ever must fail.
         connection: { lock_timeout: 20_000 },
       });
       await sql`select tests.add_person('p' || n) from generate_series(1, ${people}) n`;
       await sql`update public.calendly_users set calendly_initial_sync_complete = true`;
-      return new Instances(sql, url, drop);
+      return new Workers(sql, url, drop);
     } catch (error) {
       await drop();
       throw error;
@@ -77,8 +77,8 @@ export class Instances implements AsyncDisposable {
     return claim;
   }
 
-  /** Carries a claimed sync of an empty calendar out. */
-  async carryOut(claim: Claim & { status: "started" }): Promise<void> {
+  /** Takes all steps of a claimed sync, of an empty calendar. */
+  async runSync(claim: Claim & { status: "started" }): Promise<void> {
     let { next } = claim;
     while (next.do !== "stop") {
       const [row] = next.do === "finish"
