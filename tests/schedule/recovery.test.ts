@@ -113,16 +113,19 @@ projectTest(
 );
 
 projectTest("a failing connection does not delay the others", async (project, t) => {
-  const [broken, ...others] = await people(project, 4);
+  const [broken, ...others] = await people(project, 4, 1);
   await project.advance("15m");
   await t.step(
     "an unforeseen error of one connection",
     async () => {
-      // such as a connection without a credential
+      // such as a trigger of the app that fails for this person's meetings
       await project.stack.sql(
-        `delete from calendly.credentials where connection_id =
-         (select id from public.calendly_connections where user_id = $1)`,
-        [broken.id],
+        `create function public.app_trigger() returns trigger language plpgsql
+         as 'begin perform 1 / 0; return new; end'`,
+      );
+      await project.stack.sql(
+        `create trigger app_trigger before insert on public.calendly_meetings
+         for each row when (new.user_id = ${broken.id}) execute function public.app_trigger()`,
       );
       await project.set("max_workers", 1);
       await tick(project);
