@@ -173,6 +173,8 @@ projectTests("Access", {
       assert.equal((await bob.meetings()).length, 0);
     });
 
+    const cho = await project.person(FEW);
+    await cho.disconnect();
     const wrong: [string, unknown, number, string][] = [
       ["nobody", {}, 400, "user_id_required"],
       ["a user who is not there", { user_id: 987654321 }, 404, "unknown_user"],
@@ -180,7 +182,7 @@ projectTests("Access", {
       ["zero", { user_id: 0 }, 400, "invalid_body"],
       ["half a user", { user_id: 1.5 }, 400, "invalid_body"],
       ["a user by name", { user_id: "1" }, 400, "invalid_body"],
-      ["a user who is not connected", { user_id: 1 }, 409, "not_connected"],
+      ["a user who is not connected", { user_id: cho.id }, 409, "not_connected"],
     ];
     for (const [name, body, status, code] of wrong) {
       await t.step(`cannot be ${name} for a secret key`, async () => {
@@ -192,13 +194,15 @@ projectTests("Access", {
       });
     }
 
-    await t.step("is nobody where the account has no row in users", async () => {
-      const cho = await project.person({ connected: false });
-      await project.stack.sql(`delete from calendly_users where id = ${cho.id}`);
-      for (const answer of [await cho.sync(), await cho.connect(), await cho.disconnect()]) {
-        assert.deepEqual([answer.status, answer.body.error.code], [404, "unknown_user"]);
+    await t.step("has nothing to sync or to end before the account connects", async () => {
+      const dov = await project.person({ ...FEW, connected: false });
+      for (const answer of [await dov.sync(), await dov.disconnect()]) {
+        assert.deepEqual([answer.status, answer.body.error.code], [409, "not_connected"]);
         assert.ok(answer.body.error.hint);
       }
+      assert.equal((await dov.connection()).state, "disconnected");
+      assert.equal((await dov.connect({ sync: false })).status, 201);
+      assert.equal((await dov.sync()).status, 200);
     });
   },
 

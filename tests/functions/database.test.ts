@@ -70,7 +70,7 @@ projectTests("The database", {
       create function public.refuse() returns trigger language plpgsql as
       $$ begin perform public.no_longer_there(); return new; end $$`);
     await project.stack.sql(
-      "create trigger refuse before insert on meetings for each row execute function refuse()",
+      "create trigger refuse before insert on calendly_meetings for each row execute function refuse()",
     );
     const { status, body } = await person.sync();
     assert.deepEqual([status, body.error.code], [500, "internal"]);
@@ -84,7 +84,7 @@ projectTests("The database", {
       create function public.refuse() returns trigger language plpgsql as
       $$ begin raise exception 'No room for meetings at 7 Elm Street'; end $$`);
     await project.stack.sql(
-      "create trigger refuse before insert on meetings for each row execute function refuse()",
+      "create trigger refuse before insert on calendly_meetings for each row execute function refuse()",
     );
     const { status, body } = await person.sync();
     assert.deepEqual([status, body.error.code], [500, "internal"]);

@@ -172,12 +172,16 @@ export class Person {
 
   /** Reads the id of the row that this person has by now. */
   async readId(): Promise<number> {
+    this.#id = await this.#findId();
+    return this.id;
+  }
+
+  async #findId(): Promise<number | undefined> {
     const [row] = await this.project.stack.sql(
       "select id from public.calendly_users where auth_user_id = $1",
       [this.account.auth_user_id],
     );
-    this.#id = row?.id;
-    return this.id;
+    return row?.id;
   }
 
   async invoke(
@@ -233,9 +237,11 @@ export class Person {
     return count - since;
   }
 
+  /** What a query by the id of this person's row finds: nothing where there is no row. */
   // deno-lint-ignore no-explicit-any -- rows of any table
-  #rows(sql: string): Promise<any[]> {
-    return this.project.stack.sql(sql, [this.id]);
+  async #rows(sql: string): Promise<any[]> {
+    const id = this.#id ?? await this.#findId();
+    return id === undefined ? [] : await this.project.stack.sql(sql, [id]);
   }
 
   /** Rows of `meetings`, by start time. */
