@@ -271,12 +271,16 @@ projectTests("Looking after subscriptions", {
   "an account that ends ends its subscription at Calendly": async (project, t) => {
     const endings: [string, string][] = [
       ["the account in Auth", "delete from auth.users where id = $1"],
-      ["the person's row in users", "delete from public.calendly_users where auth_user_id = $1"],
+      [
+        "the person's row in calendly_users",
+        "delete from public.calendly_users where auth_user_id = $1",
+      ],
     ];
     for (const [what, statement] of endings) {
       await t.step(what, async () => {
         const person = await subscribed(project);
         await project.stack.sql(statement, [person.account.auth_user_id]);
+        await project.stack.sql("select calendly.end_closed_accounts()");
         await runSchedule(project);
         assert.deepEqual(subscriptionsOf(person), []);
         const [{ left }] = await project.stack.sql(
@@ -293,6 +297,7 @@ projectTests("Looking after subscriptions", {
       await project.stack.sql("delete from auth.users where id = $1", [
         person.account.auth_user_id,
       ]);
+      await project.stack.sql("select calendly.end_closed_accounts()");
       await runSchedule(project);
       assert.deepEqual(subscriptionsOf(person), []);
     });

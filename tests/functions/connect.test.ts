@@ -31,6 +31,7 @@ projectTests("Connecting", {
           webhooks: { state: "none", enabled: false },
           initial_sync_complete: false,
           last_sync: null,
+          members: "accounts",
           next_sync: body.next_sync,
           last_error: null,
           connected_at: body.connected_at,
@@ -165,7 +166,9 @@ projectTests("Connecting", {
       await ann.disconnect();
       const { status } = await bob.connect({ token: ann.token, sync: false });
       assert.equal(status, 201);
-      assert.equal((await bob.sync()).body.created, 3);
+      const { body } = await bob.sync();
+      assert.deepEqual([body.created, body.unchanged], [0, 3], "what is stored goes over to bob");
+      assert.equal((await bob.meetings()).length, 3);
       assert.equal((await ann.connect()).body.error.code, "calendly_user_taken");
     });
 
@@ -248,18 +251,27 @@ projectTests("Connecting", {
     const running = person.sync();
     await held.arrived;
     await project.stack.sql("delete from auth.users where id = $1", [person.account.auth_user_id]);
+    const byServer = () =>
+      project.fetch("calendly-sync", {
+        method: "POST",
+        headers: { apikey: project.stack.secretKey },
+        body: JSON.stringify({ user_id: person.id }),
+      });
+    const closed = await byServer();
+    assert.deepEqual([closed.status, closed.body.error.code], [403, "account_closed"]);
+
+    // what cron does once a minute
+    await project.stack.sql("select calendly.end_closed_accounts()");
     held.release();
     assert.equal((await running).body.error.code, "lease_lost");
-    const [row] = await project.stack.sql(
-      "select state, next_sync_at from calendly_connections where user_id = $1",
+    const left = await project.stack.sql(
+      `select from calendly_users where id = $1
+       union all select from calendly_connections where user_id = $1
+       union all select from calendly_meetings where user_id = $1`,
       [person.id],
     );
-    assert.deepEqual([row.state, row.next_sync_at], ["disconnected", null]);
-    const answer = await project.fetch("calendly-sync", {
-      method: "POST",
-      headers: { apikey: project.stack.secretKey },
-      body: JSON.stringify({ user_id: person.id }),
-    });
-    assert.deepEqual([answer.status, answer.body.error.code], [409, "not_connected"]);
+    assert.equal(left.length, 0);
+    const gone = await byServer();
+    assert.deepEqual([gone.status, gone.body.error.code], [404, "unknown_user"]);
   },
 });
