@@ -107,32 +107,29 @@ comment on function calendly.may_claim(jsonb, timestamptz) is
 
 create function calendly.claimable_connections(now_at timestamptz)
 returns table (connection_id uuid)
-language plpgsql stable set search_path = ''
+-- rows: few enough for the planner to look each of them up by index
+language sql stable rows 200 set search_path = ''
 as $$
-declare
-  -- More than there can be workers: what others have locked leaves enough of each kind. However
-  -- many are due, only these can be first, and the index of what is due finds them.
-  of_each_kind constant integer := 200;
-begin
-  return query
-    (select c.id
-      from public.calendly_connections c
-      join public.calendly_users u on u.id = c.user_id
-      where c.state = 'active' and c.next_sync_at <= claimable_connections.now_at
-        and u.calendly_initial_sync_complete
-      order by c.next_sync_at limit of_each_kind)
-    union
-    (select c.id
-      from public.calendly_connections c
-      join public.calendly_users u on u.id = c.user_id
-      where c.state = 'active' and c.next_sync_at <= claimable_connections.now_at
-        and not u.calendly_initial_sync_complete
-      order by c.next_sync_at limit of_each_kind)
-    union
-    select d.connection_id
-      from calendly.active_run_details d
-      where d.resumable_at <= claimable_connections.now_at;
-end
+  -- Of each kind 200, as many as there can be workers: what others have locked leaves enough. However
+  -- many are due, only these can be first, and the index of what is due finds them. The number is
+  -- written out, because the planner must see it.
+  (select c.id
+    from public.calendly_connections c
+    join public.calendly_users u on u.id = c.user_id
+    where c.state = 'active' and c.next_sync_at <= claimable_connections.now_at
+      and u.calendly_initial_sync_complete
+    order by c.next_sync_at limit 200)
+  union
+  (select c.id
+    from public.calendly_connections c
+    join public.calendly_users u on u.id = c.user_id
+    where c.state = 'active' and c.next_sync_at <= claimable_connections.now_at
+      and not u.calendly_initial_sync_complete
+    order by c.next_sync_at limit 200)
+  union
+  select d.connection_id
+  from calendly.active_run_details d
+  where d.resumable_at <= claimable_connections.now_at
 $$;
 comment on function calendly.claimable_connections(timestamptz) is
   'The connections among which the next claim is chosen.';
@@ -147,7 +144,7 @@ comment on type calendly.claim is
   'The sync that a worker gets: of all_members, or of user_id alone. run_id: the run that goes on, '
   'if there is one. All null: there is nothing to claim.';
 
-create function calendly.next_claim(now_at timestamptz, skipped uuid[]) returns calendly.claim
+create function calendly.next_claim(now_at timestamptz) returns calendly.claim
 language plpgsql set search_path = ''
 as $$
 declare
@@ -172,7 +169,7 @@ begin
       order by d.covers_connection, d.started_at
       limit 1
     ) r on true
-    where c.state = 'active' and c.id <> all (skipped)
+    where c.state = 'active'
       -- A member's click, of which there may always be one, does not keep the organization waiting.
       and (r.id is not null or (c.next_sync_at <= now_at and not exists (
         select from calendly.active_run_details d
@@ -188,59 +185,63 @@ begin
   return claim;
 end
 $$;
-comment on function calendly.next_claim(timestamptz, uuid[]) is
-  'Locks the connection that has been due longest, skipped ones left out, and says whose sync it '
-  'is.';
+comment on function calendly.next_claim(timestamptz) is
+  'Locks the connection that has been due longest and says whose sync it is.';
 
-create function calendly.skip_closed_account(claim calendly.claim, now_at timestamptz)
+create function calendly.refuse_closed_account(claim calendly.claim, now_at timestamptz)
 returns boolean
 language plpgsql set search_path = ''
 as $$
 declare
-  closed constant boolean := exists (
-    select from public.calendly_users u
-    where not calendly.account_is_open(u.auth_user_id, skip_closed_account.now_at) and u.id in (
-      select claim.user_id
-      union all
-      select c.user_id from public.calendly_connections c where c.id = claim.connection_id));
+  owner_is_closed constant boolean := (
+    select not calendly.account_is_open(u.auth_user_id, refuse_closed_account.now_at)
+    from public.calendly_connections c
+    join public.calendly_users u on u.id = c.user_id
+    where c.id = claim.connection_id);
+  user_is_closed constant boolean := (
+    select not calendly.account_is_open(u.auth_user_id, refuse_closed_account.now_at)
+    from public.calendly_users u
+    where u.id = claim.user_id);
 begin
-  if closed and not claim.all_members then
-    -- Or it would be claimed before the organization's own sync for ever.
+  if owner_is_closed then
+    -- As calendly.suspend_banned_accounts does, which also ends it.
+    update public.calendly_connections c set next_sync_at = null where c.id = claim.connection_id;
+  end if;
+  if (owner_is_closed or user_is_closed) and not claim.all_members then
     perform calendly.end_run(claim.run_id, 'failed', jsonb_build_object(
       'code', 'account_closed', 'message', 'This account is deleted or banned.'));
   end if;
-  return closed;
+  return owner_is_closed or user_is_closed;
 end
 $$;
-comment on function calendly.skip_closed_account(calendly.claim, timestamptz) is
+comment on function calendly.refuse_closed_account(calendly.claim, timestamptz) is
   'Is this the claim of an account that is deleted or banned, which calendly.end_closed_accounts '
-  'has not noticed yet? A member''s click is ended then.';
+  'has not noticed yet? Then it is not claimed again: a member''s click is ended, and the schedule '
+  'leaves the connection of a closed owner out.';
 
 create function public.calendly_claim_sync(request jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
 as $$
 declare
   now_at constant timestamptz := calendly.now();
-  idle constant jsonb := jsonb_build_object('status', 'idle');
-  skipped uuid[] := array[]::uuid[];
+  -- Each refusal takes a moment of the lock. The minutely job does the rest.
+  max_refusals constant integer := 20;
   claim calendly.claim;
 begin
   perform calendly.lock_against_erasure();
   -- One claim at a time: two would both count the last free slot. A claim takes milliseconds.
   perform pg_advisory_xact_lock(hashtextextended('calendly.claim', 0));
-  if not calendly.may_claim(request, now_at) then
-    return idle;
+  if calendly.may_claim(request, now_at) then
+    for attempt in 0..max_refusals loop
+      claim := calendly.next_claim(now_at);
+      exit when claim.connection_id is null;
+      if not calendly.refuse_closed_account(claim, now_at) then
+        return public.calendly_begin_sync(request || jsonb_build_object(
+          'user_id', claim.user_id, 'all_members', claim.all_members, 'trigger', 'scheduled'));
+      end if;
+    end loop;
   end if;
-  loop
-    claim := calendly.next_claim(now_at, skipped);
-    exit when claim.connection_id is null;
-    if not calendly.skip_closed_account(claim, now_at) then
-      return public.calendly_begin_sync(request || jsonb_build_object(
-        'user_id', claim.user_id, 'all_members', claim.all_members, 'trigger', 'scheduled'));
-    end if;
-    skipped := skipped || claim.connection_id;
-  end loop;
-  return idle;
+  return jsonb_build_object('status', 'idle');
 end
 $$;
 comment on function public.calendly_claim_sync(jsonb) is

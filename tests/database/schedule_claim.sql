@@ -126,6 +126,8 @@ select tests.due('ana', '2 hours'), tests.due('ben', '1 hour');
 update auth.users set banned_until = 'infinity' where id = tests.account_of('ana');
 select is(array[tests.claimed(), tests.claimed()], '{ben,idle}',
   'the connection of a banned account is skipped, and the next one is claimed');
+select is((tests.connection_of('ana')).next_sync_at, null,
+  'the schedule leaves the connection of a banned account out');
 select tests.reset_work();
 update auth.users set banned_until = null where id = tests.account_of('ana');
 select tests.due('ana', '0');
@@ -149,9 +151,9 @@ select tests.finish('olga');
 select tests.reset_work();
 select tests.pause('mia', 'manual'), tests.due('olga', '0');
 update auth.users set banned_until = 'infinity' where id = tests.account_of('mia');
-select is(tests.claimed(), 'idle', 'the paused click of a banned member is not claimed');
-select is((tests.run_of('mia')).error ->> 'code', 'account_closed', 'it is ended');
-select is(tests.claimed(), 'olga', 'then the organization is claimed');
+select is(tests.claimed(), 'olga',
+  'where a banned member''s click is paused, the organization is claimed');
+select is((tests.run_of('mia')).error ->> 'code', 'account_closed', 'the click is ended');
 select tests.reset_work();
 
 -- slots
