@@ -11,13 +11,12 @@ import { FIXTURES } from "./fixtures/fixtures.ts";
 const MANY = `
 set local session_replication_role = replica;
 select calendly.set_clock('2026-06-01T12:00:00Z');
-insert into public.calendly_users (id, email, auth_user_id)
-  select n, 'user' || n || '@example.com', md5(n::text)::uuid from generate_series(10001, 30000) n;
+insert into public.calendly_users (id, calendly_user_uri, email, auth_user_id, connection_id)
+  select n, tests.host(n::text), 'user' || n || '@example.com', md5(n::text)::uuid, md5(n::text)::uuid
+  from generate_series(10001, 30000) n;
 insert into public.calendly_connections (id, user_id, calendly_user_uri, next_sync_at, connected_at, created_at, updated_at)
   select md5(n::text)::uuid, n, tests.host(n::text), calendly.now() + (n - 10100) * interval '1 second', '2026-05-01', '2026-05-01', '2026-05-01'
   from generate_series(10001, 30000) n;
-insert into calendly.hosts (calendly_user_uri, user_id, connection_id)
-  select tests.host(n::text), n, md5(n::text)::uuid from generate_series(10001, 30000) n;
 insert into public.calendly_meetings (user_id, calendly_event_uri, status, start_time, end_time, calendly_updated_at, updated_at, raw)
   select n, tests.event_uri(n || '-' || e), 'active', day, day + interval '1 hour', '2026-05-01', '2026-05-01',
     jsonb_build_object('event_guests', case e when 1 then jsonb_build_array(jsonb_build_object('email', 'person' || n || '@example.com')) else '[]' end)
@@ -83,6 +82,7 @@ const OF_THE_SYNC = {
     "select tests.sync('ana', array(select tests.event('A' || n) from generate_series(1, 100) n))",
   "a repeat sync with an event missing": `select tests.pass('1 hour'),
     tests.sync('ana', array(select tests.event('A' || n) from generate_series(1, 99) n))`,
+  "a tick": "select calendly.nudge()",
   "a slice of old webhook events": "select clean_old_webhook_events()",
   "forgetting an invitee": "select calendly_erase_invitee('person12000@example.com')",
   "forgetting a guest": "select calendly_erase_invitee('guest12000@example.com')",
@@ -106,6 +106,12 @@ databaseTest("on large tables no table is read from end to end", async (database
       assert.equal(await readsInFull(database, statement), null);
     });
   }
+  await t.step("the alerts, which are about all people and connections", async () => {
+    assert.equal(
+      await readsInFull(database, "select * from calendly_alerts"),
+      "public.calendly_connections, public.calendly_users",
+    );
+  });
   await t.step("and whoever is to be forgotten is found wherever they are", async () => {
     const [{ counts }] = await database.query<{ counts: unknown }>(
       "select calendly_erase_invitee('person16000@example.com') as counts",
@@ -125,7 +131,7 @@ databaseTest("on large tables no table is read from end to end", async (database
 const OF_THE_FORGOTTEN = {
   calendly_invitees_email_idx:
     "calendly_invitees where left(lower(email), 320) = 'person17000@example.com'",
-  calendly_meetings_guests_idx: `meetings where raw -> 'event_guests' <> '[]'
+  calendly_meetings_guests_idx: `calendly_meetings where raw -> 'event_guests' <> '[]'
     and calendly.guest_emails(raw) @> '{person17000@example.com}'`,
   calendly_webhook_events_email_idx: `calendly_webhook_events
     where left(lower(payload #>> '{payload,email}'), 320) = 'person17000@example.com'`,

@@ -37,30 +37,13 @@ async function send(hooks: Hooks, text: string): Promise<void> {
   assert.equal((await hooks.send(text)).body.status, host.user ? "ignored" : "deferred");
   await hooks.project.stack.sql("delete from public.calendly_webhook_events");
 
-  // the same when the host is a user, by the Calendly user or by nothing but a confirmed e-mail
-  if (host.user) {
-    await hooks.project.stack.sql(
-      "update calendly.hosts set calendly_user_uri = $1 where user_id = $2",
-      [host.user, person.id],
-    );
-  } else {
-    await hooks.project.stack.sql(
-      "update auth.users set email = $1, email_confirmed_at = null where id = $2",
-      [host.user_email, person.account.auth_user_id],
-    );
-    assert.equal(
-      (await hooks.send(text)).body.status,
-      "deferred",
-      "an unconfirmed e-mail is nobody's",
-    );
-    await hooks.project.stack.sql("delete from public.calendly_webhook_events");
-    await hooks.project.stack.sql(
-      "update auth.users set email_confirmed_at = now() where id = $1",
-      [
-        person.account.auth_user_id,
-      ],
-    );
-  }
+  // the same when the host is kept, by the Calendly user or by nothing but the e-mail at Calendly
+  await hooks.project.stack.sql(
+    host.user
+      ? "update calendly_users set calendly_user_uri = $1 where id = $2"
+      : "update calendly_users set email = $1 where id = $2",
+    [host.user ?? host.user_email, person.id],
+  );
   assert.deepEqual((await hooks.send(text)).body, { status: "processed" });
   assert.deepEqual((await hooks.send(text)).body, { status: "duplicate" });
 
