@@ -1,6 +1,7 @@
 /** A project with an app in it: what the tests of a guest do to it. */
 import { type Database } from "../../local/database.ts";
 import { AS_OWNER, migrate, type Migration, readMigrations } from "../../local/migrations.ts";
+import { installedMigrations } from "../../local/sql.ts";
 import { type Queryable } from "./catalogue.ts";
 import { ANN, BEN } from "./shapes.ts";
 
@@ -10,8 +11,7 @@ export interface Transaction extends Queryable {
 }
 
 /** What an installation has: the names of the original system are left out unless asked for. */
-export const OURS: Migration[] = (await readMigrations())
-  .filter(({ name }) => name !== "original_names");
+export const OURS = installedMigrations(await readMigrations());
 
 const README = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
 

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { HISTORY_TABLE } from "../../local/migrations.ts";
 import { type Kind, openTestDatabase, testOnEach } from "../harness/databases.ts";
 import { catalogue, contents, lacking } from "./catalogue.ts";
-import { asOwner, install, LEAVE, OURS, outcome, type Transaction, undone } from "./project.ts";
+import { asOwner, install, LEAVE, outcome, type Transaction, undone } from "./project.ts";
 import { ACCOUNTS, PLATFORM_REST, projects, type Shape } from "./shapes.ts";
 
 /** Objects that are ours alone, by their names. */
