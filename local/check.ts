@@ -1,11 +1,15 @@
 /**
- * `deno task check`: formatting, lint and types of everything. A function is checked with its own
- * deno.json and deno.lock, which are what is deployed, and may pin nothing otherwise than the root's does.
+ * `deno task check`: formatting, lint and types of everything, and the rules of style.ts. A function is
+ * checked with its own deno.json and deno.lock, which are what is deployed; it pins the same versions as
+ * the root's deno.json.
  */
 import root from "../deno.json" with { type: "json" };
+import { findStyleProblems } from "./style.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const FUNCTIONS = new URL("supabase/functions/", ROOT);
+/** Folders that programs write. */
+const NOT_WRITTEN = [".git", ".local", ".temp", "node_modules"];
 
 const functions = [...Deno.readDirSync(FUNCTIONS)]
   .filter(({ isDirectory, name }) => isDirectory && !name.startsWith("_"))
@@ -24,6 +28,7 @@ for (const folder of functions) {
   await deno("check", "--quiet", "--frozen", `--config=${folder}/deno.json`, `${folder}/index.ts`);
   await comparePins(folder);
 }
+await checkStyle();
 if (failed) Deno.exit(1);
 
 async function deno(...args: string[]): Promise<void> {
@@ -35,13 +40,14 @@ async function deno(...args: string[]): Promise<void> {
 
 /** Each of a function's imports must be an exact version of npm, and the root's where that has it. */
 async function comparePins(folder: string): Promise<void> {
-  const { imports } = JSON.parse(await Deno.readTextFile(new URL(`${folder}/deno.json`, ROOT)));
+  const file = `${folder}/deno.json`;
+  const { imports } = JSON.parse(await Deno.readTextFile(new URL(file, ROOT)));
   const pinned = new Map(Object.values(root.imports).map(packageAndVersion));
   for (const specifier of Object.values<string>(imports)) {
     const [name, version] = packageAndVersion(specifier);
-    if (!/^\d+\.\d+\.\d+$/.test(version)) complain(folder, `${specifier} is no exact version`);
+    if (!/^\d+\.\d+\.\d+$/.test(version)) complain(`${file}: ${specifier} is no exact version`);
     else if (pinned.get(name) !== version) {
-      complain(folder, `${specifier}: the root's deno.json has ${pinned.get(name) ?? "none"}`);
+      complain(`${file}: ${specifier}: the root's deno.json has ${pinned.get(name) ?? "none"}`);
     }
   }
 }
@@ -51,7 +57,24 @@ function packageAndVersion(specifier: string): [name: string, version: string] {
   return [name, version];
 }
 
-function complain(folder: string, problem: string): void {
-  console.error(`${folder}/deno.json: ${problem}`);
+function complain(problem: string): void {
+  console.error(problem);
   failed = true;
+}
+
+async function checkStyle(): Promise<void> {
+  console.log("words that are not used any more, and long lines of SQL");
+  for await (const path of textFiles("")) {
+    const text = await Deno.readTextFile(new URL(path, ROOT));
+    findStyleProblems({ path, text }).forEach(complain);
+  }
+}
+
+/** The files below a folder that people write; `folder` is "" or ends with "/". */
+async function* textFiles(folder: string): AsyncGenerator<string> {
+  for await (const { name, isDirectory, isFile } of Deno.readDir(new URL(folder, ROOT))) {
+    const path = folder + name;
+    if (isDirectory && !NOT_WRITTEN.includes(name)) yield* textFiles(`${path}/`);
+    if (isFile && /\.(ts|sql|md|json|toml|example)$|^\.ci\//.test(path)) yield path;
+  }
 }

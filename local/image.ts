@@ -19,7 +19,7 @@ export async function preparedImage(preparation: Preparation): Promise<Blob> {
     try {
       await prepare(database, preparation);
       const image = await database.image();
-      await keep(name, image);
+      await writeImage(name, image);
       return image;
     } finally {
       await database.close();
@@ -44,7 +44,7 @@ async function whileLocked<T>(name: string, work: () => Promise<T>): Promise<T> 
 }
 
 /** Writes the image in one step, so that no other process reads half of it; drops images older than a day. */
-async function keep(name: string, image: Blob): Promise<void> {
+async function writeImage(name: string, image: Blob): Promise<void> {
   for await (const { name } of Deno.readDir(FOLDER)) await dropIfOld(`${FOLDER}/${name}`);
   const unfinished = await Deno.makeTempFile({ dir: FOLDER, prefix: "unfinished-" });
   await Deno.writeFile(unfinished, new Uint8Array(await image.arrayBuffer()));

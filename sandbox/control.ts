@@ -387,7 +387,7 @@ export class Control {
     return copy(await this.#webhooks.deliver(which, options));
   }
 
-  /** Resolves when no automatic delivery is under way. */
+  /** Resolves when no automatic delivery is being sent. */
   settled(): Promise<void> {
     return this.#webhooks.settled();
   }

@@ -6,7 +6,7 @@ export interface LoggedRequest {
   method: string;
   path: string;
   query: Record<string, string>;
-  /** Null while the request is under way, or when the caller gave up. */
+  /** Null until the request is answered, or when the caller gave up. */
   status: number | null;
   user: string | null;
   /** Kinds of the faults that struck it. */

@@ -195,7 +195,7 @@ export class Webhooks {
     return chosen;
   }
 
-  /** Resolves when no automatic delivery is under way. */
+  /** Resolves when no automatic delivery is being sent. */
   async settled(): Promise<void> {
     do {
       // A first attempt waits for its timer, even if that is due at once.
@@ -204,7 +204,7 @@ export class Webhooks {
     } while (this.#underWay.size > 0);
   }
 
-  /** Stops the timers; what is under way ends by itself. */
+  /** Stops the timers; a delivery that is being sent ends by itself. */
   close(): void {
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();

@@ -35,7 +35,7 @@ comment on function calendly.count_mismatches(jsonb, integer[]) is
   'The second time it is believed.';
 
 create function calendly.delete_unlisted_invitees(
-  results jsonb, user_ids integer[], mismatches text[], asked_at timestamptz
+  results jsonb, user_ids integer[], mismatches text[], step_began_at timestamptz
 ) returns calendly.meeting_change[]
 language plpgsql set search_path = ''
 as $$
@@ -49,7 +49,7 @@ begin
       where r ? 'invitees' and m.calendly_event_uri = r ->> 'event_uri'
         and m.user_id = any (user_ids) and v.meeting_id = m.id
         and m.calendly_event_uri <> all (mismatches)
-        and v.updated_at < asked_at
+        and v.updated_at < step_began_at
         -- an invitee that was listed and could not be used has not been erased
         and not exists (
           select from jsonb_array_elements(r -> 'invitees') invitee
@@ -68,7 +68,7 @@ comment on function calendly.delete_unlisted_invitees(jsonb, integer[], text[], 
 
 create function calendly.record_invitee_reads(
   results jsonb, user_ids integer[], outcomes calendly.invitees_outcome[], mismatches text[],
-  asked_at timestamptz
+  step_began_at timestamptz
 ) returns void
 language plpgsql set search_path = ''
 as $$
@@ -82,7 +82,7 @@ begin
         coalesce(o.unsure, false)
           or m.calendly_event_uri = any (mismatches)
           -- a webhook has changed the event since, and its counter knows of others
-          or (m.updated_at >= asked_at
+          or (m.updated_at >= step_began_at
             and not calendly.has_all_invitees(m.user_id, m.calendly_event_uri, m.raw)),
         now_at),
       read.observed_at, calendly.seats(m.raw, 'total'), calendly.seats(m.raw, 'canceled'),
@@ -161,7 +161,7 @@ language plpgsql set search_path = ''
 as $$
 declare
   -- when the step was given out: no reading has begun before
-  asked_at constant timestamptz := run.heartbeat_at;
+  step_began_at constant timestamptz := run.heartbeat_at;
   read_uris constant text[] := array(
     select r ->> 'event_uri' from jsonb_array_elements(results) r where r ? 'invitees');
   mismatches constant text[] := calendly.count_mismatches(results, state.user_ids);
@@ -181,9 +181,9 @@ begin
     select calendly.bare_change(o.user_id, o.event_uri, 'updated')
     from unnest(outcomes) o where o.changed);
   changes := changes
-    || calendly.delete_unlisted_invitees(results, state.user_ids, mismatches, asked_at);
+    || calendly.delete_unlisted_invitees(results, state.user_ids, mismatches, step_began_at);
   perform calendly.record_invitee_reads(
-    results, state.user_ids, outcomes, mismatches, asked_at);
+    results, state.user_ids, outcomes, mismatches, step_began_at);
   perform calendly.postpone_invitees(run.id, state.user_ids, (
     select coalesce(jsonb_agg(r), '[]')
     from jsonb_array_elements(results) r where not r ? 'invitees'));
