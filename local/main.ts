@@ -57,7 +57,9 @@ export function parseOptions(
     throw new Problem("bad_option", `--port ${values.port} is no port.`, "Such as --port 54321.");
   }
   const env = Object.fromEntries(
-    Object.entries(environment).filter(([name, value]) => name.startsWith("CALENDLY_") && value),
+    Object.entries(environment).filter(([name, value]) =>
+      (name.startsWith("CALENDLY_") || name === "SUPABASE_PUBLIC_URL") && value
+    ),
   ) as Record<string, string>;
   const calendlyUrl = url("--calendly-url", values["calendly-url"], /^https?:$/) ??
     url("CALENDLY_API_URL", env.CALENDLY_API_URL, /^https?:$/);

@@ -1,5 +1,5 @@
 -- The demo account, for local development: demo@example.com with the password "calendly-sync-demo".
--- A trigger gives it the first row in public.calendly_users.
+-- It is the first to connect, and gets id 1 in public.calendly_users.
 
 insert into auth.users (
   instance_id, id, aud, role, email, encrypted_password, email_confirmed_at,

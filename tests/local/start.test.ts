@@ -47,11 +47,16 @@ Deno.test("options come from the environment, and the command line overrides it"
     CALENDLY_API_URL: "https://api.calendly.com",
     CALENDLY_TOKEN_KEY: "a key",
     CALENDLY_CLIENT_ID: "",
+    SUPABASE_PUBLIC_URL: "https://supabase.example.com",
+    SUPABASE_URL: "https://another.example.com",
     PATH: "/bin",
   });
   assert.ok(options !== "help");
   assert.equal(options.stack.calendlyUrl, "http://127.0.0.1:4000");
-  assert.deepEqual(options.stack.env, { CALENDLY_TOKEN_KEY: "a key" });
+  assert.deepEqual(options.stack.env, {
+    CALENDLY_TOKEN_KEY: "a key",
+    SUPABASE_PUBLIC_URL: "https://supabase.example.com",
+  });
   assert.equal(options.stack.port, 54321);
 });
 
