@@ -47,7 +47,8 @@ projectTests("Cost", {
       const after = await rowVersions(person);
       assert.deepEqual(after.calendly_invitees, before.calendly_invitees);
       assert.equal(
-        after.meetings.filter((version, row) => version !== before.meetings[row]).length,
+        after.calendly_meetings.filter((version, row) => version !== before.calendly_meetings[row])
+          .length,
         1,
       );
     });

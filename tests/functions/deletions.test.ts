@@ -106,7 +106,7 @@ projectTests("Deletions", {
       emptyListing(person);
       const { body } = await person.sync();
       assert.deepEqual([body.status, body.deleted, body.requests], ["complete", 0, 1 + 3]);
-      assert.equal((await person.runs())[0].absent, 3);
+      assert.equal((await person.runs())[0].missing, 3);
       await assertMirrors(person);
     });
 
@@ -171,7 +171,7 @@ projectTests("Deletions", {
       const { body } = await person.sync();
       assert.deepEqual([body.deleted, body.requests], [0, 1 + 25]);
       asked.push(askedFor(person));
-      assert.equal((await person.runs())[0].absent, 60);
+      assert.equal((await person.runs())[0].missing, 60);
     }
     const [first, second, third] = asked;
     assert.equal(new Set([...first, ...second]).size, 50, "those not asked for yet come first");

@@ -41,7 +41,7 @@ projectTests("Isolation", {
     const { ann, bob } = await twoPeople(project);
 
     for (const table of TABLES) {
-      const owner = table === "users" ? "id" : "user_id";
+      const owner = table === "calendly_users" ? "id" : "user_id";
       await t.step(`reads the own rows of ${table} and no others`, async () => {
         const { data, error } = await ann.supabase.from(table).select("*");
         assert.equal(error, null);
@@ -70,7 +70,9 @@ projectTests("Isolation", {
     }
 
     await t.step("gets meetings and invitees in one request, of the own only", async () => {
-      const { data } = await ann.supabase.from("calendly_meetings").select("*, calendly_invitees(*)");
+      const { data } = await ann.supabase.from("calendly_meetings").select(
+        "*, calendly_invitees(*)",
+      );
       assert.equal(data!.length, 3);
       for (const { user_id, calendly_invitees } of data!) {
         assert.equal(user_id, ann.id);
@@ -92,7 +94,10 @@ projectTests("Isolation", {
           { last_calendly_sync: null },
         ]
       ) {
-        const { data, error } = await ann.supabase.from("calendly_users").update(change).eq("id", ann.id)
+        const { data, error } = await ann.supabase.from("calendly_users").update(change).eq(
+          "id",
+          ann.id,
+        )
           .select();
         assert.ok(error || data?.length === 0);
       }
@@ -128,7 +133,7 @@ projectTests("Isolation", {
     for (const table of TABLES) {
       await t.step(`reads and writes nothing of ${table}`, async () => {
         const before = await snapshot(project, table);
-        const owner = table === "users" ? "id" : "user_id";
+        const owner = table === "calendly_users" ? "id" : "user_id";
         const attempts = [
           anybody.from(table).select("*"),
           anybody.from(table).update({ [owner]: 1 }).gt(owner, 0).select(),

@@ -29,7 +29,7 @@ projectTests("Large accounts", {
     assert.deepEqual([answer.created, answer.unchanged, answer.rejected], [12_000, 0, 0]);
     assert.deepEqual(answer.fetched, { active: 12_000, canceled: 0 });
     const [run] = await person.runs();
-    assert.deepEqual([run.absent, (await person.runs()).length], [0, 1]);
+    assert.deepEqual([run.missing, (await person.runs()).length], [0, 1]);
     await assertMirrors(person);
     const [early, late] = [memory[0], memory.at(-1)!];
     assert.ok(late < early * 1.5, `from ${early} to ${late} bytes`);
