@@ -108,28 +108,31 @@ comment on function calendly.may_claim(jsonb, timestamptz) is
 create function calendly.claimable_connections(now_at timestamptz)
 returns table (connection_id uuid)
 -- rows: few enough for the planner to look each of them up by index
-language sql stable rows 200 set search_path = ''
+language plpgsql stable rows 200 set search_path = ''
 as $$
-  -- Of each kind 200, as many as there can be workers: what others have locked leaves enough. However
-  -- many are due, only these can be first, and the index of what is due finds them. The number is
-  -- written out, because the planner must see it.
-  (select c.id
-    from public.calendly_connections c
-    join public.calendly_users u on u.id = c.user_id
-    where c.state = 'active' and c.next_sync_at <= claimable_connections.now_at
-      and u.calendly_initial_sync_complete
-    order by c.next_sync_at limit 200)
-  union
-  (select c.id
-    from public.calendly_connections c
-    join public.calendly_users u on u.id = c.user_id
-    where c.state = 'active' and c.next_sync_at <= claimable_connections.now_at
-      and not u.calendly_initial_sync_complete
-    order by c.next_sync_at limit 200)
-  union
-  select d.connection_id
-  from calendly.active_run_details d
-  where d.resumable_at <= claimable_connections.now_at
+begin
+  -- Of each kind 200, as many as there can be workers: what others have locked leaves enough.
+  -- However many are due, only these can be first, and the index of what is due finds them. The
+  -- number is written out, because the planner must see it.
+  return query
+    (select c.id
+      from public.calendly_connections c
+      join public.calendly_users u on u.id = c.user_id
+      where c.state = 'active' and c.next_sync_at <= claimable_connections.now_at
+        and u.calendly_initial_sync_complete
+      order by c.next_sync_at limit 200)
+    union
+    (select c.id
+      from public.calendly_connections c
+      join public.calendly_users u on u.id = c.user_id
+      where c.state = 'active' and c.next_sync_at <= claimable_connections.now_at
+        and not u.calendly_initial_sync_complete
+      order by c.next_sync_at limit 200)
+    union
+    select d.connection_id
+      from calendly.active_run_details d
+      where d.resumable_at <= claimable_connections.now_at;
+end
 $$;
 comment on function calendly.claimable_connections(timestamptz) is
   'The connections among which the next claim is chosen.';
