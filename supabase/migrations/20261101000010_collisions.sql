@@ -43,10 +43,11 @@ as $$
     union all
     select s.oid, s.relname, s.relkind from shape s
     where s.relkind = 'v' and s.relname = 'calendly_sync_health'
-      and s.columns = '{active_calendly_meetings bigint, calendly_initial_sync_complete boolean,
-        calendly_webhook_enabled boolean, deleted_calendly_meetings bigint, email text,
-        last_calendly_sync timestamp with time zone, last_meeting_sync timestamp with time zone,
-        user_id integer, webhook_events_received bigint, webhook_synced_meetings bigint}'::text[]
+      -- its types are those of the app's tables: varchar or text, with a time zone or without
+      and array(select split_part(c, ' ', 1) from unnest(s.columns) c order by 1)
+        = '{active_calendly_meetings, calendly_initial_sync_complete, calendly_webhook_enabled,
+          deleted_calendly_meetings, email, last_calendly_sync, last_meeting_sync, user_id,
+          webhook_events_received, webhook_synced_meetings}'::text[]
   )
   select 'table or view', f.relname::text, format('alter %s public.%I rename to original_%s',
     case f.relkind when 'v' then 'view' else 'table' end, f.relname, f.relname)
@@ -67,26 +68,43 @@ as $$
     and p.prosrc ~ 'calendly_webhook_events'
 $$;
 
+-- Indexes and sequences begin with the name of their table, and a table makes a type.
+create function pg_temp.calendly_taken() returns table (kind text, name text)
+language sql
+as $$
+  select case c.relkind when 'v' then 'view' when 'm' then 'materialized view'
+      when 'S' then 'sequence' when 'i' then 'index' else 'table' end, c.relname::text
+  from pg_catalog.pg_class c
+  where c.relnamespace = 'public'::regnamespace and exists (
+    select from pg_temp.calendly_names() n
+    where n.kind = 'table or view'
+      and (c.relname = n.name or starts_with(c.relname, n.name || '_')))
+  union all
+  select 'type', t.typname::text
+  from pg_catalog.pg_type t
+  join pg_temp.calendly_names() n on n.kind = 'table or view' and n.name = t.typname
+  where t.typnamespace = 'public'::regnamespace and t.typrelid = 0
+  union all
+  select 'function', p.proname::text
+  from pg_catalog.pg_proc p
+  join pg_temp.calendly_names() n on n.kind = 'function' and n.name = p.proname
+  where p.pronamespace = 'public'::regnamespace
+$$;
+
 create function pg_temp.calendly_collisions() returns setof text
 language sql
 as $$
-  select taken.label || ' ' || taken.name
-  from (
-    select case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S'
-        then 'sequence' when 'i' then 'index' else 'table' end || ' public.' as label,
-      c.relname::text as name
-    from pg_catalog.pg_class c
-    join pg_temp.calendly_names() n on n.kind = 'table or view' and n.name = c.relname
-    where c.relnamespace = 'public'::regnamespace
-    union all
-    select 'function public.', p.proname::text
-    from pg_catalog.pg_proc p
-    join pg_temp.calendly_names() n on n.kind = 'function' and n.name = p.proname
-    where p.pronamespace = 'public'::regnamespace
-    union all
-    select 'schema ', s.nspname::text from pg_catalog.pg_namespace s where s.nspname = 'calendly'
-  ) taken
-  where taken.name not in (select o.name from pg_temp.calendly_originals() o)
+  select format('%s public.%I', t.kind, t.name)
+  from pg_temp.calendly_taken() t
+  where t.name not in (select o.name from pg_temp.calendly_originals() o)
+  union
+  -- what an original would be called when it stands aside
+  select format('table public.%I', c.relname)
+  from pg_catalog.pg_class c
+  join pg_temp.calendly_originals() o on c.relname = 'original_' || o.name
+  where c.relnamespace = 'public'::regnamespace
+  union
+  select 'schema calendly' from pg_catalog.pg_namespace s where s.nspname = 'calendly'
   order by 1
 $$;
 
@@ -111,5 +129,9 @@ $$;
 
 select pg_temp.calendly_make_room();
 
+-- From now on these names are ours. See calendly.own_objects.
+create schema calendly;
+create table calendly.public_names as select n.kind, n.name from pg_temp.calendly_names() n;
+
 drop function pg_temp.calendly_make_room(), pg_temp.calendly_collisions(),
-  pg_temp.calendly_originals(), pg_temp.calendly_names();
+  pg_temp.calendly_taken(), pg_temp.calendly_originals(), pg_temp.calendly_names();

@@ -1,7 +1,6 @@
 -- The private schema, and two things that every later file uses: how an error reaches its caller,
 -- and how a new object stays closed until the last migration has decided who may use it.
 
-create schema calendly;
 comment on schema calendly is
   'Calendly sync: everything that is not for apps. The Data API does not expose it, and no role '
   'but the owner may use it.';
@@ -19,20 +18,32 @@ comment on function calendly.raise_error(text, text, text) is
   'Raises an error for a caller to act on: the code travels as the error''s detail, so that the '
   'Data API hands on all three.';
 
+alter table calendly.public_names enable row level security;
+comment on table calendly.public_names is
+  'The tables, views and functions that this product has in public. What else an app has there, by '
+  'whatever name, is the app''s.';
+
 create view calendly.own_objects with (security_invoker = true) as
   select 'relation' as kind, format('%I.%I', n.nspname, c.relname) as name,
     case c.relkind when 'S' then 'sequence' else 'table' end as grant_kind
   from pg_catalog.pg_class c
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-  where c.relkind in ('r', 'v', 'S')
-    and (n.nspname = 'calendly' or (n.nspname = 'public' and c.relname like 'calendly\_%'))
+  where c.relkind in ('r', 'v', 'S') and (n.nspname = 'calendly'
+    or (n.nspname = 'public' and exists (
+      select from calendly.public_names own
+      where own.kind = 'table or view' and (c.relname = own.name
+        or (c.relkind = 'S' and starts_with(c.relname, own.name || '_')))))
+    -- the views of 995_original_names
+    or (n.nspname = 'public' and c.relkind = 'v' and c.relname in ('users', 'meetings')
+      and pg_catalog.obj_description(c.oid, 'pg_class')
+        like 'calendly\_%, by the name of the original system.'))
   union all
   select 'function', p.oid::regprocedure::text, 'function'
   from pg_catalog.pg_proc p
   join pg_catalog.pg_namespace n on n.oid = p.pronamespace
   where n.nspname = 'calendly'
-    or (n.nspname = 'public'
-      and (p.proname like 'calendly\_%' or p.proname = 'clean_old_webhook_events'));
+    or (n.nspname = 'public' and p.proname in (
+      select own.name from calendly.public_names own where own.kind = 'function'));
 comment on view calendly.own_objects is
   'Every table, view, sequence and function of this product, with the word that grant and revoke '
   'use.';

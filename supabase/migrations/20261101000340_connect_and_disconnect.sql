@@ -278,6 +278,11 @@ begin
   perform calendly.check_account(own);
   -- Always the exclusive form: a former row may have to be erased.
   perform calendly.lock_for_erasure();
+  -- Whoever comes back before the job has noticed that their former account ended begins anew.
+  perform calendly.end_accounts(array(
+    select e.user_id from calendly.ended_accounts e
+    join public.calendly_users u on u.id = e.user_id
+    where u.calendly_user_uri = uri));
   perform calendly.check_not_taken(uri, own, connection ->> 'scope');
   perform calendly.leave_former_user(own, uri, replace);
   stored_id := calendly.store_user(connection);

@@ -44,22 +44,14 @@ comment on function calendly.suspend_banned_accounts(timestamptz) is
   'The schedule leaves the connections of banned accounts out, and takes them up when the ban '
   'ends.';
 
-create function calendly.end_closed_accounts() returns integer
+create function calendly.end_accounts(leaving integer[]) returns void
 language plpgsql set search_path = ''
 as $$
-declare
-  now_at constant timestamptz := calendly.now();
-  -- So that the exclusive lock is held for a moment only; the next minute goes on.
-  at_most constant integer := 50;
-  leaving integer[];
 begin
-  perform calendly.suspend_banned_accounts(now_at);
-  if not exists (select from calendly.ended_accounts) or calendly.too_many_ended_accounts() then
-    return 0;
+  if leaving = '{}' then
+    return;
   end if;
   perform calendly.lock_for_erasure();
-  leaving := array(
-    select e.user_id from calendly.ended_accounts e order by e.user_id limit at_most);
   -- A host that an organization keeps for everyone stays; only the account goes.
   perform calendly.lock_people(leaving);
   update public.calendly_users u set auth_user_id = null
@@ -68,6 +60,33 @@ begin
       and c.user_id <> u.id and c.members = 'everyone';
   perform calendly.erase_users(array(
     select e.user_id from calendly.ended_accounts e where e.user_id = any (leaving)));
+end
+$$;
+comment on function calendly.end_accounts(integer[]) is
+  'Disconnects and erases these users, whose account is deleted or soft-deleted.';
+
+create function calendly.end_closed_accounts() returns integer
+language plpgsql set search_path = ''
+as $$
+declare
+  now_at constant timestamptz := calendly.now();
+  -- So that the exclusive lock is held for a moment only; the next minute goes on.
+  at_most constant integer := 50;
+  has_work constant boolean := exists (select from calendly.ended_accounts)
+    and not calendly.too_many_ended_accounts();
+  leaving integer[];
+begin
+  -- Before the rows of connections: whoever deletes people waits for these while it has the lock.
+  if not has_work then
+    perform calendly.lock_against_erasure();
+    perform calendly.suspend_banned_accounts(now_at);
+    return 0;
+  end if;
+  perform calendly.lock_for_erasure();
+  perform calendly.suspend_banned_accounts(now_at);
+  leaving := array(
+    select e.user_id from calendly.ended_accounts e order by e.user_id limit at_most);
+  perform calendly.end_accounts(leaving);
   return cardinality(leaving);
 end
 $$;

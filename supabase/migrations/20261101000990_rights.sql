@@ -58,29 +58,3 @@ grant execute on function
   public.calendly_take_oauth_state(uuid, text),
   public.clean_old_webhook_events()
   to service_role;
-
--- The original names, where they are ours: as the tables beneath.
-do $$
-declare
-  own_view record;
-begin
-  for own_view in
-    select c.oid::regclass as name, c.relname
-    from pg_catalog.pg_class c
-    join pg_catalog.pg_depend d on d.refobjid in
-      ('public.calendly_users'::regclass, 'public.calendly_meetings'::regclass)
-    join pg_catalog.pg_rewrite r on r.oid = d.objid and r.ev_class = c.oid
-    where c.relnamespace = 'public'::regnamespace and c.relkind = 'v'
-      and c.relname in ('users', 'meetings')
-    group by c.oid, c.relname
-  loop
-    execute format('revoke all on %s from public, anon, authenticated, service_role',
-      own_view.name);
-    execute format('grant select on %s to authenticated, service_role', own_view.name);
-    if own_view.relname = 'users' then
-      execute format('grant update (calendly_initial_sync_complete) on %s to service_role',
-        own_view.name);
-    end if;
-  end loop;
-end
-$$;
