@@ -7,12 +7,14 @@
  *     deno task test "a former host"      # the tests with this in their name
  *     deno task test --changed            # the files that depend on what changed since the last commit
  *
- * REQUIRE_ALL=1 adds the long tests and runs the functions' suites again with the functions on the Deno of
- * the platform; a test that is skipped for what the machine lacks is a failed one then. `--verbose` prints
- * each test; `--record-times` writes tests/times.json.
+ * REQUIRE_ALL=1 adds the long tests, and runs again on the platform's versions: the functions' suites with
+ * the functions on its Deno, and every test that uses a real Postgres on its Postgres; a test that is
+ * skipped for what the machine lacks is a failed one then. `--verbose` prints each test; `--record-times`
+ * writes tests/times.json.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { PLATFORM_POSTGRES, startNpmPostgres } from "./harness/npm_postgres.ts";
 import { type Budget, estimate, type Job, runWithin } from "./harness/pool.ts";
 import { type Outcome, runTestsQuietly } from "./harness/record.ts";
 import { isObtainable, REQUIREMENTS } from "./harness/requirements.ts";
@@ -29,10 +31,17 @@ import { type Cost, MemoryMeter, readCosts, recordCosts } from "./harness/times.
 const PLATFORM_DENO = "2.1.4";
 const SLOWEST = 10;
 
+/** The tests that run again on the platform's Postgres: those of these folders that need no more of it. */
+const ON_REAL_POSTGRES = `[${REQUIREMENTS.realPostgres.label}]`;
+const USE_POSTGRES =
+  /^tests\/(behaviours|connections|database|guest|local|schedule|security|webhooks)\//;
+
 interface TestFile extends Job {
   title: string;
   args: string[];
   env?: Record<string, string>;
+  /** Only tests whose names contain it. */
+  filter?: string;
 }
 
 interface Result {
@@ -54,6 +63,7 @@ const requireAll = REQUIREMENTS.longRun.met;
 
 const began = Date.now();
 const selection = await select();
+let platformPostgres: Awaited<ReturnType<typeof startNpmPostgres>> | undefined;
 const jobs = await jobsFor(selection);
 // One more than cores: most files wait for something now and then.
 const budget: Budget = {
@@ -66,7 +76,12 @@ if (options["record-times"]) {
   const measured = results.map(({ title, cost }) => [title, cost] as const);
   await recordCosts(new Map(measured), testFiles());
 }
+await endPlatform();
 Deno.exit(report(results) ? 0 : 1);
+
+async function endPlatform(): Promise<void> {
+  await platformPostgres?.[Symbol.asyncDispose]();
+}
 
 async function select(): Promise<Selection> {
   if (options.changed) return { files: await dependentTests(changedFiles()) };
@@ -76,24 +91,40 @@ async function select(): Promise<Selection> {
 
 async function jobsFor({ files, phrase, parts = [] }: Selection): Promise<TestFile[]> {
   const costs = await readCosts();
-  const filter = phrase === undefined ? [] : [`--filter=${phrase}`];
   const jobs: TestFile[] = files.map((file) => ({
     title: file,
-    args: [
-      ...filter,
-      file,
-      ...parts.length > 0 && file.endsWith("pgtap.test.ts") ? ["--", ...parts] : [],
-    ],
+    args: [file, ...parts.length > 0 && file.endsWith("pgtap.test.ts") ? ["--", ...parts] : []],
+    filter: phrase,
     ...costs(file),
   }));
-  const functions = requireAll
-    ? jobs.filter(({ title }) => title.startsWith("tests/functions/"))
+  return requireAll ? [...jobs, ...await jobsOnPlatform(jobs)] : jobs;
+}
+
+/** The same on the platform's versions of Deno and Postgres. */
+async function jobsOnPlatform(jobs: TestFile[]): Promise<TestFile[]> {
+  const functions = jobs.filter(({ title }) => title.startsWith("tests/functions/"));
+  // With a phrase the filter by name is taken: the tests on the other Postgres have to do.
+  const others = REQUIREMENTS.realPostgres.met && !selection.phrase
+    ? jobs.filter(({ title }) => USE_POSTGRES.test(title))
     : [];
-  if (functions.length === 0) return jobs;
-  const env = { FUNCTIONS_DENO: await findDeno(PLATFORM_DENO), TEST_ONCE: "1" };
+  if (functions.length + others.length > 0 && REQUIREMENTS.realPostgres.met) {
+    platformPostgres = await startNpmPostgres(PLATFORM_POSTGRES);
+  }
+  const postgres = platformPostgres && { TEST_DATABASE_URL: platformPostgres.url };
+  const version = postgres ? ` and Postgres ${PLATFORM_POSTGRES}` : "";
+  const deno = functions.length > 0 ? await findDeno(PLATFORM_DENO) : "";
   return [
-    ...jobs,
-    ...functions.map((job) => ({ ...job, title: `${job.title} on Deno ${PLATFORM_DENO}`, env })),
+    ...functions.map((job) => ({
+      ...job,
+      title: `${job.title} on Deno ${PLATFORM_DENO}${version}`,
+      env: { ...postgres, FUNCTIONS_DENO: deno, TEST_ONCE: "1" },
+    })),
+    ...others.map((job) => ({
+      ...job,
+      title: `${job.title} on Postgres ${PLATFORM_POSTGRES}`,
+      env: { ...postgres, TEST_ONCE: "1" },
+      filter: ON_REAL_POSTGRES,
+    })),
   ];
 }
 
@@ -122,36 +153,37 @@ async function runAll(): Promise<Result[]> {
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     Deno.addSignalListener(signal, () => {
       for (const process of running) process.kill("SIGTERM");
-      Deno.exit(code);
+      void endPlatform().finally(() => Deno.exit(code));
     });
   }
-  await runWithin(budget, jobs, async ({ title, args, env = {} }) => {
+  await runWithin(budget, jobs, async ({ title, args, env = {}, filter }) => {
     const started = performance.now();
     let pid = 0;
-    const { outcome, output } = await runTestsQuietly(title, args, env, (process) => {
+    const filtered = filter === undefined ? args : [`--filter=${filter}`, ...args];
+    const { outcome, output } = await runTestsQuietly(title, filtered, env, (process) => {
       pid = process.pid;
       meter?.watch(pid);
       running.add(process);
       process.status.finally(() => running.delete(process));
     });
     // A test that a filter leaves out is recorded as skipped.
-    const { phrase } = selection;
-    if (phrase) outcome.skipped = outcome.skipped.filter((name) => name.includes(phrase));
+    if (filter) outcome.skipped = outcome.skipped.filter((name) => name.includes(filter));
     const seconds = (performance.now() - started) / 1000;
     results.push({
       title,
       outcome,
       cost: { seconds: round(seconds), memory: meter?.peak(pid) ?? 0 },
     });
-    tell(results.at(-1)!, output, `${String(results.length).padStart(3)}/${jobs.length}`);
+    const progress = `${String(results.length).padStart(3)}/${jobs.length}`;
+    if (filter && outcome.passed + outcome.failed.length + outcome.skipped.length === 0) return;
+    printOutcome(results.at(-1)!, output, progress);
   });
   return results;
 }
 
 /** Prints one line for a file that has ended, and what it printed if that matters. */
-function tell({ title, outcome, cost }: Result, output: string, progress: string): void {
+function printOutcome({ title, outcome, cost }: Result, output: string, progress: string): void {
   const { passed, failed, skipped } = outcome;
-  if (selection.phrase && passed + failed.length + skipped.length === 0) return;
   const counts = [
     `${passed} passed`,
     failed.length > 0 && `${failed.length} failed`,
@@ -176,9 +208,9 @@ function report(results: Result[]): boolean {
   const failed = outcomes.flatMap((outcome) => outcome.failed);
   const passed = outcomes.reduce((sum, outcome) => sum + outcome.passed, 0);
   console.log("");
-  tellSlowest(results);
+  printSlowest(results);
   const missing = requireAll ? skipped.filter(isObtainable).length : 0;
-  tellSkipped(skipped, new Set(outcomes.flatMap(({ embeddedOnly }) => embeddedOnly)));
+  printSkipped(skipped, new Set(outcomes.flatMap(({ embeddedOnly }) => embeddedOnly)));
   if (missing > 0) console.log(`REQUIRE_ALL=1 counts ${missing} of them as failed.\n`);
   if (failed.length > 0) {
     console.log("Failed:");
@@ -197,7 +229,7 @@ function report(results: Result[]): boolean {
   return failures === 0 && (passed > 0 || options.changed);
 }
 
-function tellSlowest(results: Result[]): void {
+function printSlowest(results: Result[]): void {
   if (results.length < 2) return;
   const slowest = results.toSorted((a, b) => b.cost.seconds - a.cost.seconds).slice(0, SLOWEST);
   const sum = results.reduce((sum, { cost }) => sum + cost.seconds, 0);
@@ -212,7 +244,7 @@ function tellSlowest(results: Result[]): void {
 }
 
 /** Lists what was skipped by what it needs. What ran on the embedded Postgres is only counted. */
-function tellSkipped(skipped: string[], embeddedOnly: Set<string>): void {
+function printSkipped(skipped: string[], embeddedOnly: Set<string>): void {
   for (const { label, met, how } of Object.values(REQUIREMENTS)) {
     if (met) continue;
     const needing = skipped.filter((title) => title.includes(`[${label}]`));

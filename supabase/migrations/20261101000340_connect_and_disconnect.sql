@@ -178,6 +178,10 @@ comment on function calendly.leave_former_user(uuid, text, boolean) is
 create function calendly.store_user(connection jsonb) returns integer
 language sql set search_path = ''
 as $$
+  -- Before the row is written: a typed statement that has locked all people must not wait for it.
+  select calendly.lock_people(array(
+    select u.id from public.calendly_users u
+    where u.calendly_user_uri = connection ->> 'calendly_user_uri'));
   insert into public.calendly_users as u (auth_user_id, calendly_user_uri, name, email, created_at)
     values ((connection ->> 'auth_user_id')::uuid, connection ->> 'calendly_user_uri',
       connection ->> 'calendly_user_name', connection ->> 'calendly_user_email', calendly.now())

@@ -1,4 +1,4 @@
-/** A Postgres server of one's own, with pg_cron, that a test may restart as it likes. */
+/** A Postgres server of one's own: with pg_cron, for tests that restart it, or of another version. */
 import postgres from "postgres";
 import { SERVER_PROGRAMS } from "./requirements.ts";
 
@@ -12,15 +12,29 @@ function ignoreDeadSocket(event: ErrorEvent): void {
   }
 }
 
+/** What pg_cron needs, and connections enough for one test. */
+const WITH_PG_CRON = {
+  shared_preload_libraries: "pg_cron",
+  "cron.database_name": "postgres",
+  "cron.host": "127.0.0.1",
+  max_connections: 100,
+};
+
 export class Cluster implements AsyncDisposable {
   private constructor(
-    /** Of the superuser, in the database that pg_cron lives in. */
+    /** Of the superuser, in the database `postgres`. */
     readonly url: string,
     readonly folder: string,
+    /** Folder of the server's programs. */
+    readonly programs: string,
     readonly account: { uid?: number; gid?: number },
   ) {}
 
-  static async start(): Promise<Cluster> {
+  /** By default the server that is installed, with pg_cron in the database `postgres`. */
+  static async start(
+    programs: string = SERVER_PROGRAMS!,
+    settings: Record<string, string | number> = WITH_PG_CRON,
+  ): Promise<Cluster> {
     globalThis.addEventListener("error", ignoreDeadSocket);
     const account = await unprivileged();
     const folder = await Deno.makeTempDir({ prefix: "postgres-" });
@@ -29,6 +43,7 @@ export class Cluster implements AsyncDisposable {
     const cluster = new Cluster(
       `postgresql://supabase_admin@127.0.0.1:${port}/postgres`,
       folder,
+      programs,
       account,
     );
     try {
@@ -40,18 +55,15 @@ export class Cluster implements AsyncDisposable {
         "--locale=C.UTF-8",
         "--no-sync",
       ]);
-      const settings = {
+      const all = {
         listen_addresses: "127.0.0.1",
         port,
         unix_socket_directories: "",
-        shared_preload_libraries: "pg_cron",
-        "cron.database_name": "postgres",
-        "cron.host": "127.0.0.1",
-        max_connections: 100,
+        ...settings,
       };
       await Deno.writeTextFile(
         `${folder}/data/postgresql.conf`,
-        Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`).join(""),
+        Object.entries(all).map(([name, value]) => `${name} = '${value}'\n`).join(""),
         { append: true },
       );
       await cluster.#control("start");
@@ -91,7 +103,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   async #run(program: string, args: string[]): Promise<void> {
-    const { success, stderr } = await new Deno.Command(`${SERVER_PROGRAMS}/${program}`, {
+    const { success, stderr } = await new Deno.Command(`${this.programs}/${program}`, {
       args,
       cwd: "/",
       stdin: "null",

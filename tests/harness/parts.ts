@@ -1,6 +1,6 @@
 /**
  * A test of many parts runs those alone that are named after `--`:
- * `deno test --allow-all tests/database/pgtap.test.ts -- absence.sql`.
+ * `deno test --allow-all tests/database/pgtap.test.ts -- missing_events.sql`.
  */
 
 /** Of these parts those that are asked for: all unless some are named. */

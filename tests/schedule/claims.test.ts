@@ -1,10 +1,8 @@
 /** Many workers at once, on a real Postgres: one per connection, and no more than max_workers in all. */
 import assert from "node:assert/strict";
 import { needing } from "../harness/requirements.ts";
-import { type Claim, Workers } from "./workers.ts";
+import { type Claim, type Started, Workers } from "./workers.ts";
 import { eventually } from "./support.ts";
-
-type Started = Claim & { status: "started" };
 
 function claimsTest(
   name: string,
@@ -121,11 +119,7 @@ claimsTest(
     for (let round = 0; round < 30; round++) {
       await workers.makeAllDue();
       const [clicked, ...claims] = await Promise.all([
-        workers.sql`select public.calendly_begin_sync(${
-          workers.sql.json({ user_id: id, trigger: "manual" })
-        }) as claim`.then(([{ claim }]) =>
-          claim as Claim | { status: "in_progress"; run_id: string }
-        ),
+        workers.click(id),
         ...Array.from({ length: 5 }, () => workers.claim()),
       ]);
       const running = started(claims);
@@ -137,16 +131,13 @@ claimsTest(
   },
 );
 
-claimsTest("a lease starts when the wait for the connection is over", 1, async ({ sql }) => {
+claimsTest("a lease starts when the wait for the connection is over", 1, async (workers) => {
+  const { sql } = workers;
   const [{ id }] = await sql`select id from public.calendly_users`;
-  const begin = async () =>
-    (await sql`select public.calendly_begin_sync(${
-      sql.json({ user_id: id, trigger: "manual" })
-    }) as claim`)[0].claim as Started;
-  let begun: Promise<Started> | undefined;
+  let begun: ReturnType<Workers["click"]> | undefined;
   const [{ freed_at }] = await sql.begin(async (holder) => {
     await holder`select from public.calendly_connections for no key update`;
-    begun = begin();
+    begun = workers.click(id);
     await eventually("the click waits", async () => {
       const waiting = await sql`select from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock'`;
@@ -154,7 +145,7 @@ claimsTest("a lease starts when the wait for the connection is over", 1, async (
     });
     return await holder`select clock_timestamp()::text as freed_at`;
   });
-  const { run_id } = await begun!;
+  const { run_id } = await begun as Started;
   const [{ lease_after, run_after }] = await sql`
     select o.lease_expires_at >= ${freed_at}::timestamptz + s.lease_duration as lease_after,
       r.started_at >= ${freed_at}::timestamptz as run_after

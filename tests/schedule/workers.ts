@@ -10,18 +10,25 @@ import { createDatabase } from "../harness/databases.ts";
 const PROJECT = "https://project.example.com";
 
 /** A step that a sync asks for, or its end. */
-interface Next {
+export interface Next {
   do: "list_events" | "fetch_events" | "fetch_invitees" | "finish" | "stop";
   step: number;
 }
 
-export type Claim = { status: "idle" } | {
+export interface Started {
   status: "started";
   run_id: string;
   lease: string;
   user_id: number;
   next: Next;
-};
+}
+
+export type Claim = { status: "idle" } | Started;
+
+/** The result of a step as an expression of SQL. */
+function emptyPage(sql: postgres.Sql, _step: Next): postgres.Fragment {
+  return sql`'{"requests": 1, "page": {"collection": [], "next_page_token": null}}'::jsonb`;
+}
 
 /** A database with so many connected people, p1 to pN, of whom nobody is due yet, and workers for it. */
 export class Workers implements AsyncDisposable {
@@ -77,17 +84,22 @@ export class Workers implements AsyncDisposable {
     return claim;
   }
 
-  /** Takes all steps of a claimed sync, of an empty calendar. */
-  async runSync(claim: Claim & { status: "started" }): Promise<void> {
-    let { next } = claim;
+  /** A person's click. */
+  async click(userId: number): Promise<Claim | { status: "in_progress"; run_id: string }> {
+    const [{ claim }] = await this.sql`select public.calendly_begin_sync(${
+      this.sql.json({ user_id: userId, trigger: "manual" })
+    }) as claim`;
+    return claim;
+  }
+
+  /** Takes all steps of a claimed sync; by default of an empty calendar. */
+  async runSync({ run_id, lease, next }: Started, bring = emptyPage): Promise<void> {
+    const { sql } = this;
     while (next.do !== "stop") {
       const [row] = next.do === "finish"
-        ? await this
-          .sql`select public.calendly_finish_sync(${claim.run_id}, ${claim.lease}) as next`
-        : await this
-          .sql`select public.calendly_apply_step(${claim.run_id}, ${claim.lease}, ${next.step}, ${
-          this.sql.json({ requests: 1, page: { collection: [], next_page_token: null } })
-        }) as next`;
+        ? await sql`select public.calendly_finish_sync(${run_id}, ${lease}) as next`
+        : await sql`select public.calendly_apply_step(
+            ${run_id}, ${lease}, ${next.step}, ${bring(sql, next)}) as next`;
       next = row.next;
     }
   }
