@@ -125,6 +125,18 @@ comment on function calendly.back_off(integer, timestamptz) is
   'When to try again after so many attempts in a row: half a minute later, then twice as long each '
   'time, an hour at most.';
 
+create function calendly.users_to_sync(connection_id uuid, now_at timestamptz) returns integer[]
+language sql stable set search_path = ''
+as $$
+  select array(
+    select u.id from public.calendly_users u
+    where u.connection_id = users_to_sync.connection_id
+      and calendly.account_is_open(u.auth_user_id, users_to_sync.now_at)
+    order by u.id)
+$$;
+comment on function calendly.users_to_sync(uuid, timestamptz) is
+  'Whose meetings a sync of all of a connection writes. Closed accounts are left out.';
+
 create function calendly.meetings_due(
   user_ids integer[], until timestamptz default calendly.now()
 ) returns table (user_id integer, event_uri text, start_time timestamptz, due_at timestamptz)
@@ -166,9 +178,9 @@ as $$
 declare
   -- a delivery is tried again by the next sync, but not in a tight loop
   deferred_delivery_wait constant interval := interval '1 minute';
-  user_ids constant integer[] := array(
-    select u.id from public.calendly_users u
-    where u.connection_id = next_pending_work_at.connection_id);
+  -- What is left to do for a closed account waits with it: no sync would do it.
+  user_ids constant integer[] :=
+    calendly.users_to_sync(next_pending_work_at.connection_id, now_at);
 begin
   return least(
     -- the flag was cleared while a run was active, or a host has joined

@@ -46,11 +46,7 @@ begin
   if connection.scope = 'organization' and connection.user_id = sync_target.user_id
       and all_members then
     subject := connection.calendly_organization_uri;
-    user_ids := array(
-      select u.id from public.calendly_users u
-      where u.connection_id = connection.id
-        and calendly.account_is_open(u.auth_user_id, now_at)
-      order by u.id);
+    user_ids := calendly.users_to_sync(connection.id, now_at);
   else
     subject := (
       select u.calendly_user_uri from public.calendly_users u where u.id = sync_target.user_id);

@@ -1,7 +1,7 @@
 -- Accounts of Auth are noticed, not hooked: a row is made by connecting, and a job notices an account's
 -- end. Deleting an account is never refused, and never waits.
 begin;
-select plan(33);
+select plan(35);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 create function tests.ended() returns integer language sql as $$ select calendly.end_closed_accounts() $$;
@@ -64,6 +64,18 @@ delete from auth.users where email = 'ben@example.com';
 select is(tests.ended(), 1, 'a deleted account of a host is noticed');
 select is((select u.auth_user_id from public.calendly_users u where u.calendly_user_uri = tests.host('ben')), null, 'the host loses the account');
 select is((select u.connection_id from public.calendly_users u where u.calendly_user_uri = tests.host('ben')), (tests.connection_of('olga')).id, 'and stays in the team''s mirror');
+
+-- a banned host of an organization
+update public.calendly_users set calendly_initial_sync_complete = true;
+select tests.add_account('cleo@example.com');
+insert into public.calendly_users (auth_user_id, calendly_user_uri, connection_id)
+ values (tests.account_of('cleo'), tests.host('cleo'), (tests.connection_of('olga')).id);
+select is(calendly.next_pending_work_at((tests.connection_of('olga')).id, calendly.now()), calendly.now(),
+  'a host whose first sync is missing makes the organization due at once');
+update auth.users set banned_until = calendly.now() + interval '1 hour' where email = 'cleo@example.com';
+select is(calendly.next_pending_work_at((tests.connection_of('olga')).id, calendly.now()), null,
+  'a banned host does not, because no sync would do it');
+delete from public.calendly_users u where u.calendly_user_uri = tests.host('cleo');
 
 -- proven e-mails
 select tests.add_account('dora@example.com');
