@@ -30,6 +30,11 @@ const OPERATIONS: Record<string, Operation> = {
       sql`delete from public.calendly_users
         where id in (select id from public.calendly_users order by random() limit 2)`,
   },
+  "erasing an invitee": {
+    clients: 1,
+    run: ({ sql }) =>
+      sql`select public.calendly_erase_invitee('i' || floor(random() * 1000) || '@guest.example.com')`,
+  },
   "the end of an account": { clients: 1, run: endAnAccount },
   "a tick": { clients: 1, run: ({ sql }) => sql`select calendly.nudge()` },
 };
