@@ -1,6 +1,6 @@
 /**
- * What Calendly has, and the two ways in which we are told of it. A story speaks of bookings, and is the same
- * whichever way the news take: a delivery each, or a FULL sync of each host who is a user.
+ * What Calendly has, and the two ways in which it comes here: a delivery for each change, or a FULL sync of
+ * each person.
  */
 import type { Database } from "../../local/database.ts";
 import { FIXTURES } from "../database/fixtures/fixtures.ts";
@@ -10,71 +10,85 @@ type Json = any;
 
 export type Way = "webhook" | "sync";
 
-/** What has happened, as deliveries call it. */
-export type Happening = "created" | "canceled" | "marked" | "unmarked";
+/** What became of an invitee. */
+export type Change = "created" | "canceled" | "marked" | "unmarked";
 
-const TYPES: Record<Happening, string> = {
+const TYPES: Record<Change, string> = {
   created: "invitee.created",
   canceled: "invitee.canceled",
   marked: "invitee_no_show.created",
   unmarked: "invitee_no_show.deleted",
 };
 
-/** How the booking looks then: what differs from tests.event and tests.invitee. */
-export interface Copies {
+/** How the event and the invitee look then: what differs from tests.event and tests.invitee. */
+export interface Snapshots {
   event?: Json;
   invitee?: Json;
 }
 
-const PEOPLE = ["ana", "ben"];
+/** cleo has no account: a server has connected her. */
+const PEOPLE = ["ana", "ben", "cleo"];
 
 export class World {
   #events = new Map<string, Json>();
   #invitees = new Map<string, Map<string, Json>>();
   #unlisted = new Set<string>();
-  #unreadable = new Set<string>();
+  #refused = new Set<string>();
 
   private constructor(readonly database: Database, readonly way: Way) {}
 
-  /** Two users, ana and ben; whoever else hosts is a stranger. */
+  /** Connects the people. Whoever else hosts is a stranger. */
   static async make(database: Database): Promise<void> {
-    const account = await Deno.readTextFile(new URL("fixtures/account.sql", import.meta.url));
-    await database.script(`${FIXTURES}\n${account}
-      select calendly.set_clock('2026-06-01T12:00:00Z');
-      select tests.add_person(name) from unnest('{${PEOPLE}}'::text[]) name;`);
+    const ways = await Deno.readTextFile(new URL("fixtures/ways.sql", import.meta.url));
+    await database.script(`${FIXTURES}\n${ways}
+      select tests.add_account(name || '@example.com') from unnest('{ana,ben}'::text[]) name;`);
   }
 
-  /** An empty calendar, and nothing known of it. */
+  /** Nothing is booked, and nothing stored. */
   static async empty(database: Database, way: Way): Promise<World> {
-    await database.query("select tests.begin_anew()");
+    await database.query("select tests.begin_anew($1)", [PEOPLE]);
     return new World(database, way);
   }
 
-  /** Something happens to an invitee's booking of an event, and we are told; what was answered. */
-  async tell(what: Happening, event: string, invitee: string, copies: Copies = {}): Promise<Json> {
-    const told = await this.book(event, invitee, copies);
-    return this.way === "webhook" ? await this.deliver(what, told) : await this.sync();
+  /** Changes an invitee's booking, and brings that here by this way: what was answered. */
+  async bring(
+    change: Change,
+    event: string,
+    invitee: string,
+    snapshots: Snapshots = {},
+  ): Promise<Json> {
+    const booking = await this.book(event, invitee, snapshots);
+    return this.way === "webhook" ? await this.deliver(change, booking) : await this.sync();
   }
 
-  /** It happens, and nobody tells. */
-  async book(event: string, invitee: string, copies: Copies = {}): Promise<Required<Copies>> {
-    const [told] = await this.database.query<Required<Copies>>(
+  /** Changes it at Calendly only. */
+  async book(
+    event: string,
+    invitee: string,
+    snapshots: Snapshots = {},
+  ): Promise<Required<Snapshots>> {
+    const [booking] = await this.database.query<Required<Snapshots>>(
       "select tests.event($1, $3) as event, tests.invitee($1, $2, $4) as invitee",
-      [event, invitee, JSON.stringify(copies.event ?? {}), JSON.stringify(copies.invitee ?? {})],
+      [
+        event,
+        invitee,
+        JSON.stringify(snapshots.event ?? {}),
+        JSON.stringify(snapshots.invitee ?? {}),
+      ],
     );
-    this.#events.set(event, told.event);
+    this.#events.set(event, booking.event);
     const invitees = this.#invitees.get(event) ?? new Map();
-    this.#invitees.set(event, invitees.set(invitee, told.invitee));
-    return told;
+    this.#invitees.set(event, invitees.set(invitee, booking.invitee));
+    return booking;
   }
 
-  async deliver(what: Happening, { event, invitee }: Required<Copies>): Promise<Json> {
+  async deliver(change: Change, { event, invitee }: Required<Snapshots>): Promise<Json> {
     const [{ now }] = await this.database.query(
       "select calendly.to_calendly(calendly.now()) as now",
     );
     const payload = { ...invitee, scheduled_event: event };
     const [{ outcome }] = await this.database.query("select tests.deliver($1) as outcome", [
-      JSON.stringify({ event: TYPES[what], created_at: now, payload }),
+      JSON.stringify({ event: TYPES[change], created_at: now, payload }),
     ]);
     return outcome;
   }
@@ -84,20 +98,20 @@ export class World {
     const results: Json = {};
     for (const name of PEOPLE) {
       const events = [...this.#events.values()];
-      // a stranger's is listed by mistake
+      // the listing of each person also shows the strangers' events
       const others = events.filter(({ event_memberships: hosts }) =>
         !hosts.some(({ user }: Json) => user === host(name) || user === host("stranger"))
       );
       const invitees = [...this.#invitees].map(([event, all]) => [uri(event), [...all.values()]]);
       [{ result: results[name] }] = await this.database.query(
-        "select tests.sync_account($1, $2) as result",
+        "select tests.sync_listing($1, $2) as result",
         [
           name,
           JSON.stringify({
             events,
             invitees: Object.fromEntries(invitees),
             unlisted: [...[...this.#unlisted].map(uri), ...others.map((event) => event.uri)],
-            unreadable: [...this.#unreadable].map(uri),
+            refused: [...this.#refused].map(uri),
             page_size: pageSize,
           }),
         ],
@@ -106,20 +120,22 @@ export class World {
     return results;
   }
 
-  /** Calendly has the event no more, its listing lacks it, or its invitees cannot be read. */
-  lose = (event: string) => void this.#events.delete(event);
+  /** Calendly no longer has the event. */
+  remove = (event: string) => void this.#events.delete(event);
+  /** Its listing lacks the event. */
   unlist = (event: string) => void this.#unlisted.add(event);
-  lock = (event: string) => void this.#unreadable.add(event);
+  /** It refuses the event's invitees. */
+  refuseInvitees = (event: string) => void this.#refused.add(event);
 
-  async pass(span = "1 minute"): Promise<void> {
+  async wait(span = "1 minute"): Promise<void> {
     await this.database.query("select tests.pass($1)", [span]);
   }
 
   async meeting(event: string, name = "ana"): Promise<Json> {
     const [row] = await this.database.query(
-      `select m.* from public.calendly_meetings m join public.calendly_users u on u.id = m.user_id
-       where m.calendly_event_uri = $1 and u.email = $2`,
-      [uri(event), `${name}@example.com`],
+      `select m.* from public.calendly_meetings m
+       where m.calendly_event_uri = $1 and m.user_id = tests.id_of($2)`,
+      [uri(event), name],
     );
     return row;
   }
@@ -134,7 +150,7 @@ export class World {
     return Object.fromEntries(rows.map((row) => [row.uri.split("/").at(-1)!, row]));
   }
 
-  /** Another one whenever a meeting or an invitee is written. */
+  /** Another one for each meeting or invitee that is written. */
   async versions(): Promise<string[]> {
     const rows = await this.database.query<{ version: string }>(
       `select 'meeting ' || m.id || ' ' || m.xmin as version from public.calendly_meetings m
@@ -152,9 +168,9 @@ function host(name: string): string {
   return `https://api.calendly.com/users/${name}`;
 }
 
-// What copies look like ------------------------------------------------------------------------------
+// Snapshots ------------------------------------------------------------------------------
 
-/** Later and later: when Calendly last touched a copy. */
+/** When Calendly last changed it. */
 export const at = (minute: number) => `2026-05-25T08:${String(minute).padStart(2, "0")}:00.000001Z`;
 
 export const hostedBy = (...names: string[]) => ({
@@ -177,7 +193,7 @@ const cancellation = (minute: number) => ({
 });
 
 /** The only invitee cancels, and the event with them. */
-export const canceled = (minute: number): Required<Copies> => ({
+export const canceled = (minute: number): Required<Snapshots> => ({
   event: { ...cancellation(minute), ...seats(1, 0, 1) },
   invitee: cancellation(minute),
 });
