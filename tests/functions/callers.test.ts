@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import connect from "../../supabase/functions/calendly-connect/index.ts";
 import sync from "../../supabase/functions/calendly-sync/index.ts";
-import { decryptToken } from "../../supabase/functions/_shared/calendly/tokens.ts";
+import { decryptToken, encrypt } from "../../supabase/functions/_shared/calendly/tokens.ts";
 import { type Answers, collectErrors, SECRET_KEY, Stub } from "./stub.ts";
 
 const ANA = "5e0c8c0e-0000-4000-8000-00000000a0a0";
@@ -132,6 +132,53 @@ Deno.test("what cannot be stored is noticed before Calendly is asked", async () 
   });
   assert.deepEqual([status, body.error.code], [503, "not_configured"]);
   assert.deepEqual(stub.names, []);
+});
+
+Deno.test("a grant is given back only where it was certainly not stored", async (t) => {
+  const refused = () =>
+    Response.json({ code: "P0001", details: "calendly_user_taken", message: "No" }, {
+      status: 400,
+    });
+  const answers: [string, () => unknown, string | undefined, number][] = [
+    ["stored", () => STATUS, undefined, 0],
+    ["refused", refused, "calendly_user_taken", 1],
+    ["an answer that is lost", () => new Response("", { status: 503 }), "database_unavailable", 0],
+    ["an answer without a key", () => ({ state: "active" }), "database_outdated", 0],
+    [
+      "an answer of a newer database",
+      () => ({ ...STATUS, state: "idle" }),
+      "functions_outdated",
+      0,
+    ],
+  ];
+  for (const [what, answer, code, revoked] of answers) {
+    await t.step(what, async () => {
+      await using stub = new Stub({ ...ANSWERS, calendly_connect: answer }, {
+        CALENDLY_CLIENT_ID: "app",
+        CALENDLY_CLIENT_SECRET: "secret",
+      });
+      using _errors = collectErrors();
+      const verifier_jwe = await encrypt("verifier", "consent");
+      Object.assign(stub.answers, {
+        calendly_take_oauth_state: () => ({
+          id: "consent",
+          verifier_jwe,
+          scope: "user",
+          members: "accounts",
+          replace: false,
+        }),
+        "POST /oauth/token": () => ({ access_token: "a", refresh_token: "r", expires_in: 7200 }),
+        "POST /oauth/revoke": () => ({}),
+      });
+      const { body } = await call("calendly-connect/oauth/finish", "POST", await asUser(ANA), {
+        code: "code",
+        state: "state",
+        sync: false,
+      });
+      assert.equal(body.error?.code, code);
+      assert.equal(stub.asked("POST /oauth/revoke").length, revoked);
+    });
+  }
 });
 
 const ABOUT: [method: string, path: string, rpc: string][] = [

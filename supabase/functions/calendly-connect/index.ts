@@ -96,12 +96,14 @@ async function finishOAuth(request: Request): Promise<Response> {
       expires_in: Math.floor(grant.expires_in),
     }, sync);
   } catch (error) {
-    // Nobody has the grant now, unless it was stored and only the answer was lost.
-    const unsure = error instanceof ApiError && error.code === "database_unavailable";
-    if (!unsure) await giveBack(grant);
+    // Nobody has the grant now, unless it was stored and only the answer was lost or not understood.
+    if (!(error instanceof ApiError && ANSWER_UNKNOWN.includes(error.code))) await giveBack(grant);
     throw error;
   }
 }
+
+/** Errors after which Postgres may have done what it was asked for. */
+const ANSWER_UNKNOWN = ["database_unavailable", "database_outdated", "functions_outdated"];
 
 /**
  * Verifies a token with Calendly, stores it encrypted and starts the first sync in the background.

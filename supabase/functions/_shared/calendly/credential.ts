@@ -123,13 +123,12 @@ async function storeGrant(
 export class RevocableToken implements TokenSource {
   readonly #database: Database;
   readonly #credential: Credential;
-  #version: number;
   #decrypted: Token | undefined;
+  #isRenewed = false;
 
   constructor(database: Database, credential: Credential) {
     this.#database = database;
     this.#credential = credential;
-    this.#version = credential.version;
   }
 
   /** The token to revoke: revoking a refresh token revokes its access token, too. Error: token_unreadable. */
@@ -143,14 +142,19 @@ export class RevocableToken implements TokenSource {
     return (await this.#token()).access_token;
   }
 
-  /** The refreshed token is stored with the pending revocation, for the next attempt. */
+  /**
+   * Once: a token that is refused although it is new is refused for good. The refreshed token is stored
+   * with the pending revocation, for the next attempt.
+   */
   async renewed(): Promise<string | undefined> {
     const { refresh_token } = await this.#token();
-    if (!refresh_token) return undefined;
+    if (!refresh_token || this.#isRenewed) return undefined;
+    const { connection_id, version } = this.#credential;
     try {
       const grant = await refreshGrant(refresh_token);
-      await storeGrant(this.#database, this.#credential.connection_id, this.#version++, grant);
+      await storeGrant(this.#database, connection_id, version, grant);
       this.#decrypted = grant;
+      this.#isRenewed = true;
       return grant.access_token;
     } catch (error) {
       if (error instanceof InvalidGrant) return undefined;
