@@ -64,7 +64,7 @@ const requireAll = REQUIREMENTS.longRun.met;
 const began = Date.now();
 const selection = await select();
 let platformPostgres: Awaited<ReturnType<typeof startNpmPostgres>> | undefined;
-const jobs = await jobsFor(selection);
+const jobs = await jobsFor(selection).catch(notStarted);
 // One more than cores: most files wait for something now and then.
 const budget: Budget = {
   slots: availableParallelism() + 1,
@@ -81,6 +81,14 @@ Deno.exit(report(results) ? 0 : 1);
 
 async function endPlatform(): Promise<void> {
   await platformPostgres?.[Symbol.asyncDispose]();
+}
+
+/** Such as a version of Deno or Postgres that npm does not give. */
+async function notStarted(error: unknown): Promise<never> {
+  await endPlatform();
+  console.error(error);
+  console.log("tests: 0 passed, 1 failed");
+  Deno.exit(1);
 }
 
 async function select(): Promise<Selection> {
