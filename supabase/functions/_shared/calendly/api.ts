@@ -27,8 +27,8 @@ export class RequestRefused extends Error {
   }
 }
 
-/** An answer, and the time at Calendly when it was asked for: what it says was true then or later. */
-export interface Answer<T> {
+/** An answer, and Calendly's time when it was asked for: what it says was true then or later. */
+export interface Observed<T> {
   body: T;
   observedAt: string;
 }
@@ -111,7 +111,7 @@ export class Calendly {
   }
 
   /** All invitees of an event, however many pages they fill. Error: RequestRefused. */
-  async readInvitees(eventUri: string): Promise<Answer<unknown[]>> {
+  async readInvitees(eventUri: string): Promise<Observed<unknown[]>> {
     const invitees: unknown[] = [];
     let observedAt: string | undefined;
     let pageToken: string | undefined | null;
@@ -164,7 +164,7 @@ export class Calendly {
     }
   }
 
-  #get<T>(path: string, query: Record<string, string>, schema: z.ZodType<T>): Promise<Answer<T>> {
+  #get<T>(path: string, query: Record<string, string>, schema: z.ZodType<T>): Promise<Observed<T>> {
     return this.#request("get", path, { searchParams: query }, schema);
   }
 
@@ -173,7 +173,7 @@ export class Calendly {
     path: string,
     options: Options,
     schema: z.ZodType<T>,
-  ): Promise<Answer<T>> {
+  ): Promise<Observed<T>> {
     const began = performance.now();
     const token = await this.#token.current();
     let response: Response;

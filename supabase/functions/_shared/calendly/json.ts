@@ -1,14 +1,15 @@
 /**
  * JSON from outside on its way to jsonb, which refuses NUL and lone surrogates: they become U+FFFD here,
- * and nowhere else. Nothing real is nested deeply; what is would exhaust somebody's stack.
+ * and nowhere else. JSON that is nested deeper than anything of Calendly's is refused, because reading it
+ * may exhaust a stack.
  */
 export function parseJson(text: string): unknown {
   return clean(JSON.parse(text), 0);
 }
 
 /**
- * The same for what a schema has left of an answer of Calendly's. Of a row nested too deeply only the name
- * stays, marked for Postgres to reject: it must not fail its page.
+ * The same for an answer of Calendly's. Of a row that is nested too deeply only the URI stays, with a mark
+ * by which Postgres rejects it: one bad row must not fail its page.
  */
 export function cleanAnswer<T>(answer: T): T {
   if (answer === null || typeof answer !== "object") return answer;
