@@ -1,6 +1,6 @@
 /**
- * Retention beside a storm of webhooks: pgbench delivers at a steady rate while the job deletes what has
- * expired, on a real Postgres. Tells what both sides took. On its own:
+ * Retention beside webhook deliveries: pgbench delivers at a steady rate while the job deletes expired
+ * events, on a real Postgres. Measures how long both take. By itself:
  *
  *     TEST_DATABASE_URL=postgresql://… deno run --allow-all bench/retention.ts 1000000
  */
@@ -13,8 +13,8 @@ const DELIVER = new URL("retention/deliver.sql", import.meta.url).pathname;
 /** Webhook calls a second. */
 const RATE = 200;
 const CLIENTS = 10;
-/** What must stay, whatever its age. */
-const WAITING = 1000;
+/** Deferred events, which stay whatever their age. */
+const DEFERRED = 1000;
 /** The command of the job, as pg_cron runs it. */
 const JOB = "select command from cron.job where jobname = 'calendly-clean-webhook-events'";
 
@@ -22,8 +22,8 @@ export interface Figures {
   expired: number;
   /** Expired events that are still there afterwards. */
   left: number;
-  /** Waiting events that are there afterwards, of as many before. */
-  waiting: [kept: number, before: number];
+  /** Deferred events that are there afterwards, of as many before. */
+  deferred: [kept: number, before: number];
   /** Seconds that the job took. */
   seconds: number;
   /** Deliveries: made, stored afterwards, failed, and how long they took in ms. */
@@ -50,43 +50,43 @@ export async function cleanBesideWebhooks(expired: number): Promise<Figures> {
 
 async function run(sql: postgres.Sql, url: string, expired: number): Promise<Figures> {
   await sql`select tests.add_person('ana')`;
-  // As old ones are: processed, with the payload of a delivery.
+  // Processed deliveries with their payload, older than the retention.
   await sql.unsafe(
     `insert into public.calendly_webhook_events (event_id, event_type, payload, user_id, created_at, processed_at, status)
      select 'old ' || n, 'invitee.created',
        jsonb_build_object('event', 'invitee.created', 'payload', tests.invitee('E' || n, 'ines')
          || jsonb_build_object('scheduled_event', tests.event('E' || n))),
-       tests.id_of('ana'), at, at, case when n <= ${WAITING} then 'deferred' else 'processed' end
-     from generate_series(1, ${expired + WAITING}) n,
-       lateral (select now() - interval '31 days' - n * interval '1 second' as at) old`,
+       tests.id_of('ana'), received_at, received_at, case when n <= ${DEFERRED} then 'deferred' else 'processed' end
+     from generate_series(1, ${expired + DEFERRED}) n,
+       lateral (select now() - interval '31 days' - n * interval '1 second' as received_at) old`,
   );
   await sql`vacuum analyze public.calendly_webhook_events`;
   const [{ command }] = await sql.unsafe(JOB);
 
-  // Long enough for both to be there together from the first moment to the last.
-  const storm = startStorm(url, 5 + Math.ceil(expired / 10_000));
+  // Long enough for the deliveries to go on from before the deletion until after it.
+  const delivering = deliver(url, 5 + Math.ceil(expired / 10_000));
   await new Promise((resolve) => setTimeout(resolve, 1000));
   const began = performance.now();
   await sql.unsafe(command).simple();
   const seconds = (performance.now() - began) / 1000;
-  const { made, failed, average, slowest } = await storm;
+  const { made, failed, average, slowest } = await delivering;
 
-  const [{ left, waiting, stored }] = await sql`
+  const [{ left, deferred, stored }] = await sql`
     select count(*) filter (where event_id like 'old %' and status = 'processed')::integer as left,
-      count(*) filter (where event_id like 'old %' and status = 'deferred')::integer as waiting,
+      count(*) filter (where event_id like 'old %' and status = 'deferred')::integer as deferred,
       count(*) filter (where event_id not like 'old %' and status = 'processed')::integer as stored
     from public.calendly_webhook_events`;
   return {
     expired,
     left,
-    waiting: [waiting, WAITING],
+    deferred: [deferred, DEFERRED],
     seconds,
     deliveries: { made, stored, failed, average, slowest },
   };
 }
 
-/** Delivers for so long at the rate; a delivery that is late is made all the same. */
-async function startStorm(url: string, seconds: number) {
+/** Delivers for so long at the rate; late deliveries are not left out. */
+async function deliver(url: string, seconds: number) {
   const log = await Deno.makeTempDir();
   try {
     const { success, stdout, stderr } = await new Deno.Command("pgbench", {
@@ -102,14 +102,14 @@ async function startStorm(url: string, seconds: number) {
         url,
       ],
     }).output();
-    const said = new TextDecoder().decode(stdout);
-    if (!success) throw new Error(`pgbench failed: ${new TextDecoder().decode(stderr)}${said}`);
-    const number = (pattern: RegExp) => Number(said.match(pattern)?.[1] ?? NaN);
+    const output = new TextDecoder().decode(stdout);
+    if (!success) throw new Error(`pgbench failed: ${new TextDecoder().decode(stderr)}${output}`);
+    const number = (pattern: RegExp) => Number(output.match(pattern)?.[1] ?? NaN);
     const milliseconds: number[] = [];
     for await (const { name } of Deno.readDir(log)) {
       for (const line of (await Deno.readTextFile(`${log}/${name}`)).trim().split("\n")) {
         const [, , microseconds, , , , lag] = line.split(" ").map(Number);
-        // what it waited for its turn is the schedule's, not the database's
+        // Without the wait for its turn, which is pgbench's schedule and not the database's.
         milliseconds.push((microseconds - lag) / 1000);
       }
     }
