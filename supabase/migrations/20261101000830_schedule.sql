@@ -60,6 +60,9 @@ begin
     due := 1;
   end if;
   if project.url is null or due = 0 then
+    -- A nudge that was lost and is not repeated, because nothing is due any more, is no alert.
+    update calendly.project p set unanswered_since = null
+      where p.only_row and p.unanswered_since is not null;
     return 0;
   end if;
   update calendly.project p

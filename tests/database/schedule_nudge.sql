@@ -1,7 +1,7 @@
 -- The minutely job: it sends as many nudges as there are due syncs and free slots, to an address
 -- that no request can choose, and without anything worth stealing.
 begin;
-select plan(30);
+select plan(31);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben,cleo,dan,eve}'::text[]) name;
 update public.calendly_connections set next_sync_at = calendly.now() - interval '1 minute';
@@ -72,6 +72,8 @@ select calendly.end_runs(c.id, '{}') from public.calendly_connections c;
 select is(calendly.nudge(), 1, 'there is one nudge where only a token has to be revoked');
 delete from calendly.pending_revocations;
 select is(calendly.nudge(), 0, 'there is none where nothing is left');
+select is((select p.unanswered_since from calendly.project p), null,
+  'a nudge that was not answered is no alert once nothing is due');
 update public.calendly_connections set next_sync_at = calendly.now()
   where user_id = tests.id_of('dan');
 
