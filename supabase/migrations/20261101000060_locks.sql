@@ -1,7 +1,8 @@
 -- The order in which transactions lock, in one place. Every transaction that writes locks in this
 -- order, so that two of them never wait for each other:
 --
---   1. calendly.erasure   shared by everybody who writes, exclusive for whoever erases people
+--   1. calendly.erasure   shared by everybody who locks any of the following, exclusive for whoever
+--                         connects, ends or erases people
 --   2. the run and its connection (row locks)
 --   3. the stored delivery (row lock)
 --   4. events: calendly.lock_events, sorted

@@ -101,6 +101,7 @@ as $$
 declare
   now_at constant timestamptz := calendly.now();
 begin
+  perform calendly.lock_against_erasure();
   perform from public.calendly_connections c
     where c.id = calendly_finish_refresh.connection_id for no key update;
   update calendly.credentials k
@@ -137,6 +138,7 @@ as $$
 declare
   now_at constant timestamptz := calendly.now();
 begin
+  perform calendly.lock_against_erasure();
   perform from public.calendly_connections c
     where c.id = calendly_fail_refresh.connection_id for no key update;
   update calendly.credentials k set refresh_ends_at = null

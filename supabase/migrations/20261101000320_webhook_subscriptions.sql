@@ -61,6 +61,7 @@ declare
   connection public.calendly_connections;
   subscription_id uuid;
 begin
+  perform calendly.lock_against_erasure();
   perform calendly.check_project(request ->> 'project_url');
   connection := calendly.connection_to_subscribe(request);
   update public.calendly_connections c set webhooks_wanted = true, updated_at = now_at
@@ -102,6 +103,7 @@ declare
   wanted boolean;
   replaced text[];
 begin
+  perform calendly.lock_against_erasure();
   select w.connection_id into kept_connection from calendly.webhook_subscriptions w
     where w.id = calendly_keep_subscription.id;
   select c.webhooks_wanted into wanted from public.calendly_connections c
@@ -154,6 +156,7 @@ declare
   answered constant boolean := error ->> 'code' <> 'calendly_unavailable';
   abandoned_connection uuid;
 begin
+  perform calendly.lock_against_erasure();
   select w.connection_id into abandoned_connection from calendly.webhook_subscriptions w
     where w.id = calendly_abandon_subscription.id and w.state = 'making';
   update public.calendly_connections c
@@ -198,6 +201,7 @@ declare
   connection public.calendly_connections;
   ended text[];
 begin
+  perform calendly.lock_against_erasure();
   perform calendly.check_project(request ->> 'project_url');
   select c.* into connection from public.calendly_connections c
     where c.user_id = requested_id for no key update;
@@ -308,6 +312,7 @@ declare
   wanted boolean;
   review calendly.subscription_review;
 begin
+  perform calendly.lock_against_erasure();
   select c.webhooks_wanted into wanted from public.calendly_connections c
     where c.id = calendly_review_subscriptions.connection_id for no key update;
   review := calendly.review_listed(

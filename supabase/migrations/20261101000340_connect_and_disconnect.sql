@@ -273,6 +273,8 @@ declare
   stored public.calendly_connections;
   stored_id integer;
 begin
+  -- Always the exclusive form: a former row may have to be erased.
+  perform calendly.lock_for_erasure();
   perform calendly.check_project(connection ->> 'project_url');
   if connection ->> 'scope' = 'organization'
       and connection ->> 'calendly_organization_uri' is null then
@@ -280,8 +282,6 @@ begin
       'This Calendly user belongs to no organization.', 'Connect with scope user.');
   end if;
   perform calendly.check_account(own);
-  -- Always the exclusive form: a former row may have to be erased.
-  perform calendly.lock_for_erasure();
   -- Whoever comes back before the job has noticed that their former account ended begins anew.
   perform calendly.end_accounts(array(
     select e.user_id from calendly.ended_accounts e

@@ -84,3 +84,24 @@ $$;
 create function tests.all_are_due() returns void language sql volatile as $$
   select calendly.sync_sooner(array(select id from public.calendly_users), calendly.now())
 $$;
+
+-- a subscription is made, compared with Calendly's, and now and then switched off
+create function tests.subscribe_any() returns jsonb language plpgsql as $$
+declare
+  connection public.calendly_connections;
+  subscription_id uuid;
+begin
+  select c.* into connection from public.calendly_connections c
+    where c.state = 'active' order by random() limit 1;
+  subscription_id := public.calendly_begin_subscription(
+    jsonb_build_object('connection_id', connection.id)) ->> 'id';
+  return jsonb_build_array(subscription_id, connection.id, connection.user_id);
+end
+$$;
+
+-- Calendly no longer knows the refresh token of a connection
+create function tests.refuse_any_token() returns void language sql volatile as $$
+  select public.calendly_fail_refresh(k.connection_id, k.version,
+    '{"code": "reconnect_required", "message": "invalid_grant"}')
+  from (select * from calendly.credentials order by random() limit 1) k
+$$;

@@ -36,6 +36,8 @@ const OPERATIONS: Record<string, Operation> = {
       sql`select public.calendly_erase_invitee('i' || floor(random() * 1000) || '@guest.example.com')`,
   },
   "the end of an account": { clients: 1, run: endAnAccount },
+  "a subscription": { clients: 2, run: subscribeSomebody },
+  "a refused token": { clients: 1, run: ({ sql }) => sql`select tests.refuse_any_token()` },
   "a tick": { clients: 1, run: ({ sql }) => sql`select calendly.nudge()` },
 };
 
@@ -46,6 +48,7 @@ const EXPECTED = [
   "connection_changed",
   "lease_lost",
   "not_connected",
+  "reconnect_required",
   "synced_by_organization",
   "unknown_user",
 ];
@@ -129,6 +132,17 @@ async function syncSomebody(workers: Workers): Promise<void> {
 
 function anyResult(sql: postgres.Sql, step: Next): postgres.Fragment {
   return sql`tests.any_result(${sql.json({ ...step })})`;
+}
+
+/** A subscription is made and compared with Calendly's, which has lost it, and switched off. */
+async function subscribeSomebody({ sql }: Workers): Promise<void> {
+  const [{ begun: [subscription, connection, user] }] = await sql`
+    select tests.subscribe_any() as begun`;
+  await sql`select public.calendly_keep_subscription(${subscription}, ${
+    "https://s/" + subscription
+  }, 'k')`;
+  await sql`select public.calendly_review_subscriptions(${connection}, '[]', 'k')`;
+  await sql`select public.calendly_disable_webhooks(${sql.json({ user_id: user })})`;
 }
 
 /** An account is deleted, as Auth does it, and the minutely job notices. */
