@@ -111,7 +111,14 @@ projectTests("Custody", {
             'calendly_take_oauth_state', 'calendly_reencrypt')`);
       assert.equal(functions.length, 9, "those that hand out a credential or take one");
       for (const [who, client] of Object.entries(clients)) {
-        for (const table of ["credentials", "pending_revocations", "oauth_states", "webhook_subscriptions"]) {
+        for (
+          const table of [
+            "credentials",
+            "pending_revocations",
+            "oauth_states",
+            "webhook_subscriptions",
+          ]
+        ) {
           const { data, error } = await client.schema("calendly").from(table).select("*");
           assert.ok(error, `${who} reads ${table}`);
           assert.equal(data, null);

@@ -85,21 +85,22 @@ projectTests("Disconnecting", {
     control.book({ event_type: uri });
     await control.deliver();
     for (const each of [person, colleague]) await each.sync();
-    await project.stack.sql("insert into calendly_meetings (user_id, name) values ($1, 'of the app')", [
-      person.id,
-    ]);
 
     const { body } = await person.disconnect({ erase: true });
     assert.equal(body.erased_meetings, 4);
-    assert.deepEqual((await person.meetings()).map(({ name }) => name), ["of the app"]);
+    assert.deepEqual(await person.meetings(), []);
     assert.deepEqual([await person.invitees(), await person.runs()], [[], []]);
     const events = "select from calendly_webhook_events where user_id = $1";
     assert.deepEqual(await project.stack.sql(events, [person.id]), []);
     const [left_] = await project.stack.sql(
-      "select state, calendly_user_name, calendly_user_email from calendly_connections where user_id = $1",
+      "select state, next_sync_at, last_error from calendly_connections where user_id = $1",
       [person.id],
     );
-    assert.deepEqual(Object.values(left_), ["disconnected", null, null], "that there was one");
+    assert.deepEqual(
+      Object.values(left_),
+      ["disconnected", null, null],
+      "the ended connection stays",
+    );
     assert.equal((await colleague.meetings()).length, 1, "the other host keeps the shared event");
     await assertMirrors(colleague);
     await until(async () => await left(project) === 0);
@@ -235,6 +236,27 @@ projectTests("Disconnecting", {
       await runSchedule(project);
       await assertNothingLeft(person, watched.given[0].access_token);
     });
+
+    await t.step(
+      "a person who connects again meanwhile keeps the new token",
+      async () => {
+        const person = await withWebhooks(project);
+        control.faults({
+          path: "/oauth/revoke",
+          times: null,
+          effect: { kind: "status", status: 503 },
+        });
+        await person.disconnect();
+        await triedOnce(project);
+        assert.equal((await connectByOAuth(person)).status, 201);
+        control.clear_faults();
+        await project.advance("3h"); // the former token has expired: it is refreshed to be revoked
+        await project.stack.sql("update calendly_connections set next_sync_at = null");
+        await runSchedule(project);
+        await until(async () => await left(project) === 0);
+        assert.equal((await person.sync()).body.status, "complete");
+      },
+    );
 
     await t.step("but not for ever", async () => {
       const other = await withWebhooks(project);

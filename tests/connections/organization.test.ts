@@ -161,9 +161,12 @@ projectTests("Organization", {
 
     await t.step("is not fetched twice", async () => {
       const versions = () =>
-        project.stack.sql("select id, ctid::text from calendly_meetings where user_id = $1 order by id", [
-          ann.id,
-        ]);
+        project.stack.sql(
+          "select id, ctid::text from calendly_meetings where user_id = $1 order by id",
+          [
+            ann.id,
+          ],
+        );
       const before = await versions();
       const { event } = project.sandbox.control.book({ user: ann.host.uri, location: "physical" });
       await project.stack.sql("update calendly_connections set next_sync_at = null");
