@@ -85,8 +85,11 @@ insert into auth.identities (provider_id, user_id, identity_data, provider)
   select '1', a.id, '{"email": "Finn@Example.com", "email_verified": true}', 'google' from auth.users a where a.email = 'finn@example.com';
 insert into auth.identities (provider_id, user_id, identity_data, provider)
   select '2', a.id, '{"email": "eve@example.com", "email_verified": true}', 'email' from auth.users a where a.email = 'eve@example.com';
+insert into auth.users (id, email, email_confirmed_at) values (gen_random_uuid(), 'gus@example.com', calendly.now());
+insert into auth.identities (provider_id, user_id, identity_data, provider)
+  select '3', a.id, '{"email": "gus@example.com", "email_verified": false}', 'google' from auth.users a where a.email = 'gus@example.com';
 select set_eq($$select p.email from calendly.accounts_with_proven_email('{dora@example.com,eve@example.com,finn@example.com,gus@example.com}') p$$,
-  '{dora@example.com,finn@example.com}'::text[], 'an e-mail is proven by a mail that was followed or by an identity provider, not by email_confirmed_at alone');
+  '{dora@example.com,finn@example.com}'::text[], 'an e-mail is proven by a mail that was followed or by an identity provider that vouches for it, not by email_confirmed_at alone');
 
 -- a restore without accounts
 insert into public.calendly_users (auth_user_id, calendly_user_uri)
