@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { assertMirrors } from "./mirror.ts";
 import { idOf, projectTests } from "./support.ts";
-import { FAILS, invitesOf, LISTING, thirty } from "./thirty.ts";
+import { FAILS, invitesOf, LISTING, thirty } from "./interrupted_person.ts";
 
 projectTests("Details", {
   "what is known outlives a failed detail request": async (project, t) => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type Effect } from "../../sandbox/mod.ts";
 import { assertMirrors } from "./mirror.ts";
 import { day, idOf, projectTest } from "./support.ts";
-import { FAILS, few, INVITEES, invitesOf, LISTING, thirty } from "./thirty.ts";
+import { FAILS, few, INVITEES, invitesOf, LISTING, thirty } from "./interrupted_person.ts";
 
 projectTest("a failure of Calendly's that passes is not noticed", async (project, t) => {
   const passing: [string, Effect][] = [

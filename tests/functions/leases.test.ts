@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import postgres from "postgres";
 import { assertMirrors } from "./mirror.ts";
 import { day, projectTests } from "./support.ts";
-import { thirty } from "./thirty.ts";
+import { thirty } from "./interrupted_person.ts";
 
 projectTests("Leases", {
   "two syncs of one person at once": async (project) => {

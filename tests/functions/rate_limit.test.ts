@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { assertMirrors } from "./mirror.ts";
 import { day, projectTest } from "./support.ts";
-import { INVITEES, LISTING, thirty } from "./thirty.ts";
+import { INVITEES, LISTING, thirty } from "./interrupted_person.ts";
 
 projectTest("the rate limit", async (project, t) => {
   for (

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { assertMirrors } from "./mirror.ts";
 import { day, projectTests } from "./support.ts";
-import { INVITEES } from "./thirty.ts";
+import { INVITEES } from "./interrupted_person.ts";
 
 const FEW = { events: 3, variety: "plain", from: day(2), to: day(9) } as const;
 

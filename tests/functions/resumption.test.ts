@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { assertMirrors } from "./mirror.ts";
 import { type Person, projectTests } from "./support.ts";
-import { thirty } from "./thirty.ts";
+import { thirty } from "./interrupted_person.ts";
 
 function failListing(person: Person): void {
   person.project.sandbox.control.faults({

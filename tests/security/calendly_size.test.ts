@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { assertMirrors } from "../functions/mirror.ts";
 import { day, idOf, projectTests } from "../functions/support.ts";
-import { INVITEES, LISTING } from "../functions/thirty.ts";
+import { INVITEES, LISTING } from "../functions/interrupted_person.ts";
 
 /** So many objects inside each other: as text, and as JSON. */
 const nestedText = (levels: number) => '{"a":'.repeat(levels) + "1" + "}".repeat(levels);

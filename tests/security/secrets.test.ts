@@ -7,7 +7,7 @@ import {
   watchTokens,
 } from "../connections/support.ts";
 import { day, type Project, until } from "../functions/support.ts";
-import { INVITEES, LISTING } from "../functions/thirty.ts";
+import { INVITEES, LISTING } from "../functions/interrupted_person.ts";
 import { contents } from "../guest/catalogue.ts";
 import { hookTest, SIGNING_KEY } from "../webhooks/support.ts";
 

@@ -5,8 +5,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { assertMirrors } from "../functions/mirror.ts";
-import { asWebhooksTell, type Order, orders, Stage } from "./stage.ts";
-import { type Deed, deeds } from "./story.ts";
+import { asWebhooksTell, type Order, orders, Stage } from "./delivery_orders.ts";
+import { type Deed, deeds } from "./random_bookings.ts";
 import { hookTest } from "./support.ts";
 
 /** How many stories, and how many orders of each. */

@@ -1,4 +1,4 @@
-/** What is said of webhooks: flags, health, log lines, the page for people; and what is never kept. */
+/** What is reported of webhooks: flags, health, log lines, the setup page; and what is never stored. */
 import assert from "node:assert/strict";
 import { EVENTS, hookTest } from "./support.ts";
 

@@ -1,4 +1,4 @@
-/** Tokens in custody: of use to nobody but the functions of this very project, with the right key. */
+/** Where tokens are stored: of use to nobody but the functions of this very project, with the right key. */
 import assert from "node:assert/strict";
 import { createClient } from "@supabase/supabase-js";
 import { assertMirrors } from "../functions/mirror.ts";
@@ -40,7 +40,7 @@ function formsOf(secret: string): string[] {
   return [secret, secret.slice(3, 40), btoa(secret).slice(0, 40), bytes.toHex().slice(0, 60)];
 }
 
-projectTests("Custody", {
+projectTests("Storage of tokens", {
   "no token and no signing key can be read": async (project, t) => {
     using watched = watchTokens(project);
     const [ann, bob] = [await connected(project), await project.person(FEW)];

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import fc from "fast-check";
-import { act, type Cast, type Deed, type Outcome, type State } from "./story.ts";
+import { act, type Cast, type Deed, type Outcome, type State } from "./random_bookings.ts";
 import type { Person } from "../functions/support.ts";
 import { asDelivered, type Hooks } from "./support.ts";
 
