@@ -154,6 +154,14 @@ begin
     from public.calendly_users u
     join public.calendly_sync_runs r on r.connection_id = u.connection_id and r.user_id = u.id
     where u.id = any (moving) and r.status in ('running', 'paused');
+  -- The other active runs of that connection write nothing more of them.
+  update calendly.active_runs o
+    set user_ids = array(
+      select unnest(o.user_ids) except select unnest(moving) order by 1)
+    from public.calendly_sync_runs r
+    where r.id = o.run_id and o.user_ids && moving
+      and r.connection_id in (
+        select u.connection_id from public.calendly_users u where u.id = any (moving));
   perform calendly.lock_people(moving);
   update public.calendly_users u
     set connection_id = assign_connection.connection_id
@@ -170,11 +178,13 @@ language plpgsql security definer set search_path = ''
 as $$
 begin
   perform calendly.queue_revocation(old.id);
+  perform calendly.assign_connection(calendly.users_of_connection(old.id), null);
   return old;
 end
 $$;
 comment on function calendly.on_connection_delete() is
-  'Somebody whose row is deleted is disconnected at Calendly as well.';
+  'Somebody whose row is deleted is disconnected at Calendly as well, and their connection no '
+  'longer brings anybody''s meetings.';
 
 create trigger calendly_connection_delete
   before delete on public.calendly_connections

@@ -35,6 +35,31 @@ $$;
 comment on function calendly.erase_users(integer[]) is
   'Deletes users with all that hangs on them. Their connections are ended at Calendly afterwards.';
 
+create function calendly.release_accounts(user_ids integer[]) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  kept_for_everyone integer[];
+begin
+  if user_ids = '{}' then
+    return;
+  end if;
+  perform calendly.lock_for_erasure();
+  kept_for_everyone := array(
+    select u.id
+    from public.calendly_users u
+    join public.calendly_connections c on c.id = u.connection_id
+    where u.id = any (user_ids) and c.user_id <> u.id and c.members = 'everyone');
+  perform calendly.lock_people(kept_for_everyone);
+  update public.calendly_users u set auth_user_id = null where u.id = any (kept_for_everyone);
+  perform calendly.erase_users(array(
+    select unnest(user_ids) except select unnest(kept_for_everyone)));
+end
+$$;
+comment on function calendly.release_accounts(integer[]) is
+  'These users'' accounts end, or go over to another Calendly user. A host whom an organization '
+  'keeps for everyone stays without the account; anybody else is disconnected and erased.';
+
 create function calendly.disconnect(user_id integer) returns boolean
 language plpgsql set search_path = ''
 as $$
@@ -111,34 +136,37 @@ comment on function public.calendly_prepare_connection(text) is
   'The id under which calendly_connect will keep this Calendly user''s connection, so that the '
   'token can be encrypted for it: {connection_id}.';
 
-create function calendly.check_not_taken(uri text, auth_user_id uuid, scope text) returns void
+create function calendly.check_not_taken(connection jsonb) returns void
 language plpgsql stable set search_path = ''
 as $$
 declare
+  own constant uuid := (connection ->> 'auth_user_id')::uuid;
   taken record;
 begin
-  select u.auth_user_id, c.scope into taken
+  select u.auth_user_id, c.scope, c.members into taken
     from public.calendly_users u
     join public.calendly_connections c on c.user_id = u.id
-    where u.calendly_user_uri = uri and c.state <> 'disconnected';
-  if not found or check_not_taken.auth_user_id is null
-      or taken.auth_user_id = check_not_taken.auth_user_id then
+    where u.calendly_user_uri = connection ->> 'calendly_user_uri' and c.state <> 'disconnected';
+  if not found or own is null or taken.auth_user_id = own then
     return;
   end if;
   if taken.auth_user_id is not null then
     perform calendly.raise_error('calendly_user_taken',
       'This Calendly user is already connected by another account.',
       'Disconnect it there first: one Calendly user can be live in one connection only.');
-  elsif taken.scope = 'organization' and check_not_taken.scope <> 'organization' then
+  elsif (taken.scope = 'organization' and connection ->> 'scope' <> 'organization')
+      or (taken.members = 'everyone' and connection ->> 'members' is distinct from 'everyone') then
     -- The team's meetings must not stop because one person connects for themselves.
     perform calendly.raise_error('calendly_user_taken',
       'A server has connected the organization with this Calendly user.',
-      'Connect with scope organization, or let the server connect with auth_user_id.');
+      format('Connect with scope organization and members %s, or let the server connect with '
+        'auth_user_id.', taken.members));
   end if;
 end
 $$;
-comment on function calendly.check_not_taken(text, uuid, text) is
-  'May this account (null: a server) connect this Calendly user? Error: calendly_user_taken.';
+comment on function calendly.check_not_taken(jsonb) is
+  'May the account of this connection (none: a server) connect its Calendly user? Error: '
+  'calendly_user_taken.';
 
 create function calendly.leave_former_user(auth_user_id uuid, uri text, replace boolean)
 returns void
@@ -147,7 +175,7 @@ as $$
 declare
   former record;
 begin
-  select u.id, own.id as own_connection, own.state, u.connection_id,
+  select u.id, own.state,
       exists (select from public.calendly_meetings m where m.user_id = u.id) as has_meetings
     into former
     from public.calendly_users u
@@ -162,13 +190,7 @@ begin
       'To change over, confirm with {"replace": true}: the meetings of the former one are erased, '
       'so that the two are not mixed.');
   end if;
-  if former.own_connection is null and former.connection_id is not null then
-    -- The organization keeps this host; only the account leaves.
-    perform calendly.lock_people(array[former.id]);
-    update public.calendly_users u set auth_user_id = null where u.id = former.id;
-  else
-    perform calendly.erase_users(array[former.id]);
-  end if;
+  perform calendly.release_accounts(array[former.id]);
 end
 $$;
 comment on function calendly.leave_former_user(uuid, text, boolean) is
@@ -283,11 +305,11 @@ begin
   end if;
   perform calendly.check_account(own);
   -- Whoever comes back before the job has noticed that their former account ended begins anew.
-  perform calendly.end_accounts(array(
+  perform calendly.release_accounts(array(
     select e.user_id from calendly.ended_accounts e
     join public.calendly_users u on u.id = e.user_id
     where u.calendly_user_uri = uri));
-  perform calendly.check_not_taken(uri, own, connection ->> 'scope');
+  perform calendly.check_not_taken(connection);
   perform calendly.leave_former_user(own, uri, replace);
   stored_id := calendly.store_user(connection);
   select c.* into former from public.calendly_connections c

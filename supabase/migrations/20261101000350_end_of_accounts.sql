@@ -4,9 +4,8 @@
 -- ends.
 
 create view calendly.ended_accounts with (security_invoker = true) as
-  select u.id as user_id, u.connection_id, own.id as own_connection
+  select u.id as user_id
   from public.calendly_users u
-  left join public.calendly_connections own on own.user_id = u.id
   where u.auth_user_id is not null and not exists (
     select from auth.users a where a.id = u.auth_user_id and a.deleted_at is null);
 comment on view calendly.ended_accounts is 'Users whose account is deleted or soft-deleted.';
@@ -44,27 +43,6 @@ comment on function calendly.suspend_banned_accounts(timestamptz) is
   'The schedule leaves the connections of banned accounts out, and takes them up when the ban '
   'ends.';
 
-create function calendly.end_accounts(leaving integer[]) returns void
-language plpgsql set search_path = ''
-as $$
-begin
-  if leaving = '{}' then
-    return;
-  end if;
-  perform calendly.lock_for_erasure();
-  -- A host that an organization keeps for everyone stays; only the account goes.
-  perform calendly.lock_people(leaving);
-  update public.calendly_users u set auth_user_id = null
-    from public.calendly_connections c
-    where u.id = any (leaving) and c.id = u.connection_id
-      and c.user_id <> u.id and c.members = 'everyone';
-  perform calendly.erase_users(array(
-    select e.user_id from calendly.ended_accounts e where e.user_id = any (leaving)));
-end
-$$;
-comment on function calendly.end_accounts(integer[]) is
-  'Disconnects and erases these users, whose account is deleted or soft-deleted.';
-
 create function calendly.end_closed_accounts() returns integer
 language plpgsql set search_path = ''
 as $$
@@ -86,7 +64,7 @@ begin
   perform calendly.suspend_banned_accounts(now_at);
   leaving := array(
     select e.user_id from calendly.ended_accounts e order by e.user_id limit at_most);
-  perform calendly.end_accounts(leaving);
+  perform calendly.release_accounts(leaving);
   return cardinality(leaving);
 end
 $$;

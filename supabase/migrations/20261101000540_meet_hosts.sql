@@ -48,6 +48,8 @@ as $$
   where (c.connection_id is null or m.auth_user_id is not null)
     and (connection.members = 'everyone'
       or c.auth_user_id is not null or m.auth_user_id is not null)
+    -- Whose account is banned is kept when the ban has ended.
+    and calendly.account_is_open(coalesce(c.auth_user_id, m.auth_user_id), calendly.now())
   order by c.calendly_user_uri, m.auth_user_id
 $$;
 comment on function calendly.hosts_to_keep(
@@ -100,17 +102,28 @@ language plpgsql set search_path = ''
 as $$
 declare
   connection public.calendly_connections;
+  first_listed text[];
+  kept integer[];
 begin
   select c.* into connection from public.calendly_connections c where c.id = run.connection_id;
   if connection.scope <> 'organization' or not calendly.covers_connection(run, connection) then
     return '{}'::integer[];
   end if;
-  insert into calendly.run_hosts (run_id, calendly_user_uri)
-    select run.id, h.calendly_user_uri from calendly.listed_hosts(snapshots) h
-    on conflict do nothing;
-  return calendly.keep_hosts(connection, snapshots);
+  with noted as (
+    insert into calendly.run_hosts as r (run_id, calendly_user_uri)
+      select run.id, h.calendly_user_uri from calendly.listed_hosts(snapshots) h
+      on conflict do nothing
+      returning r.calendly_user_uri
+  )
+  select array_agg(n.calendly_user_uri) into first_listed from noted n;
+  kept := calendly.keep_hosts(connection, snapshots);
+  -- Of a host whom an earlier page has listed, but who has an account since, this run has missed
+  -- events: they do not join it, and the next sync is FULL for them.
+  return array(
+    select u.id from public.calendly_users u
+    where u.id = any (kept) and u.calendly_user_uri = any (first_listed));
 end
 $$;
 comment on function calendly.meet_hosts(public.calendly_sync_runs, calendly.event_snapshot[]) is
   'In an organization''s listing: notes whom the page names, keeps those whom the connection is to '
-  'keep, and returns the user_ids that joined. The caller has locked the page''s events.';
+  'keep, and returns the user_ids that join the run. The caller has locked the page''s events.';

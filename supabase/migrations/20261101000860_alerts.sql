@@ -185,7 +185,7 @@ create view calendly.alert_many_accounts_ended with (security_invoker = true) as
     'A great part of the accounts is missing from auth.users, or deleted there. Their meetings are '
       'neither synced nor erased until somebody has looked.' as message,
     'If auth.users was not restored with the rest, restore it. If they were deleted on purpose: '
-      'select calendly.erase_users(array(select user_id from calendly.ended_accounts));'
+      'select calendly.release_accounts(array(select user_id from calendly.ended_accounts));'
       as what_to_do
   where calendly.too_many_ended_accounts();
 comment on view calendly.alert_many_accounts_ended is
