@@ -1,11 +1,16 @@
 -- Tokens: kept encrypted, refreshed by one worker at a time. Calendly accepts a refresh token once,
 -- so the new pair is committed before anybody uses it.
 
+create sequence calendly.token_versions as integer;
+comment on sequence calendly.token_versions is
+  'The version of each token, of whatever connection. None is used twice: a token that waits to be '
+  'revoked never takes the place of the one that its person has connected with since.';
+
 create table calendly.credentials (
   connection_id uuid primary key references public.calendly_connections (id) on delete cascade,
   kind text not null check (kind in ('personal_access_token', 'oauth')),
   token_jwe text not null,
-  version integer not null default 1,
+  version integer not null default nextval('calendly.token_versions'),
   expires_at timestamptz,
   refresh_began_at timestamptz,
   refresh_ends_at timestamptz,
@@ -18,8 +23,7 @@ comment on column calendly.credentials.token_jwe is
   'Compact JWE of {access_token, refresh_token?}; its protected header names the key and the '
   'connection.';
 comment on column calendly.credentials.version is
-  'Counts the tokens of this connection, so that of many workers one refreshes and the others '
-  'notice.';
+  'See calendly.token_versions. By it, of many workers one refreshes and the others notice.';
 comment on column calendly.credentials.expires_at is 'When the access token expires; null: never.';
 comment on column calendly.credentials.refresh_began_at is
   'Last time that Calendly was asked for a token: by a refresh, or for a consent.';
@@ -48,7 +52,7 @@ as $$
 declare
   now_at constant timestamptz := calendly.now();
   -- Calendly answers eight token requests a minute.
-  pace constant interval := '8 seconds';
+  pace constant interval := interval '8 seconds';
   credential calendly.credentials;
 begin
   select k.* into credential from calendly.credentials k
@@ -100,12 +104,13 @@ language plpgsql security definer set search_path = ''
 as $$
 declare
   now_at constant timestamptz := calendly.now();
+  new_version constant integer := nextval('calendly.token_versions');
 begin
   perform calendly.lock_against_erasure();
   perform from public.calendly_connections c
     where c.id = calendly_finish_refresh.connection_id for no key update;
   update calendly.credentials k
-    set token_jwe = calendly_finish_refresh.token_jwe, version = k.version + 1,
+    set token_jwe = calendly_finish_refresh.token_jwe, version = new_version,
       refresh_ends_at = null, updated_at = now_at,
       expires_at = now_at + make_interval(secs => calendly_finish_refresh.expires_in)
     where k.connection_id = calendly_finish_refresh.connection_id
@@ -114,8 +119,7 @@ begin
     -- The connection ended meanwhile: its revocation needs the token that works.
     update calendly.pending_revocations r
       set credential = r.credential || jsonb_build_object(
-        'token_jwe', calendly_finish_refresh.token_jwe,
-        'version', calendly_finish_refresh.version + 1)
+        'token_jwe', calendly_finish_refresh.token_jwe, 'version', new_version)
       where r.connection_id = calendly_finish_refresh.connection_id
         and (r.credential ->> 'version')::integer = calendly_finish_refresh.version;
   end if;

@@ -277,7 +277,7 @@ as $$
       case connection ->> 'kind' when 'oauth' then now_at end, now_at
     from calendly.now() now_at
     on conflict on constraint credentials_pkey do update set
-      kind = excluded.kind, token_jwe = excluded.token_jwe, version = k.version + 1,
+      kind = excluded.kind, token_jwe = excluded.token_jwe, version = excluded.version,
       expires_at = excluded.expires_at, refresh_began_at = excluded.refresh_began_at,
       refresh_ends_at = null, updated_at = excluded.updated_at
 $$;
