@@ -50,7 +50,8 @@ comment on column public.calendly_webhook_events.payload is
 comment on column public.calendly_webhook_events.processed_at is
   'When it was applied or ignored; null while it is deferred, and of a dead one.';
 comment on column public.calendly_webhook_events.user_id is
-  'The person whose subscription delivered it, else the first host who is kept, else null.';
+  'A host whom it is about: whoever subscribed if they are one, else the first who is kept. Where '
+  'nothing was applied: whoever subscribed, else null.';
 comment on column public.calendly_webhook_events.created_at is 'When it arrived.';
 comment on column public.calendly_webhook_events.status is
   'processed. ignored: of a type that is not handled, or about no host who is kept. deferred: it '

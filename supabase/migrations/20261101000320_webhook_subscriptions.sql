@@ -269,8 +269,7 @@ declare
   review calendly.subscription_review;
   expected_url constant text := (
     select p.url || '/functions/v1/calendly-webhook/' from calendly.project p);
-  owner_id constant integer := (
-    select c.user_id from public.calendly_connections c where c.id = review_listed.connection_id);
+  user_ids constant integer[] := calendly.users_of_connection(review_listed.connection_id);
 begin
   -- One whose key is derived from a secret that is being rotated out delivers, but not for long.
   select count(*) > 0,
@@ -284,7 +283,7 @@ begin
   -- Calendly tries for a day; what arrived since then has come through.
   if review.failing_since < now_at - interval '25 hours'
       or exists (select from public.calendly_webhook_events e
-        where e.user_id = owner_id and e.created_at >= review.failing_since) then
+        where e.user_id = any (user_ids) and e.created_at >= review.failing_since) then
     review.failing_since := null;
   end if;
   -- Ours by their id, whatever address they call, but not the one in use. Never anybody else's.

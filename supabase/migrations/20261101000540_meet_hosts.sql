@@ -69,7 +69,8 @@ begin
   if not exists (select from calendly.hosts_to_keep(connection, snapshots)) then
     return '{}'::integer[];
   end if;
-  -- Before the rows are written: a typed statement that has locked all people must not wait for one.
+  -- Before the rows are written: a typed statement that has locked all people must not wait for
+  -- one.
   perform calendly.lock_people(array(
     select u.id from public.calendly_users u
     join calendly.hosts_to_keep(connection, snapshots) h using (calendly_user_uri)));

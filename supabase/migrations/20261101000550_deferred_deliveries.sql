@@ -43,7 +43,8 @@ begin
       attempts = e.attempts + 1,
       processed_at = case when settled.status = 'processed' then calendly.now() end,
       error = case when settled.status <> 'processed' then coalesce(e.error, '{}') || hint end,
-      user_id = coalesce(e.user_id, settled.user_id)
+      -- the host's now, no longer the subscriber's
+      user_id = coalesce(settled.user_id, e.user_id)
     from (
       select w.id, stored.user_id,
         case
@@ -54,9 +55,11 @@ begin
       from public.calendly_webhook_events w
       cross join lateral calendly.delivered_event_uri(w.payload) named (event_uri)
       left join lateral (
-        select min(m.user_id) as user_id
+        select m.user_id
         from public.calendly_meetings m
         where m.calendly_event_uri = named.event_uri and m.user_id = any (user_ids)
+        order by m.user_id is distinct from w.user_id, m.user_id
+        limit 1
       ) stored on true
       where w.status = 'deferred' and (w.user_id = any (user_ids) or w.user_id is null)
         and (named.event_uri is null or named.event_uri = any (read_uris))

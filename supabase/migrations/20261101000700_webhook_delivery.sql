@@ -225,21 +225,23 @@ comment on function calendly.note_delivery(integer[], integer[], timestamptz) is
   'Notes with these users that a delivery was applied; confirmed: for whom webhooks are proven to '
   'come.';
 
-create function calendly.names_unmet_host(body jsonb, connection_id uuid) returns boolean
-language sql stable set search_path = ''
+create function calendly.sync_for_unmet_host(body jsonb, connection_id uuid, now_at timestamptz)
+returns void
+language sql set search_path = ''
 as $$
-  select exists (
-    select
-    from public.calendly_connections c
-    cross join lateral unnest(
-      (calendly.read_event(body #> '{payload,scheduled_event}')).hosts) host (uri)
-    where c.id = names_unmet_host.connection_id
-      and c.scope = 'organization' and c.members = 'everyone'
-      and not exists (
+  select calendly.sync_sooner(array[c.user_id], now_at)
+  from public.calendly_connections c
+  where c.id = sync_for_unmet_host.connection_id
+    and c.scope = 'organization' and c.members = 'everyone'
+    and exists (
+      select
+      from unnest((calendly.read_event(body #> '{payload,scheduled_event}')).hosts) host (uri)
+      where not exists (
         select from public.calendly_users u where u.calendly_user_uri = host.uri))
 $$;
-comment on function calendly.names_unmet_host(jsonb, uuid) is
-  'Is a delivery about a host whom an organization''s connection keeps, but has not met yet?';
+comment on function calendly.sync_for_unmet_host(jsonb, uuid, timestamptz) is
+  'Makes an organization''s connection due where a delivery names a host whom it keeps, but has '
+  'not met yet.';
 
 create function calendly.user_of_deferred(body jsonb) returns integer
 language sql stable set search_path = ''
@@ -253,6 +255,22 @@ $$;
 comment on function calendly.user_of_deferred(jsonb) is
   'Whose next sync settles a delivery of which the hosts are not known: that of whoever made the '
   'subscription, or has the meeting; null: anybody''s.';
+
+create function calendly.user_of_delivery(
+  subscriber integer, user_ids integer[], body jsonb, status text
+) returns integer
+language sql stable set search_path = ''
+as $$
+  select case
+    -- A subscriber who is no host of it must not read it: see calendly.readable_user_ids.
+    when user_ids <> '{}' and (subscriber = any (user_ids)) is not true then user_ids[1]
+    when status = 'deferred' then coalesce(subscriber, calendly.user_of_deferred(body))
+    else subscriber
+  end
+$$;
+comment on function calendly.user_of_delivery(integer, integer[], jsonb, text) is
+  'Whose a delivery is: the subscriber''s as a host of what was applied, else the first host''s; '
+  'the subscriber''s where nothing was applied.';
 
 create function calendly.process_delivery(
   id uuid, confirms_delivery boolean, connection_id uuid default null
@@ -271,8 +289,8 @@ begin
   outcome := calendly.try_delivery(delivery.payload);
   outcome_status := outcome ->> 'status';
   user_ids := array(select jsonb_array_elements_text(outcome -> 'user_ids')::integer);
-  delivery.user_id := coalesce(delivery.user_id, user_ids[1],
-    case when outcome_status = 'deferred' then calendly.user_of_deferred(delivery.payload) end);
+  delivery.user_id := calendly.user_of_delivery(
+    delivery.user_id, user_ids, delivery.payload, outcome_status);
   update public.calendly_webhook_events e
     set status = outcome_status, error = outcome -> 'error', attempts = e.attempts + 1,
       user_id = delivery.user_id,
@@ -280,15 +298,18 @@ begin
       payload = case when outcome_status <> 'ignored' then e.payload end
     where e.id = delivery.id;
 
+  -- The next sync reads the event, or meets the host.
+  if outcome_status = 'deferred' then
+    perform calendly.sync_sooner(array[delivery.user_id], now_at);
+  else
+    perform calendly.sync_for_unmet_host(
+      delivery.payload, process_delivery.connection_id, now_at);
+  end if;
   if outcome_status = 'processed' then
     perform calendly.note_delivery(user_ids, case when confirms_delivery then
       calendly.users_with_working_webhooks(
         user_ids, process_delivery.connection_id, delivery.payload ->> 'created_by')
       else '{}' end, now_at);
-  elsif outcome_status = 'deferred'
-      or calendly.names_unmet_host(delivery.payload, process_delivery.connection_id) then
-    -- The next sync reads the event, or meets the host.
-    perform calendly.sync_sooner(array[delivery.user_id], now_at);
   end if;
   return outcome - 'user_ids';
 end
