@@ -133,7 +133,8 @@ select is(tests.locks_of('select calendly.end_closed_accounts()'), 'erasure shar
 select is(tests.locks_of('update public.calendly_users set calendly_initial_sync_complete = false'),
   'people exclusive',
   'clearing the flag of any number of people waits until nobody has people locked');
-select is(tests.locks_of('delete from public.calendly_users'), 'erasure exclusive, people exclusive',
+select matches(
+  tests.locks_of('delete from public.calendly_users'), 'erasure exclusive, people exclusive',
   'deleting people waits for everybody');
 
 select * from finish();
