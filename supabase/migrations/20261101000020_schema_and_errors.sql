@@ -28,11 +28,14 @@ create view calendly.own_objects with (security_invoker = true) as
     case c.relkind when 'S' then 'sequence' else 'table' end as grant_kind
   from pg_catalog.pg_class c
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  -- an identity column's sequence goes with its table, by whatever name
+  left join pg_catalog.pg_depend d on c.relkind = 'S' and d.deptype = 'i' and d.objid = c.oid
+    and d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
+  left join pg_catalog.pg_class identified on identified.oid = d.refobjid
   where c.relkind in ('r', 'v', 'S') and (n.nspname = 'calendly'
     or (n.nspname = 'public' and exists (
       select from calendly.public_names own
-      where own.kind = 'table or view' and (c.relname = own.name
-        or (c.relkind = 'S' and starts_with(c.relname, own.name || '_')))))
+      where own.kind = 'table or view' and own.name = coalesce(identified.relname, c.relname)))
     -- the views of 995_original_names
     or (n.nspname = 'public' and c.relkind = 'v' and c.relname in ('users', 'meetings')
       and pg_catalog.obj_description(c.oid, 'pg_class')

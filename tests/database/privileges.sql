@@ -1,7 +1,7 @@
 -- Who may do what: every right of the API's roles on anything of ours, compared with this list. An object
 -- that grants something and is not in it is an object that nobody has decided about.
 begin;
-select plan(13);
+select plan(14);
 
 create temporary table role as select * from unnest('{anon,authenticated,service_role}'::text[]) name;
 -- what there is, but for what belongs to an extension
@@ -97,6 +97,15 @@ select is_empty($$select o.name from object o join pg_proc f on f.oid = o.oid
 -- said in words
 select is_empty($$select o.name from object o where o.kind in ('r', 'p', 'v', 'm') and obj_description(o.oid, 'pg_class') is null$$, 'every table and view says what it is for');
 select is_empty($$select o.name from object o where o.kind = 'function' and obj_description(o.oid, 'pg_proc') is null$$, 'and every function');
+
+-- an app's own objects whose names begin like ours
+create table public.calendly_users_extra (id serial primary key);
+grant all on public.calendly_users_extra to anon;
+grant all on sequence public.calendly_users_extra_id_seq to anon;
+select calendly.revoke_all();
+select ok(has_table_privilege('anon', 'public.calendly_users_extra', 'select')
+    and has_sequence_privilege('anon', 'public.calendly_users_extra_id_seq', 'usage'),
+  'a migration of ours takes no right on an app''s table or on its sequence');
 
 select * from finish();
 rollback;
