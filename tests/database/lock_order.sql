@@ -1,7 +1,7 @@
 -- Whoever writes holds off erasures, whoever erases waits for all writers, and a statement that
 -- people type waits until no rule has people locked: steps 1 and 6 of the order in 060_locks.
 begin;
-select plan(20);
+select plan(26);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 
 -- Rows by hand: connecting would take the locks that are looked for here.
@@ -97,6 +97,39 @@ select is(tests.locks_of(
     $$select public.calendly_finish_refresh(
       '00000000-0000-4000-8000-000000000001', 1, 'other', 7200)$$),
   'erasure shared', 'a refreshed token that is stored holds off erasures');
+select is(tests.locks_of(
+    $$select public.calendly_fail_refresh('00000000-0000-4000-8000-000000000001', 1,
+      '{"code": "reconnect_required"}')$$),
+  'erasure shared', 'a token that is refused holds off erasures');
+
+-- subscriptions
+create function tests.make_subscription() returns void
+language sql as $$
+  insert into calendly.webhook_subscriptions (id, connection_id, created_at)
+    values ('00000000-0000-4000-8000-000000000002', '00000000-0000-4000-8000-000000000001',
+      calendly.now());
+  update public.calendly_connections set webhooks_wanted = true;
+$$;
+select is(tests.locks_of($$select public.calendly_begin_subscription('{"user_id": 1}')$$),
+  'erasure shared', 'a subscription that is to be made holds off erasures');
+select is(tests.locks_of('select tests.make_subscription()',
+    $$select public.calendly_keep_subscription('00000000-0000-4000-8000-000000000002', 'x', 'k')$$),
+  'erasure shared, people shared',
+  'one that is made holds off erasures and typed statements about people');
+select is(tests.locks_of('select tests.make_subscription()',
+    $$select public.calendly_abandon_subscription('00000000-0000-4000-8000-000000000002',
+      '{"code": "internal"}')$$),
+  'erasure shared', 'one that could not be made holds off erasures');
+select is(tests.locks_of('select tests.make_subscription()',
+    'update public.calendly_users set calendly_webhook_enabled = true',
+    $$select public.calendly_review_subscriptions(
+      '00000000-0000-4000-8000-000000000001', '[]', 'k')$$),
+  'erasure shared, people shared',
+  'one that Calendly has lost holds off erasures and typed statements about people');
+select is(tests.locks_of('update public.calendly_users set calendly_webhook_enabled = true',
+    $$select public.calendly_disable_webhooks('{"user_id": 1}')$$),
+  'erasure shared, people shared',
+  'one that is switched off holds off erasures and typed statements about people');
 
 -- deliveries
 select is(tests.locks_of($$select public.calendly_receive_webhook(jsonb_build_object(

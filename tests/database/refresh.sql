@@ -45,13 +45,13 @@ select tests.pass('31 seconds');
 select is(tests.ask('second'), '{"status": "refresh"}', 'and by the next one, where that one died');
 
 -- one that failed
-select public.calendly_fail_refresh((tests.connection_of('ana')).id, 2, '{"code": "calendly_unavailable", "message": "x"}');
+select public.calendly_fail_refresh((tests.connection_of('ana')).id, tests.version_of('second')::integer, '{"code": "calendly_unavailable", "message": "x"}');
 select is(tests.ask('second'), '{"status": "wait"}', 'after a failure nobody tries at once: Calendly answers eight a minute');
 select tests.pass('8 seconds');
 select is(tests.ask('second'), '{"status": "refresh"}', 'but seconds later');
 
 -- one that cannot succeed any more
-select public.calendly_fail_refresh((tests.connection_of('ana')).id, 2, '{"code": "reconnect_required", "message": "x"}');
+select public.calendly_fail_refresh((tests.connection_of('ana')).id, tests.version_of('second')::integer, '{"code": "reconnect_required", "message": "x"}');
 select is(tests.code_of($$select tests.ask('second')$$), 'reconnect_required', 'what Calendly does not know any more is not asked for');
 select public.calendly_disconnect(tests.account('ana'));
 select is(tests.code_of($$select tests.ask('second')$$), 'not_connected', 'nor after the connection has ended');
