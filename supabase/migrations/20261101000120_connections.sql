@@ -113,6 +113,24 @@ create policy "People read their own connection" on public.calendly_connections
   for select to authenticated
   using (user_id = any ((select calendly.readable_user_ids())::integer[]));
 
+create function calendly.check_connection(connection public.calendly_connections) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  hint constant text := 'Connect: POST /functions/v1/calendly-connect {"token": "…"}.';
+begin
+  if connection.state is null or connection.state = 'disconnected' then
+    perform calendly.raise_error(
+      'not_connected', 'This user is not connected to Calendly.', hint);
+  elsif connection.state = 'reconnect_required' then
+    perform calendly.raise_error('reconnect_required',
+      'Calendly no longer accepts the token of this connection.', hint);
+  end if;
+end
+$$;
+comment on function calendly.check_connection(public.calendly_connections) is
+  'May this connection (null: none) be used? Errors: not_connected, reconnect_required.';
+
 -- Whose meetings a connection brings --------------------------------------------------------------
 
 create function calendly.sync_sooner(user_ids integer[], due_at timestamptz) returns void

@@ -39,13 +39,7 @@ begin
     select c.* into connection from public.calendly_connections c
       where c.user_id = calendly.requested_user(request) for no key update;
   end if;
-  if not found or connection.state <> 'active' then
-    perform calendly.raise_error(
-      case connection.state when 'reconnect_required' then 'reconnect_required'
-        else 'not_connected' end,
-      'This user is not connected to Calendly.',
-      'Connect first: POST /functions/v1/calendly-connect {"token": "…"}.');
-  end if;
+  perform calendly.check_connection(connection);
   return connection;
 end
 $$;

@@ -9,7 +9,6 @@ language plpgsql set search_path = ''
 as $$
 declare
   connection public.calendly_connections;
-  hint constant text := 'Connect: POST /functions/v1/calendly-connect {"token": "…"}.';
 begin
   -- the connection that brings this person's meetings, else the own one that has ended
   select c.* into connection from public.calendly_connections c
@@ -19,13 +18,7 @@ begin
       (select k.id from public.calendly_connections k
         where k.user_id = connection_to_sync.user_id))
     for no key update;
-  if not found or connection.state = 'disconnected' then
-    perform calendly.raise_error(
-      'not_connected', 'This user is not connected to Calendly.', hint);
-  elsif connection.state = 'reconnect_required' then
-    perform calendly.raise_error('reconnect_required',
-      'Calendly no longer accepts the token of this connection.', hint);
-  end if;
+  perform calendly.check_connection(connection);
   perform calendly.check_account(u.auth_user_id)
     from public.calendly_users u
     where u.id in (connection_to_sync.user_id, connection.user_id);
