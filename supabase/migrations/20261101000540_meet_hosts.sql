@@ -15,6 +15,23 @@ $$;
 comment on function calendly.listed_hosts(calendly.event_snapshot[]) is
   'The hosts that events name, with the newest name and e-mail.';
 
+create function calendly.accounts_to_match(emails text[])
+returns table (email text, auth_user_id uuid)
+language sql stable set search_path = ''
+as $$
+  -- Where two hosts have an e-mail, or two accounts have proven it, it would be a guess.
+  select p.email, min(p.auth_user_id::text)::uuid
+  from calendly.accounts_with_proven_email(array(
+    select e from unnest(emails) e group by e having count(*) = 1)) p
+  -- Once: an account that has a row is not matched by e-mail.
+  where not exists (
+    select from public.calendly_users u where u.auth_user_id = p.auth_user_id)
+  group by p.email
+  having count(*) = 1
+$$;
+comment on function calendly.accounts_to_match(text[]) is
+  'For these e-mails of hosts, the one account that has proven each and has no row yet.';
+
 create function calendly.hosts_to_keep(
   connection public.calendly_connections, snapshots calendly.event_snapshot[]
 ) returns table (calendly_user_uri text, email text, name text, auth_user_id uuid)
@@ -30,18 +47,15 @@ as $$
       and (u.connection_id is null or u.connection_id = connection.id)
   ),
   matched as (
-    -- Once: an account that has a row, and a row that has an account, are not matched by e-mail.
-    select distinct on (p.auth_user_id) c.calendly_user_uri, p.auth_user_id
-    from calendly.accounts_with_proven_email(array(
+    -- An account may have proven the e-mails of two hosts: one of them gets it.
+    select distinct on (a.auth_user_id) a.auth_user_id, c.calendly_user_uri
+    from calendly.accounts_to_match(array(
       select lower(c.email) from candidate c
-      where c.auth_user_id is null and c.email is not null)) p
-    join candidate c on lower(c.email) = p.email and c.auth_user_id is null
-    where not exists (
-      select from public.calendly_users u where u.auth_user_id = p.auth_user_id)
-    order by p.auth_user_id, c.calendly_user_uri
+      where c.auth_user_id is null and c.email is not null)) a
+    join candidate c on lower(c.email) = a.email and c.auth_user_id is null
+    order by a.auth_user_id, c.calendly_user_uri
   )
-  select distinct on (c.calendly_user_uri)
-    c.calendly_user_uri, c.email, c.name, m.auth_user_id
+  select c.calendly_user_uri, c.email, c.name, m.auth_user_id
   from candidate c
   left join matched m using (calendly_user_uri)
   -- New here, or newly matched: whoever is kept already costs nothing.
@@ -50,7 +64,6 @@ as $$
       or c.auth_user_id is not null or m.auth_user_id is not null)
     -- Whose account is banned is kept when the ban has ended.
     and calendly.account_is_open(coalesce(c.auth_user_id, m.auth_user_id), calendly.now())
-  order by c.calendly_user_uri, m.auth_user_id
 $$;
 comment on function calendly.hosts_to_keep(
   public.calendly_connections, calendly.event_snapshot[]

@@ -1,7 +1,7 @@
 -- Members who join an organization's connection or leave it while its run is active, who change
 -- their Calendly user, or whose account is banned.
 begin;
-select plan(19);
+select plan(22);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 create function tests.hosted(event text, variadic names text[]) returns jsonb language sql as $$
@@ -62,6 +62,19 @@ select is(tests.code_of(format($$select tests.connect('cleo', %L)$$, tests.host(
 select tests.connect_as('cleo', jsonb_build_object('calendly_user_uri', tests.host('cleo2'), 'replace', true));
 select is((tests.row_of('cleo')).id, null,
   'where an organization keeps accounts only, a former row without an account is erased');
+
+-- an e-mail that two hosts have, and two accounts that have proven the same e-mail
+select tests.add_account('gus@example.com'), tests.add_account('hal@example.com'), tests.add_account('ida@example.com');
+insert into auth.identities (provider_id, user_id, identity_data, provider)
+  values ('hal', tests.account_of('ida'), '{"email": "hal@example.com", "email_verified": true}', 'google');
+select tests.sync('olga', array[
+  tests.hosted('E6', 'hal'),
+  tests.event('E7', tests.seats(0, 0) || jsonb_build_object('event_memberships', jsonb_build_array(
+    jsonb_build_object('user', tests.host('gus'), 'user_email', 'gus@example.com'),
+    jsonb_build_object('user', tests.host('gus2'), 'user_email', 'Gus@example.com'))))], trigger => 'scheduled');
+select is((tests.row_of('gus')).id, null, 'of two hosts with one e-mail neither is matched with its account');
+select is((tests.row_of('gus2')).id, null, 'because it would be a guess');
+select is((tests.row_of('hal')).id, null, 'nor is a host whose e-mail two accounts have proven');
 
 -- everyone
 select tests.connect_as('olga', '{"scope": "organization", "members": "everyone"}');
