@@ -1,6 +1,6 @@
 /**
- * Would the tests notice? Each mutation breaks one rule of the product, in a copy of the project, and the
- * tests that it names must fail then; without it they pass.
+ * Do the tests notice a broken rule? Each mutation breaks one rule of the product, in a copy of the project,
+ * and the tests that it names must fail then. Without it they pass.
  *
  *     deno task mutate              # all of them
  *     deno task mutate 7 lease      # the seventh, and those about a lease
@@ -15,22 +15,22 @@ import type { Mutation, NamedTest } from "./mutation.ts";
 import { MUTATIONS } from "./mutations.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-/** A test that a mutation hangs is no test that has noticed it. */
+/** A test that hangs has not noticed the mutation. */
 const TIMEOUT = 5 * 60_000;
 
 export interface MutationReport {
   mutations: number;
   caught: number;
-  /** What was broken and not noticed, or could not be tried, and why. */
+  /** What was broken and not noticed, or could not be tried. */
   survivors: string[];
   /** What needs something that is not here. */
   skipped: string[];
 }
 
-/** Tries these mutations one after the other, and tells of each as it goes. */
+/** Tries these mutations one after the other, and reports each line as it goes. */
 export async function mutate(
   mutations: Mutation[],
-  tell: (line: string) => void = console.log,
+  print: (line: string) => void = console.log,
 ): Promise<MutationReport> {
   const report: MutationReport = { mutations: 0, caught: 0, survivors: [], skipped: [] };
   await using copy = await Copy.make();
@@ -38,23 +38,23 @@ export async function mutate(
     const name = `${MUTATIONS.indexOf(mutation) + 1}. ${mutation.breaks}`;
     if (mutation.caughtBy.some(({ real }) => real) && !REQUIREMENTS.realPostgres.met) {
       report.skipped.push(name);
-      tell(`- ${name}: needs ${REQUIREMENTS.realPostgres.how}`);
+      print(`- ${name}: needs ${REQUIREMENTS.realPostgres.how}`);
       continue;
     }
     report.mutations++;
     try {
       await copy.prove(mutation);
       report.caught++;
-      tell(`✓ ${name}: caught by ${mutation.caughtBy.map(titleOf).join(", and by ")}`);
+      print(`✓ ${name}: caught by ${mutation.caughtBy.map(titleOf).join(", and by ")}`);
     } catch (error) {
       report.survivors.push(name);
-      tell(`✗ ${name}: ${error instanceof Error ? error.message : error}`);
+      print(`✗ ${name}: ${error instanceof Error ? error.message : error}`);
     }
   }
   return report;
 }
 
-/** A mutated file's text. The place must be found once, or the mutation is out of date. */
+/** A mutated file's text. Error: the place is not found exactly once, so the mutation is out of date. */
 export function apply({ file, from, to }: Mutation, text: string): string {
   const times = text.split(from).length - 1;
   if (times !== 1) throw new Error(`what it changes occurs ${times} times in ${file}: ${from}`);
@@ -65,10 +65,10 @@ export function readMutated({ file }: Mutation, root = ROOT): Promise<string> {
   return Deno.readTextFile(`${root}/${file}`);
 }
 
-/** The project in a folder of its own, where a rule may be broken without anybody else noticing. */
+/** The project in a folder of its own, where a rule is broken without disturbing anybody. */
 class Copy implements AsyncDisposable {
-  /** What the named tests said without any mutation. */
-  #sound = new Map<string, Promise<Ran>>();
+  /** Results of the named tests without a mutation. */
+  #unbroken = new Map<string, Promise<Ran>>();
 
   private constructor(readonly root: string) {}
 
@@ -87,8 +87,8 @@ class Copy implements AsyncDisposable {
   async prove(mutation: Mutation): Promise<void> {
     const runs = Map.groupBy(mutation.caughtBy, (test) => argumentsOf(test).join(" "));
     for (const [key, [test]] of runs) {
-      if (!this.#sound.has(key)) this.#sound.set(key, this.#run(test));
-      const { outcome, output } = await this.#sound.get(key)!;
+      if (!this.#unbroken.has(key)) this.#unbroken.set(key, this.#run(test));
+      const { outcome, output } = await this.#unbroken.get(key)!;
       if (!outcome || outcome.passed === 0 || outcome.failed.length > 0) {
         throw new Error(`${titleOf(test)} does not pass without it\n${output}`);
       }
@@ -113,14 +113,14 @@ class Copy implements AsyncDisposable {
     }
   }
 
-  /** Pictures of databases: each mutation of SQL makes some of its own. */
+  /** Images of databases: each mutation of SQL makes some. */
   async #images(): Promise<Set<string>> {
     const folder = `${this.root}/.local/images`;
     await Deno.mkdir(folder, { recursive: true });
     return new Set([...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`));
   }
 
-  /** What cannot even be run breaks more than a rule. Of SQL the functions' bodies are read when they run. */
+  /** A mutation that does not compile breaks more than its rule. Bodies of SQL functions are read when they run. */
   async #compile(file: string): Promise<void> {
     const check = file.endsWith(".sql")
       ? [
@@ -151,7 +151,7 @@ class Copy implements AsyncDisposable {
     const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args,
       cwd: this.root,
-      // a long test may be the one that notices
+      // the named test may be a long one
       env: { ...env, ...real ? { TEST_DATABASE_URL } : {}, REQUIRE_ALL: "1", NO_COLOR: "1" },
       clearEnv: true,
       stdin: "null",

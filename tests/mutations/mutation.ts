@@ -9,7 +9,7 @@ export interface Mutation {
   caughtBy: NamedTest[];
 }
 
-/** A test that must fail; of a long one a part that runs alone, and of that a step. */
+/** A test that must fail: of a long one a part that can run alone, and of that a step. */
 export interface NamedTest {
   file: string;
   test: string;
@@ -29,20 +29,22 @@ export function pgtap(file: string, assertion: string): NamedTest {
   };
 }
 
-/** A sentence of the named behaviours. */
+/** A sentence of tests/behaviours. */
 export function behaviour(way: "webhooks" | "syncs", sentence: string): NamedTest {
   return { file: "tests/behaviours/behaviours.test.ts", test: `By ${way}`, part: sentence };
 }
 
-/** A test by requests, as `functions/tokens`. */
+/** A test of another suite, such as `functions/tokens`. */
 export function requests(suite: string, test: string, part?: string, step?: string): NamedTest {
   return { file: `tests/${suite}.test.ts`, test, part, step };
 }
 
+/** A migration, such as `510_merge_snapshots`. */
 export function sql(name: string): string {
-  return `supabase/migrations/20261101${name}.sql`;
+  return `supabase/migrations/20261101000${name}.sql`;
 }
 
+/** A file of the functions, such as `_shared/calendly/api`. */
 export function typescript(name: string): string {
   return `supabase/functions/${name}.ts`;
 }

@@ -1,9 +1,16 @@
 /**
- * The rules of the product, each broken as a careless change would break it, and the tests that notice.
+ * The rules of the product, each broken as a careless change would break it, and the tests that fail then.
  * `from` stands exactly once in its file.
  */
-import { MIRROR } from "./mirror.ts";
+import { CONNECTIONS_AND_RIGHTS } from "./connections.ts";
+import { MEETINGS } from "./meetings.ts";
 import type { Mutation } from "./mutation.ts";
-import { SERVICE } from "./service.ts";
+import { SYNCS } from "./syncs.ts";
+import { WEBHOOKS } from "./webhooks.ts";
 
-export const MUTATIONS: Mutation[] = [...MIRROR, ...SERVICE];
+export const MUTATIONS: Mutation[] = [
+  ...MEETINGS,
+  ...SYNCS,
+  ...WEBHOOKS,
+  ...CONNECTIONS_AND_RIGHTS,
+];

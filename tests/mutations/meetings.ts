@@ -1,0 +1,152 @@
+/** Rules about what is stored: merging snapshots, hosts, invitees, erasure. */
+import { behaviour, type Mutation, pgtap, sql } from "./mutation.ts";
+
+const READ = sql("500_read_snapshots");
+const MERGE = sql("510_merge_snapshots");
+const EVENTS = sql("520_apply_events");
+const INVITEES = sql("530_apply_invitees");
+const HOSTS = sql("540_meet_hosts");
+
+export const MEETINGS: Mutation[] = [
+  // Merging
+  {
+    breaks: "an older snapshot overwrites a newer one",
+    file: MERGE,
+    from: "when incoming_at < stored_at then stored",
+    to: "when incoming_at < stored_at then incoming",
+    caughtBy: [behaviour("webhooks", "an older snapshot does not overwrite a newer one")],
+  },
+  {
+    breaks: "canceled is not final",
+    file: MERGE,
+    from: "if canceled is null or merged ->> 'status' = 'canceled' then",
+    to: "if true then",
+    caughtBy: [behaviour("webhooks", "a canceled meeting stays canceled")],
+  },
+  {
+    breaks: "at equal times the last snapshot to come wins",
+    file: MERGE,
+    from: "when not stored_by_webhook and not incoming_by_webhook then incoming",
+    to: "when true then incoming",
+    caughtBy: [pgtap("merge_order", "at equal time every order gives the same row")],
+  },
+  {
+    breaks: "the time of an event is each row's own",
+    file: EVENTS,
+    from: "where m.calendly_event_uri = c.event_uri and m.raw is not null",
+    to: "where m.calendly_event_uri = c.event_uri and m.raw is not null and m.user_id = c.user_id",
+    caughtBy: [
+      behaviour("webhooks", "an older snapshot makes no meeting for a former host"),
+    ],
+  },
+  {
+    breaks: "an unchanged event is written again",
+    file: EVENTS,
+    from: `    where c.written
+    on conflict (user_id, calendly_event_uri) do update`,
+    to: `    where true
+    on conflict (user_id, calendly_event_uri) do update`,
+    caughtBy: [behaviour("syncs", "an unchanged event writes nothing")],
+  },
+  {
+    breaks: "an event that cannot be used fails its page",
+    file: READ,
+    from: "when snapshot.start_time is null then 'start_time is no time'",
+    to: "when snapshot.start_time is null then (1 / length(''))::text",
+    caughtBy: [behaviour("syncs", "an event that cannot be used does not stop the others")],
+  },
+
+  // Hosts
+  {
+    breaks: "everybody who is kept gets every meeting",
+    file: READ,
+    from: "snapshot.hosts := calendly.event_hosts(event);",
+    to: `snapshot.hosts := calendly.event_hosts(event)
+    || array(select u.calendly_user_uri from public.calendly_users u);`,
+    caughtBy: [behaviour("webhooks", "a host who is not kept gets no meeting")],
+  },
+  {
+    breaks: "a host whose connection has ended gets the news",
+    file: EVENTS,
+    from: `  join public.calendly_users u
+    on u.calendly_user_uri = any (s.hosts) and u.connection_id is not null`,
+    to: `  join public.calendly_users u
+    on u.calendly_user_uri = any (s.hosts)`,
+    caughtBy: [behaviour("webhooks", "a host whose connection has ended gets no more news")],
+  },
+  {
+    breaks: "with members accounts every host is kept",
+    file: HOSTS,
+    from: "and (connection.members = 'everyone'\n      or",
+    to: "and (true\n      or",
+    caughtBy: [pgtap("organization", "a host without an account has no row")],
+  },
+  {
+    breaks: "with members everyone only hosts with an account are kept",
+    file: HOSTS,
+    from: "and (connection.members = 'everyone'\n      or",
+    to: "and (false\n      or",
+    caughtBy: [pgtap("organization", "with members everyone each host has the meeting once")],
+  },
+  {
+    breaks: "an organization takes in whoever has ended their own connection",
+    file: HOSTS,
+    from: "where not exists (select from public.calendly_connections k where k.user_id = u.id)",
+    to: "where true",
+    caughtBy: [
+      pgtap("erase_member", "and is left out by the organization from then on"),
+    ],
+  },
+  {
+    breaks: "hosts that a listing names are not counted",
+    file: HOSTS,
+    from: "select run.id, h.calendly_user_uri from calendly.listed_hosts(snapshots) h",
+    to: "select run.id, h.calendly_user_uri from calendly.listed_hosts(snapshots) h where false",
+    caughtBy: [pgtap("organization", "the run counts the hosts without an account")],
+  },
+
+  // Invitees
+  {
+    breaks: "a no-show counts by updated_at",
+    file: INVITEES,
+    from: "if not incoming.content ? 'no_show' then",
+    to: `if not incoming.content ? 'no_show'
+      or incoming.updated_at <= stored.calendly_updated_at then`,
+    caughtBy: [behaviour("webhooks", "a no-show counts although updated_at has not moved")],
+  },
+  {
+    breaks: "only the canceled half of a reschedule links the meetings",
+    file: INVITEES,
+    from: "where m.calendly_event_uri = any (event_uris) and v.old_invitee is not null",
+    to: "where false",
+    caughtBy: [
+      pgtap(
+        "link_reschedules",
+        "the new invitee links an old meeting whose invitee does not tell of it",
+      ),
+    ],
+  },
+
+  // What may be stored
+  {
+    breaks: "a conference's password is stored",
+    file: READ,
+    from: "when 'object' then event #- '{location,data,password}'",
+    to: "when 'object' then event",
+    caughtBy: [behaviour("syncs", "a conference's password is not stored")],
+  },
+  {
+    breaks: "an erased invitee comes back with the next snapshot",
+    file: READ,
+    from: "calendly.redact_erased_invitee(invitee - 'scheduled_event')",
+    to: "invitee - 'scheduled_event'",
+    caughtBy: [behaviour("syncs", "an erased invitee is not stored again")],
+  },
+  {
+    breaks: "erasing an invitee does not wait for those who write",
+    file: sql("400_erasure"),
+    from: "perform calendly.lock_for_erasure();",
+    to: "perform calendly.lock_against_erasure();",
+    caughtBy: [pgtap("lock_order", "erasing an invitee waits for everybody who writes")],
+  },
+];

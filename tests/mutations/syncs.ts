@@ -1,0 +1,282 @@
+/** Rules of a sync: steps, leases, proofs, ends, the schedule. */
+import { behaviour, type Mutation, pgtap, requests, sql, typescript } from "./mutation.ts";
+
+const PLANNING = sql("600_sync_planning");
+const LEASE = sql("610_sync_lease_and_progress");
+const NEXT = sql("620_sync_next_step");
+const APPLY = sql("630_sync_apply_events");
+const FETCHED = sql("640_sync_apply_invitees");
+const RPCS = sql("660_sync_rpcs");
+const SCHEDULE = sql("830_schedule");
+
+export const SYNCS: Mutation[] = [
+  // Listing
+  {
+    breaks: "the last page of a listing is skipped",
+    file: APPLY,
+    from: "select calendly.read_event(e) from jsonb_array_elements(page -> 'collection') e);",
+    to: `select calendly.read_event(e) from jsonb_array_elements(page -> 'collection') e
+    where page ->> 'next_page_token' is not null);`,
+    caughtBy: [
+      behaviour("syncs", "all events and all invitees are stored, however many there are"),
+    ],
+  },
+  {
+    breaks: "the last page of invitees is skipped",
+    file: typescript("_shared/calendly/api"),
+    from: "invitees.push(...body.collection);",
+    to: "if (body.pagination.next_page_token || !pageToken) invitees.push(...body.collection);",
+    caughtBy: [
+      requests(
+        "functions/large",
+        "A large event",
+        "300 invitees of one event are read, page by page",
+      ),
+    ],
+  },
+  {
+    breaks: "a page is asked for by its token without the filters",
+    file: NEXT,
+    from: "  select calendly.listed_subject(run)\n    ||",
+    to: `  select case when state.page_token is null then calendly.listed_subject(run) else '{}' end
+    ||`,
+    caughtBy: [pgtap("listing", "the query of the next page repeats every filter")],
+  },
+
+  // Proof
+  {
+    breaks: "the listing alone deletes",
+    file: APPLY,
+    from: "perform calendly.look_up_unlisted_hosts(state.user_ids, usable);",
+    to: `update public.calendly_meetings m
+    set is_deleted = true, deleted_reason = 'gone', deleted_at = calendly.now()
+    from calendly.missing_meetings(run) a
+    where page ->> 'next_page_token' is null
+      and m.user_id = a.user_id and m.calendly_event_uri = a.event_uri;`,
+    caughtBy: [
+      behaviour("syncs", "a missing meeting is deleted only once its event is proven to be gone"),
+    ],
+  },
+  {
+    breaks: "any failure to fetch an event proves that it is gone",
+    file: APPLY,
+    from: "where (r ->> 'status')::integer in (403, 404));",
+    to: "where (r ->> 'status')::integer <> 200);",
+    caughtBy: [pgtap("missing_events", "an event that answers anything else is kept")],
+  },
+  {
+    breaks: "any number of missing events is fetched in one run",
+    file: NEXT,
+    from: "limit greatest(max_missing, 0));",
+    to: ");",
+    caughtBy: [pgtap("missing_events", "at most 25 missing events are fetched in a run")],
+  },
+  {
+    breaks: "a failed request for invitees erases the stored ones",
+    file: FETCHED,
+    from: "where r ? 'invitees' and m.calendly_event_uri = r ->> 'event_uri'\n",
+    to: "where m.calendly_event_uri = r ->> 'event_uri'\n",
+    caughtBy: [
+      pgtap("interruptions", "invitees that cannot be fetched keep what is stored"),
+    ],
+  },
+  {
+    breaks: "an invitee whom a webhook brings during a step is taken for an old one",
+    file: FETCHED,
+    from: "step_began_at constant timestamptz := run.heartbeat_at;",
+    to: "step_began_at constant timestamptz := calendly.now();",
+    caughtBy: [
+      pgtap(
+        "concurrent_news",
+        "an invitee whom a webhook brings is kept though the event's counter agrees with the reading",
+      ),
+    ],
+  },
+
+  // Leases and steps
+  {
+    breaks: "a worker without the lease may write",
+    file: LEASE,
+    from: "where o.run_id = check_lease.run_id and o.lease = check_lease.lease;",
+    to: "where o.run_id = check_lease.run_id;",
+    caughtBy: [pgtap("apply_step", "a worker with another lease cannot apply a step")],
+  },
+  {
+    breaks: "a step does not extend the lease",
+    file: NEXT,
+    from: "set phase = record_step.phase, lease_expires_at = record_step.lease_expires_at,",
+    to: "set phase = record_step.phase,",
+    caughtBy: [pgtap("apply_step", "a step extends the lease")],
+  },
+  {
+    breaks: "a step that is brought twice counts twice",
+    file: RPCS,
+    from: `if step = state.step - 1 then
+    return calendly.next_step(run.id);  -- applied before, and the answer was lost
+  elsif step <> state.step then`,
+    to: "if step not in (state.step, state.step - 1) then",
+    caughtBy: [pgtap("apply_step", "a step that is brought twice counts once")],
+  },
+  {
+    breaks: "the number of a step is ignored",
+    file: RPCS,
+    from: "elsif step <> state.step then",
+    to: "elsif false then",
+    caughtBy: [pgtap("apply_step", "a step that was not asked for is refused")],
+  },
+  {
+    breaks: "a page is applied while people are being erased",
+    file: LEASE,
+    from: "  perform calendly.lock_against_erasure();\n",
+    to: "",
+    caughtBy: [pgtap("lock_order", "a page that is applied holds off erasures")],
+  },
+
+  // Ends
+  {
+    breaks: "an INCREMENTAL sync counts as the first FULL one",
+    file: RPCS,
+    from: "calendly_initial_sync_complete = u.calendly_initial_sync_complete or sync_type = 'FULL'",
+    to: "calendly_initial_sync_complete = true",
+    caughtBy: [
+      pgtap(
+        "finish_sync",
+        "an INCREMENTAL sync does not set a flag that was cleared meanwhile",
+      ),
+    ],
+  },
+  {
+    breaks: "functions that are too old fail the run",
+    file: RPCS,
+    from: "'calendly_refused', 'token_unreadable', 'not_configured') then",
+    to: "'calendly_refused', 'token_unreadable', 'not_configured', 'functions_outdated') then",
+    caughtBy: [pgtap("sync_errors", "a step that the functions do not know pauses the run")],
+  },
+  {
+    breaks: "an account syncs another person",
+    file: sql("100_users"),
+    from: "if requested_id <> own_id then",
+    to: "if false then",
+    caughtBy: [pgtap("begin_sync", "an account cannot sync another person")],
+  },
+
+  // Calendly
+  {
+    breaks: "text that jsonb refuses is sent to Postgres",
+    file: typescript("_shared/calendly/json"),
+    from: String.raw`text.toWellFormed().replace(/\u0000/g, "\uFFFD")`,
+    to: "text",
+    caughtBy: [
+      requests(
+        "functions/bad_data",
+        "Bad data",
+        "text that Postgres refuses",
+        "NUL and lone surrogates become U+FFFD, everywhere",
+      ),
+    ],
+  },
+  {
+    breaks: "an unknown value of the database is taken for a missing key",
+    file: typescript("_shared/calendly/contract"),
+    from: "throw unknownWord ? functionsOutdated(place) : new ApiError(",
+    to: "throw new ApiError(",
+    caughtBy: [
+      requests("functions/contract", "an unknown value is told apart from a missing key"),
+    ],
+  },
+
+  // The schedule
+  {
+    breaks: "scheduled work takes the reserve too",
+    file: NEXT,
+    from: "if run.trigger = 'scheduled' then",
+    to: "if run.trigger = '' then",
+    caughtBy: [
+      pgtap("rate_limit", "a scheduled run pauses when only the reserve is left"),
+    ],
+  },
+  {
+    breaks: "there are more workers than slots",
+    file: SCHEDULE,
+    from: "    and calendly.running_workers(now_at) < settings.max_workers\n",
+    to: "",
+    caughtBy: [pgtap("schedule_claim", "no more runs are claimed than there are slots")],
+  },
+  {
+    breaks: "a claim waits for a connection that somebody holds",
+    file: SCHEDULE,
+    from: "for no key update of c skip locked;",
+    to: "for no key update of c;",
+    caughtBy: [{
+      file: "tests/schedule/claims.test.ts",
+      test: "a claim passes over a connection that another transaction has locked",
+      real: true,
+    }],
+  },
+  {
+    breaks: "a copy of the database under another address is synced",
+    file: sql("050_project"),
+    from: "elsif stored_url <> check_project.url then",
+    to: "elsif false then",
+    caughtBy: [pgtap("schedule_nudge", "another address is refused once one is stored")],
+  },
+  {
+    breaks: "a member's paused click is never nudged for",
+    file: SCHEDULE,
+    from:
+      "where c.state = 'active' and not d.covers_connection and d.resumable_at <= count_due.now_at",
+    to: "where false",
+    caughtBy: [
+      pgtap(
+        "schedule_organization",
+        "it goes on when its own time comes, although the organization has finished",
+      ),
+    ],
+  },
+  {
+    breaks: "a banned member makes the organization due again and again",
+    file: PLANNING,
+    from: "      and calendly.account_is_open(u.auth_user_id, users_to_sync.now_at)\n",
+    to: "",
+    caughtBy: [
+      pgtap("accounts", "a banned host does not, because no sync would do it"),
+    ],
+  },
+  {
+    breaks: "an unanswered nudge is an alert for ever",
+    file: SCHEDULE,
+    from: "where p.only_row and p.unanswered_since is not null;",
+    to: "where false;",
+    caughtBy: [
+      pgtap("schedule_nudge", "a nudge that was not answered is no alert once nothing is due"),
+    ],
+  },
+  {
+    breaks: "webhook events that wait are deleted",
+    file: sql("820_retention"),
+    from: "when old.status = 'dead' then settings.dead_webhook_event_retention",
+    to: "else settings.dead_webhook_event_retention",
+    caughtBy: [pgtap("retention_events", "deferred events are kept, however old")],
+  },
+  {
+    breaks: "health multiplies meetings by webhook events",
+    file: sql("800_health"),
+    from: `from public.calendly_meetings m
+    where m.calendly_event_uri is not null
+    group by m.user_id`,
+    to: `from public.calendly_meetings m
+    left join public.calendly_webhook_events x on x.user_id = m.user_id
+    where m.calendly_event_uri is not null
+    group by m.user_id`,
+    caughtBy: [
+      pgtap("health_view", "active_calendly_meetings counts meetings that are in the calendar"),
+    ],
+  },
+  {
+    breaks: "a failing table of the app's own is no alert",
+    file: sql("850_own_tables"),
+    from: "  if not found then\n    insert into calendly.own_table_failures",
+    to: "  if false then\n    insert into calendly.own_table_failures",
+    caughtBy: [pgtap("own_tables", "the failure has the message of Postgres")],
+  },
+];

@@ -1,0 +1,143 @@
+/** Rules of deliveries: which are authentic, which are the same, what they bring. */
+import { behaviour, type Mutation, pgtap, requests, sql, typescript } from "./mutation.ts";
+
+const DELIVERY = sql("700_webhook_delivery");
+
+export const WEBHOOKS: Mutation[] = [
+  {
+    breaks: "deliveries are deduplicated by event",
+    file: DELIVERY,
+    from: "(body #>> '{payload,uri}') || ' '\n",
+    to: "(body #>> '{payload,scheduled_event,uri}') || ' '\n",
+    caughtBy: [
+      pgtap("webhook_delivery_id", "the second attendee of a group event is another delivery"),
+    ],
+  },
+  {
+    breaks: "a cancellation is taken for a repetition of its booking",
+    file: DELIVERY,
+    from: "id constant text := body ->> 'event' || ' ' || (body",
+    to: "id constant text := (body",
+    caughtBy: [
+      pgtap("webhook_delivery_id", "a cancellation is another delivery than the booking"),
+    ],
+  },
+  {
+    breaks: "a canceled invitee cancels a group event",
+    file: DELIVERY,
+    from: "event := calendly.read_event(body #> '{payload,scheduled_event}');",
+    to: `event := calendly.read_event((body #> '{payload,scheduled_event}')
+    || case body ->> 'event' when 'invitee.canceled' then '{"status": "canceled"}' else '{}' end::jsonb);`,
+    caughtBy: [behaviour("webhooks", "a canceled invitee does not cancel a group event")],
+  },
+  {
+    breaks: "a delivery is applied while people are being erased",
+    file: DELIVERY,
+    from: `    to_timestamp((delivery ->> 'signed_at')::double precision));
+  perform calendly.lock_against_erasure();`,
+    to: "    to_timestamp((delivery ->> 'signed_at')::double precision));",
+    caughtBy: [
+      pgtap(
+        "lock_order",
+        "a delivery holds off erasures and typed statements about people",
+      ),
+    ],
+  },
+  {
+    breaks: "a delivery is stored with the conference's password",
+    file: DELIVERY,
+    from: "calendly.without_conference_password(body #> '{payload,scheduled_event}'))",
+    to: "body #> '{payload,scheduled_event}')",
+    caughtBy: [behaviour("webhooks", "a conference's password is not stored")],
+  },
+  {
+    breaks: "a delivery that is not understood is given up at once",
+    file: sql("550_deferred_deliveries"),
+    from: "when w.attempts >= max_attempts or named.event_uri is null then 'dead'",
+    to: "when true then 'dead'",
+    caughtBy: [pgtap("webhook_deferred", "a delivery is still deferred after four syncs")],
+  },
+
+  // Authenticity
+  {
+    breaks: "a signature of any age is accepted",
+    file: DELIVERY,
+    from: "if signed_at < oldest or signed_at > newest then",
+    to: "if signed_at > newest then",
+    caughtBy: [pgtap("webhook_receive", "a signature older than 25 hours is refused")],
+  },
+  {
+    breaks: "a signature from the future is accepted",
+    file: DELIVERY,
+    from: "if signed_at < oldest or signed_at > newest then",
+    to: "if signed_at < oldest then",
+    caughtBy: [
+      pgtap("webhook_receive", "a signature of more than five minutes ahead is refused"),
+    ],
+  },
+  {
+    breaks: "Calendly's late repetitions are refused",
+    file: DELIVERY,
+    from: "oldest constant timestamptz := now_at - interval '25 hours';",
+    to: "oldest constant timestamptz := now_at - interval '5 minutes';",
+    caughtBy: [
+      requests(
+        "webhooks/authenticity",
+        "a delivery may be 25 hours late",
+        undefined,
+        "25 hours old: 200",
+      ),
+    ],
+  },
+  {
+    breaks: "any signature is accepted",
+    file: typescript("_shared/calendly/signature"),
+    from: 'if (signature && await crypto.subtle.verify("HMAC", hmac, signature, signed)) {',
+    to: "if (signature && hmac && signed) {",
+    caughtBy: [
+      requests(
+        "webhooks/authenticity",
+        "only what Calendly signed is believed",
+        undefined,
+        "another key's signature is refused",
+      ),
+    ],
+  },
+  {
+    breaks: "a subscription outlives its connection",
+    file: DELIVERY,
+    from: "where w.id = delivering_subscription.subscription_id and c.state <> 'disconnected';",
+    to: "where w.id = delivering_subscription.subscription_id;",
+    caughtBy: [
+      pgtap("webhook_receive", "a subscription of a connection that has ended is refused"),
+    ],
+  },
+
+  // Which webhooks are relied on
+  {
+    breaks: "a co-host's webhooks are relied on",
+    file: DELIVERY,
+    from: "u.connection_id = users_with_working_webhooks.connection_id",
+    to: "true",
+    caughtBy: [
+      pgtap("webhook_flag", "the subscription of one host enables nothing for the co-host"),
+    ],
+  },
+  {
+    breaks: "a delivery enables webhooks without a proof",
+    file: DELIVERY,
+    from: "update public.calendly_users u set last_calendly_sync = now_at where",
+    to: `update public.calendly_users u
+    set last_calendly_sync = now_at, calendly_webhook_enabled = true where`,
+    caughtBy: [
+      pgtap("webhook_deferred", "a replay does not prove that webhooks arrive"),
+    ],
+  },
+  {
+    breaks: "webhooks of a former connection are relied on",
+    file: sql("120_connections"),
+    from: "  perform calendly.set_webhook_enabled(moving, delivers);\n",
+    to: "",
+    caughtBy: [pgtap("webhook_flag", "it is disabled for a member who connects alone")],
+  },
+];
