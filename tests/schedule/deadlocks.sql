@@ -85,7 +85,7 @@ create function tests.all_are_due() returns void language sql volatile as $$
   select calendly.sync_sooner(array(select id from public.calendly_users), calendly.now())
 $$;
 
--- a subscription is made, compared with Calendly's, and now and then switched off
+-- begins a subscription of an active connection
 create function tests.subscribe_any() returns jsonb language plpgsql as $$
 declare
   connection public.calendly_connections;
