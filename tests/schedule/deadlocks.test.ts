@@ -134,7 +134,7 @@ function anyResult(sql: postgres.Sql, step: Next): postgres.Fragment {
   return sql`tests.any_result(${sql.json({ ...step })})`;
 }
 
-/** A subscription is made and compared with Calendly's, which has lost it, and switched off. */
+/** A subscription is begun, then kept, compared with Calendly's, or switched off. */
 async function subscribeSomebody({ sql }: Workers): Promise<void> {
   const [{ begun: [subscription, connection, user] }] = await sql`
     select tests.subscribe_any() as begun`;
