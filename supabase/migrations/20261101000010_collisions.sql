@@ -68,17 +68,24 @@ as $$
     and p.prosrc ~ 'calendly_webhook_events'
 $$;
 
--- Indexes and sequences begin with the name of their table, and a table makes a type.
+-- Our indexes and sequences begin with the name of their table, and a table makes a type. A table of
+-- the app's with a longer name, say calendly_meetings_archive, is not in the way.
 create function pg_temp.calendly_taken() returns table (kind text, name text)
 language sql
 as $$
   select case c.relkind when 'v' then 'view' when 'm' then 'materialized view'
       when 'S' then 'sequence' when 'i' then 'index' else 'table' end, c.relname::text
   from pg_catalog.pg_class c
+  left join pg_catalog.pg_index x on x.indexrelid = c.oid
+  left join pg_catalog.pg_depend d on c.relkind = 'S' and d.deptype in ('a', 'i')
+    and d.objid = c.oid and d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
+  left join pg_catalog.pg_class t on t.oid in (x.indrelid, d.refobjid)
   where c.relnamespace = 'public'::regnamespace and exists (
     select from pg_temp.calendly_names() n
-    where n.kind = 'table or view'
-      and (c.relname = n.name or starts_with(c.relname, n.name || '_')))
+    where n.kind = 'table or view' and (c.relname = n.name
+      or (c.relkind in ('i', 'S') and starts_with(c.relname, n.name || '_')
+        -- not what is called after a table of the app's
+        and not starts_with(c.relname, coalesce(t.relname, '') || '_'))))
   union all
   select 'type', t.typname::text
   from pg_catalog.pg_type t

@@ -99,7 +99,8 @@ testOnEach(
           `create table public.users (id integer); create table public.calendly (id integer);
         create table public.calendly_meeting (id integer); create schema calendly_sync;
         create table calendly_sync.calendly_meetings (id integer);
-        create function public.calendly_users() returns integer language sql as 'select 1';`,
+        create function public.calendly_users() returns integer language sql as 'select 1';
+        create table public.calendly_meetings_archive (id serial primary key, note text unique);`,
         );
         await install(transaction, CHECK);
       }));
