@@ -68,8 +68,8 @@ as $$
     and p.prosrc ~ 'calendly_webhook_events'
 $$;
 
--- Our indexes and sequences begin with the name of their table, and a table makes a type. A table of
--- the app's with a longer name, say calendly_meetings_archive, is not in the way.
+-- Our indexes and sequences begin with the name of their table, and a table makes a type. An app's
+-- table with a longer name, say calendly_meetings_archive, is not in the way.
 create function pg_temp.calendly_taken() returns table (kind text, name text)
 language sql
 as $$

@@ -9,6 +9,10 @@
 --   5. meetings, then invitees
 --   6. calendly.people    shared by the rules, exclusive for statements that people type; then the
 --                         rows of calendly_users by id
+--
+-- Whoever types several statements in one transaction deletes people before clearing their flags.
+-- In the other order step 6 comes before step 1: Postgres may end a delivery or a step of a sync
+-- that waits at the same moment, and it is then repeated.
 
 create function calendly.lock_against_erasure() returns void
 language sql set search_path = ''
