@@ -177,7 +177,7 @@ begin
     set user_ids = array(
       select unnest(o.user_ids) except select unnest(moving) order by 1)
     from public.calendly_sync_runs r
-    where r.id = o.run_id and o.user_ids && moving
+    where r.id = o.run_id and r.status in ('running', 'paused') and o.user_ids && moving
       and r.connection_id in (
         select u.connection_id from public.calendly_users u where u.id = any (moving));
   perform calendly.lock_people(moving);
