@@ -2,7 +2,7 @@
  * Runs the pgTAP files beside it (`begin; … select * from finish(); rollback;`) on a migrated database
  * without the demo account: on the embedded Postgres, under the new default privileges and the old, and on
  * a real one by pg_prove. Under the old ones only the files about rights run by default; all of them with
- * REQUIRE_ALL=1. As on the platform, `extensions` is on the search path. Files that are named after `--` run
+ * REQUIRE_ALL=1. As on the platform, `extensions` is on the search path. Files named after `--` run
  * alone.
  */
 import assert from "node:assert/strict";
@@ -17,15 +17,15 @@ const INSTALL = `create extension if not exists pgtap with schema extensions;\n$
 const files = wanted(sqlFiles(new URL("./", import.meta.url)));
 const ABOUT_RIGHTS = ["privileges.sql", "row_level_security.sql"];
 
-embeddedTest("pgTAP in a new project", "none", files);
+embeddedTest("pgTAP with the new default privileges", "none", files);
 embeddedTest(
-  "pgTAP about rights in an old project",
+  "pgTAP about rights with the old default privileges",
   "all",
   files.filter((file) => ABOUT_RIGHTS.includes(file)),
 );
-embeddedTest("pgTAP in an old project", "all", files, { long: true });
-realTest("pgTAP in a new project", "none");
-realTest("pgTAP in an old project", "all");
+embeddedTest("pgTAP with the old default privileges", "all", files, { long: true });
+realTest("pgTAP with the new default privileges", "none");
+realTest("pgTAP with the old default privileges", "all");
 
 function embeddedTest(
   name: string,
@@ -33,7 +33,7 @@ function embeddedTest(
   files: string[],
   { long = false } = {},
 ): void {
-  if (files.length === 0) return; // others are asked for
+  if (files.length === 0) return; // Only other files were named.
   testOnEach(name, "embedded", async (_kind, t) => {
     await using database = await openTestDatabase("embedded", { defaultPrivileges, seed: false });
     await database.script(INSTALL);

@@ -23,7 +23,7 @@ export interface NamedTest {
 export function pgtap(file: string, assertion: string): NamedTest {
   return {
     file: "tests/database/pgtap.test.ts",
-    test: "pgTAP in a new project",
+    test: "pgTAP with the new default privileges",
     part: `${file}.sql`,
     step: `${file}.sql: ${assertion}`,
   };
