@@ -12,6 +12,16 @@ function ignoreDeadSocket(event: ErrorEvent): void {
   }
 }
 
+/**
+ * The driver asks for the array types whenever it connects, and awaits the answer nowhere: when that
+ * connection dies meanwhile, nobody can catch the error.
+ */
+function ignoreLostTypes(event: PromiseRejectionEvent): void {
+  if (["ECONNRESET", "CONNECTION_CLOSED", "57P01", "57P02", "57P03"].includes(event.reason?.code)) {
+    event.preventDefault();
+  }
+}
+
 /** What pg_cron needs, and connections enough for one test. */
 const WITH_PG_CRON = {
   shared_preload_libraries: "pg_cron",
@@ -36,6 +46,7 @@ export class Cluster implements AsyncDisposable {
     settings: Record<string, string | number> = WITH_PG_CRON,
   ): Promise<Cluster> {
     globalThis.addEventListener("error", ignoreDeadSocket);
+    globalThis.addEventListener("unhandledrejection", ignoreLostTypes);
     const account = await unprivileged();
     const folder = await Deno.makeTempDir({ prefix: "postgres-" });
     if (account.uid) await Deno.chown(folder, account.uid, account.gid!);
@@ -88,6 +99,7 @@ export class Cluster implements AsyncDisposable {
     await this.#control("stop", "--mode=immediate").catch(() => {});
     await Deno.remove(this.folder, { recursive: true });
     globalThis.removeEventListener("error", ignoreDeadSocket);
+    globalThis.removeEventListener("unhandledrejection", ignoreLostTypes);
   }
 
   #control(action: string, ...options: string[]): Promise<void> {
