@@ -233,16 +233,25 @@ comment on function calendly.needs_review(public.calendly_connections, timestamp
   'Is it time to compare a connection''s subscriptions with those at Calendly?';
 
 create function public.calendly_subscription_query(connection_id uuid) returns jsonb
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
+declare
+  parameters jsonb;
+begin
   select jsonb_build_object('organization', c.calendly_organization_uri, 'scope', c.scope)
-    || case c.scope when 'user' then jsonb_build_object('user', c.calendly_user_uri)
-      else '{}' end
-  from public.calendly_connections c
-  where c.id = calendly_subscription_query.connection_id
+      || case c.scope when 'user' then jsonb_build_object('user', c.calendly_user_uri)
+        else '{}' end
+    into parameters
+    from public.calendly_connections c
+    where c.id = calendly_subscription_query.connection_id;
+  if not found then
+    perform calendly.raise_error('not_connected', 'This connection was ended.');
+  end if;
+  return parameters;
+end
 $$;
 comment on function public.calendly_subscription_query(uuid) is
-  'The query that lists a connection''s subscriptions at Calendly.';
+  'The query that lists a connection''s subscriptions at Calendly. Error: not_connected.';
 
 create type calendly.subscription_review as (
   delivers boolean,
@@ -308,6 +317,9 @@ begin
   perform calendly.lock_against_erasure();
   select c.webhooks_wanted into wanted from public.calendly_connections c
     where c.id = calendly_review_subscriptions.connection_id for no key update;
+  if not found then
+    perform calendly.raise_error('not_connected', 'This connection was ended.');
+  end if;
   review := calendly.review_listed(
     calendly_review_subscriptions.connection_id, listed,
     calendly_review_subscriptions.key_id, now_at);
@@ -342,6 +354,7 @@ $$;
 comment on function public.calendly_review_subscriptions(uuid, jsonb, text) is
   'Compares the subscriptions that Calendly lists with ours, whose keys should be derived from '
   'this secret: {make: is a new one needed, delete: [URIs of ours that are of no use]}. After a '
-  'gap the next scheduled sync is FULL. One that is lost or failing is not relied on.';
+  'gap the next scheduled sync is FULL. One that is lost or failing is not relied on. Error: '
+  'not_connected.';
 
 select calendly.revoke_all();

@@ -1,7 +1,7 @@
 -- A lost subscription: while there is none, the schedule brings the changes. Once there is one
 -- again, a FULL sync brings what lay outside the range of the schedule. Each happens once.
 begin;
-select plan(8);
+select plan(10);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 create function begin_subscription() returns uuid language sql as $$
@@ -57,6 +57,13 @@ select is(alerts_of_users(), null,
   'a user whose webhooks were just disabled is not stale before the next regular sync');
 select tests.pass('21 minutes');
 select is(alerts_of_users(), 'stale', 'the user is stale when that sync is late');
+
+-- a person whose row is deleted while a worker compares
+select is(tests.code_of($$select public.calendly_subscription_query(gen_random_uuid())$$),
+  'not_connected', 'a connection that is gone has no subscriptions to ask for');
+select is(tests.code_of(
+  $$select public.calendly_review_subscriptions(gen_random_uuid(), '[]', 'key')$$),
+  'not_connected', 'nor any to compare');
 
 select * from finish();
 rollback;
