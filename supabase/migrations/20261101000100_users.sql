@@ -65,12 +65,14 @@ declare
   own_id integer;
 begin
   if request ->> 'auth_user_id' is not null then
-    own_id := calendly.user_of((request ->> 'auth_user_id')::uuid);
-    if requested_id <> own_id then
+    select u.id into own_id from public.calendly_users u
+      where u.auth_user_id = (request ->> 'auth_user_id')::uuid;
+    -- Whoever has no row yet names somebody else in any case.
+    if requested_id is not null and requested_id is distinct from own_id then
       perform calendly.raise_error('another_user', 'You can act for yourself only.',
         'Leave user_id out, or use a secret key on a server.');
     end if;
-    return own_id;
+    return calendly.user_of((request ->> 'auth_user_id')::uuid);
   end if;
   if not exists (select from public.calendly_users u where u.id = requested_id) then
     perform calendly.raise_error('unknown_user', format('There is no user %s.', requested_id),

@@ -1,6 +1,6 @@
 -- Who may sync whom, FULL or INCREMENTAL, and over which range.
 begin;
-select plan(40);
+select plan(41);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 select tests.add_person('ben');
@@ -25,6 +25,11 @@ select is(tests.code_of(
     '{"auth_user_id": "%s", "user_id": %s, "trigger": "manual"}')$$,
   tests.account_of('ana'), tests.id_of('ben'))),
   'another_user', 'an account cannot sync another person');
+select is(tests.code_of(
+  format($$select public.calendly_begin_sync(
+    '{"auth_user_id": "%s", "user_id": %s, "trigger": "manual"}')$$,
+  gen_random_uuid(), tests.id_of('ben'))),
+  'another_user', 'nor can an account that was never connected');
 update public.calendly_connections set state = 'reconnect_required' where user_id
   = tests.id_of('ben');
 select is(tests.code_of($$select tests.begin('ben')$$), 'reconnect_required',

@@ -200,6 +200,8 @@ projectTests("Access", {
         assert.deepEqual([answer.status, answer.body.error.code], [409, "not_connected"]);
         assert.ok(answer.body.error.hint);
       }
+      const { status, body } = await dov.sync({ user_id: ann.id });
+      assert.deepEqual([status, body.error.code], [403, "another_user"]);
       assert.equal((await dov.connection()).state, "disconnected");
       assert.equal((await dov.connect({ sync: false })).status, 201);
       assert.equal((await dov.sync()).status, 200);
