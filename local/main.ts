@@ -8,7 +8,7 @@ import { Problem } from "./problem.ts";
 import type { StackOptions } from "./stack.ts";
 import { Terminal } from "./terminal.ts";
 
-const HELP = `Usage: deno task start [options]
+const HELP = `Usage: npx -y deno@2.9.6 task start [options]
 
   --port <n>             where the project answers (54321; with --once --ephemeral a free port)
   --ephemeral            keep the database in memory, leave nothing behind
@@ -46,9 +46,14 @@ export function parseOptions(
     }));
   } catch (cause) {
     const message = (cause as Error).message.split(/[.'] To specify/)[0];
-    throw new Problem("unknown_option", message, "deno task start --help lists the options.", {
-      cause,
-    });
+    throw new Problem(
+      "unknown_option",
+      message,
+      "npx -y deno@2.9.6 task start --help lists the options.",
+      {
+        cause,
+      },
+    );
   }
   if (values.help) return "help";
 

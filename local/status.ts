@@ -90,7 +90,7 @@ export async function findProject(
     throw new Problem(
       "no_project",
       "No local stack runs.",
-      "Start one with `deno task start`, or set SUPABASE_URL and SUPABASE_SECRET_KEY.",
+      "Start one with `npx -y deno@2.9.6 task start`, or set SUPABASE_URL and SUPABASE_SECRET_KEY.",
     );
   }
 }
@@ -113,8 +113,8 @@ export async function readStatus({ url, secretKey }: Project): Promise<Status> {
     throw new Problem(
       "status_unknown",
       `${url} does not answer: ${failed.error!.message}`,
-      "A local stack that has ended is started again with `deno task start`; of another project, check " +
-        "SUPABASE_URL and the network.",
+      "A local stack that has ended is started again with `npx -y deno@2.9.6 task start`; of another project, " +
+        "check SUPABASE_URL and the network.",
     );
   }
   if (failed) {

@@ -15,12 +15,12 @@ const BOOKING_VERBS = ["book", "cancel", "reschedule", "mark_no_show", "undo_no_
 
 const HELP = `A Calendly to develop against.
 
-  deno task sandbox [--port ${DEFAULT_PORT}] [--seed 1] [--events 250] [--now <time>]
+  npx -y deno@2.9.6 task sandbox [--port ${DEFAULT_PORT}] [--seed 1] [--events 250] [--now <time>]
       serves one; with --now its clock stands still until it is advanced
-  deno task sandbox book [--name Ana] [--email ana@example.com] [--start-time <time>]
-  deno task sandbox cancel | reschedule | no-show | undo-no-show [<event or invitee>]
+  npx -y deno@2.9.6 task sandbox book [--name Ana] [--email ana@example.com] [--start-time <time>]
+  npx -y deno@2.9.6 task sandbox cancel | reschedule | no-show | undo-no-show [<event or invitee>]
       the latest booking unless one is named
-  deno task sandbox <verb> [--field value …]
+  npx -y deno@2.9.6 task sandbox <verb> [--field value …]
       any verb of the control API; values may be JSON; --url names another sandbox
 
 Verbs: ${Object.keys(VERBS).map((verb) => verb.replaceAll("_", "-")).join(", ")}`;
@@ -90,7 +90,7 @@ Try
   curl -H 'Authorization: Bearer ${DEMO_TOKEN}' ${server.url}/users/me
   curl -H 'Authorization: Bearer ${DEMO_TOKEN}' '${server.url}/scheduled_events?user=${sandbox.demo.user.uri}&count=2'
   curl -X POST ${server.url}/_sandbox/book
-  deno task sandbox book --url ${server.url}
+  npx -y deno@2.9.6 task sandbox book --url ${server.url}
 
 Ctrl-C stops it.`);
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -154,7 +154,7 @@ async function reportDeliveries(url: string, before: Set<string>): Promise<void>
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  console.log("Webhooks are waiting: `deno task sandbox deliver` sends them.");
+  console.log("Webhooks are waiting: `npx -y deno@2.9.6 task sandbox deliver` sends them.");
 }
 
 /** The sandbox of the local stack if that runs, else the default address. */
@@ -176,7 +176,7 @@ async function call<T = Truth>(
 ): Promise<T> {
   const request = input === undefined ? {} : { method: "POST", body: JSON.stringify(input) };
   const response = await fetch(`${url}/_sandbox/${verb}`, request).catch(() => {
-    throw new UsageError(`No sandbox answers at ${url}. Start one: deno task sandbox`);
+    throw new UsageError(`No sandbox answers at ${url}. Start one: npx -y deno@2.9.6 task sandbox`);
   });
   const answer = await response.json();
   if (response.ok) return answer;

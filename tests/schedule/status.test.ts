@@ -86,7 +86,7 @@ projectTest("status says why it cannot tell", async (project, t) => {
         {
           code: "status_unknown",
           message: /^http:\/\/127\.0\.0\.1:\d+ does not answer/,
-          hint: /`deno task start`.*SUPABASE_URL/,
+          hint: /`npx -y deno@2\.9\.6 task start`.*SUPABASE_URL/,
         },
       ),
   );

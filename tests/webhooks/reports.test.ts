@@ -169,6 +169,7 @@ hookTest("GET …/test tells anybody how to set it up", async (hooks) => {
   const steps = body.steps.join("\n");
   assert.match(steps, /CALENDLY_WEBHOOK_SIGNING_KEY/);
   assert.match(steps, /POST https:\/\/api\.calendly\.com\/webhook_subscriptions/);
+  assert.match(steps, /it is in calendly_meetings,/);
   assert.ok(steps.includes(body.url));
 }, { on: "embedded" });
 

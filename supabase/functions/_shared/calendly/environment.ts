@@ -37,7 +37,8 @@ const NOT_KEYS = "is not a JSON object of keys by name";
 const namedKeys = json.pipe(z.record(z.string(), z.string(NOT_KEYS).min(1, NOT_KEYS), NOT_KEYS));
 const jwk = z.looseObject({ kty: z.string() });
 
-const PLATFORM = "Supabase sets it for Edge Functions; locally `deno task start` does.";
+const PLATFORM =
+  "Supabase sets it for Edge Functions; locally `npx -y deno@2.9.6 task start` does.";
 const OAUTH_APP = "Make an OAuth app at Calendly and set its id and secret.";
 
 /** Each variable, and in its description what a right value is. */
