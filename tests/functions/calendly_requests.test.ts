@@ -198,6 +198,15 @@ Deno.test("without an address that Calendly reaches no subscription is asked for
   assert.match(error.hint, /Set it to this project's address/);
 });
 
+Deno.test("without such an address Calendly is not asked for its subscriptions either", async () => {
+  await using stub = await subscribing({}, { SUPABASE_PUBLIC_URL: "http://kong:8000" });
+  using errors = collectErrors();
+  await reviewSubscription(new Database(), new Calendly(plainToken("pat")), await credential());
+  assert.deepEqual(stub.names, []);
+  assert.equal(errors.lines.length, 1);
+  assert.match(errors.lines[0], /SUPABASE_PUBLIC_URL is needed/);
+});
+
 Deno.test("Postgres compares subscriptions by the address that it knows the project by", async () => {
   const listed = [
     { uri: "1", callback_url: "https://supabase.example.com/functions/v1/calendly-webhook/0-1" },

@@ -80,6 +80,9 @@ export async function reviewSubscription(
   { connection_id }: Credential,
 ): Promise<void> {
   try {
+    // What is needed later is read before anything is asked for.
+    const address = `${deliveryUrl()}/`;
+    const { id: key_id } = await currentKeys();
     const query = await database.call("calendly_subscription_query", { connection_id });
     const listed = await calendly.listSubscriptions(
       Object.fromEntries(
@@ -88,8 +91,8 @@ export async function reviewSubscription(
     );
     const review = await database.call("calendly_review_subscriptions", {
       connection_id,
-      listed: listed.map(withProjectUrl),
-      key_id: (await currentKeys()).id,
+      listed: listed.map((subscription) => withProjectUrl(subscription, address)),
+      key_id,
     });
     if (review.make) await createSubscription(database, { connection_id });
     await deleteAll(calendly, review.delete);
@@ -102,12 +105,11 @@ export async function reviewSubscription(
   }
 }
 
-/** Postgres knows the project by SUPABASE_URL: an address below SUPABASE_PUBLIC_URL is the same place. */
-function withProjectUrl(subscription: unknown): unknown {
+/** Postgres knows the project by SUPABASE_URL: what is delivered below `address` arrives at the same place. */
+function withProjectUrl(subscription: unknown, address: string): unknown {
   const { callback_url } = (subscription ?? {}) as { callback_url?: unknown };
-  const delivery = `${deliveryUrl()}/`;
-  if (typeof callback_url !== "string" || !callback_url.startsWith(delivery)) return subscription;
-  const id = callback_url.slice(delivery.length);
+  if (typeof callback_url !== "string" || !callback_url.startsWith(address)) return subscription;
+  const id = callback_url.slice(address.length);
   return {
     ...subscription as Record<string, unknown>,
     callback_url: `${setting("SUPABASE_URL")}/functions/v1/calendly-webhook/${id}`,
