@@ -1,4 +1,4 @@
-/** Disconnecting ends at Calendly what was begun there, whatever is under way and whoever is away. */
+/** Disconnecting ends at Calendly what was begun there, also while a sync runs or Calendly does not answer. */
 import assert from "node:assert/strict";
 import { assertMirrors } from "../functions/mirror.ts";
 import { type Person, type Project, projectTests, until } from "../functions/support.ts";
@@ -106,7 +106,7 @@ projectTests("Disconnecting", {
     await until(async () => await left(project) === 0);
   },
 
-  "whatever is under way": async (project, t) => {
+  "while a sync, a refresh or a subscription is being worked on": async (project, t) => {
     using watched = watchTokens(project);
     const newest = () => watched.given.at(-1)!.access_token;
 

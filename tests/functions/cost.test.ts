@@ -90,7 +90,7 @@ projectTests("Cost", {
       const asked = control.requests({ path: "/scheduled_events/*/invitees" }).requests
         .map(({ path }) => path.split("/")[2]);
       assert.equal(asked.length, 60);
-      // several are under way at once, so neighbours may overtake each other
+      // several requests run at once, so neighbours may overtake each other
       due.forEach(({ id }, place) =>
         assert.ok(Math.abs(asked.indexOf(id) - place) < 10, `${place}`)
       );

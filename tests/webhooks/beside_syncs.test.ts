@@ -1,4 +1,4 @@
-/** Webhooks beside syncs: late ones, overtaken ones, and those that come while a sync is under way. */
+/** Webhooks beside syncs: late ones, overtaken ones, and those that come while a sync runs. */
 import assert from "node:assert/strict";
 import { assertMirrors } from "../functions/mirror.ts";
 import type { Person } from "../functions/support.ts";
@@ -117,7 +117,7 @@ hookTest(
   },
 );
 
-hookTest("so it is outside every sync's range, and while a sync is under way", async (hooks) => {
+hookTest("so it is outside every sync's range, and while a sync runs", async (hooks) => {
   const person = await hooks.person();
   const { event, invitee } = hooks.control.book({
     user: person.host.uri,

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import fc from "fast-check";
-import { act, type Cast, type Deed, type Outcome, type State } from "./random_bookings.ts";
+import { act, type Cast, type Operation, type Outcome, type State } from "./random_bookings.ts";
 import type { Person } from "../functions/support.ts";
 import { asDelivered, type Hooks } from "./support.ts";
 
@@ -83,11 +83,11 @@ export class Stage {
   }
 
   /** Acts a story out, from an empty calendar. */
-  async act(deeds: Deed[]): Promise<Outcome> {
+  async act(operations: Operation[]): Promise<Outcome> {
     const { sandbox, stack } = this.hooks.project;
     // The embedded Postgres has no autovacuum, and thousands of orders leave as many mirrors behind.
     await stack.sql("vacuum");
-    const outcome = await act(sandbox, this.cast, deeds);
+    const outcome = await act(sandbox, this.cast, operations);
     await this.hooks.project.setClock(sandbox.truth().now);
     return outcome;
   }

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { assertMirrors } from "../functions/mirror.ts";
 import { asWebhooksTell, type Order, orders, Stage } from "./delivery_orders.ts";
-import { type Deed, deeds } from "./random_bookings.ts";
+import { type Operation, operations } from "./random_bookings.ts";
 import { hookTest } from "./support.ts";
 
 /** How many stories, and how many orders of each. */
@@ -24,9 +24,9 @@ const MANY: Extent = Deno.env.get("PROOF") === "full"
 /** Stories with several orders each; one that fails is made smaller and shown. */
 function each(
   [stories, several]: number[],
-  story: fc.Arbitrary<Deed[]>,
+  story: fc.Arbitrary<Operation[]>,
   order: fc.Arbitrary<Order>,
-  check: (deeds: Deed[], orders: Order[]) => Promise<void>,
+  check: (operations: Operation[], orders: Order[]) => Promise<void>,
 ): Promise<void> {
   const orders = fc.array(order, { minLength: several, maxLength: several });
   return fc.assert(fc.asyncProperty(story, orders, check), { numRuns: stories, seed: 1 });
@@ -41,8 +41,8 @@ for (const [extent, options] of [[FEW, {}], [MANY, { long: true }]] as const) {
     named("every order of the deliveries gives what a FULL sync gives", extent.bySql),
     async (hooks) => {
       const stage = await Stage.prepare(hooks);
-      await each(extent.bySql, deeds(), orders(), async (deeds, orders) => {
-        const outcome = await stage.act(deeds);
+      await each(extent.bySql, operations(), orders(), async (operations, orders) => {
+        const outcome = await stage.act(operations);
         const expected = asWebhooksTell(await stage.after([stage.full(outcome)]));
         for (const order of orders) {
           assert.deepEqual(await stage.after(stage.steps(outcome, order)), expected);
@@ -54,8 +54,8 @@ for (const [extent, options] of [[FEW, {}], [MANY, { long: true }]] as const) {
 
   hookTest(named("so does every order with syncs in between", extent.bySyncs), async (hooks) => {
     const stage = await Stage.prepare(hooks);
-    await each(extent.bySyncs, deeds(), orders({ syncs: 4 }), async (deeds, orders) => {
-      const outcome = await stage.act(deeds);
+    await each(extent.bySyncs, operations(), orders({ syncs: 4 }), async (operations, orders) => {
+      const outcome = await stage.act(operations);
       const expected = asWebhooksTell(await stage.after([stage.full(outcome)]));
       for (const order of orders) {
         assert.deepEqual(asWebhooksTell(await stage.after(stage.steps(outcome, order))), expected);
@@ -72,10 +72,10 @@ for (const [extent, options] of [[FEW, {}], [MANY, { long: true }]] as const) {
       const stage = await Stage.prepare(hooks, { conferences: true });
       await each(
         extent.bySyncs,
-        deeds({ lags: true }),
+        operations({ lags: true }),
         orders({ syncs: 2, losses: 3 }),
-        async (deeds, orders) => {
-          const outcome = await stage.act(deeds);
+        async (operations, orders) => {
+          const outcome = await stage.act(operations);
           const expected = await stage.after([stage.full(outcome)]);
           for (const order of orders) {
             const steps = [...stage.steps(outcome, order), stage.full(outcome)];
@@ -91,8 +91,8 @@ for (const [extent, options] of [[FEW, {}], [MANY, { long: true }]] as const) {
     named("late news, too, gives one result in every order", extent.bySql),
     async (hooks) => {
       const stage = await Stage.prepare(hooks, { conferences: true });
-      await each(extent.bySql, deeds({ lags: true }), orders(), async (deeds, orders) => {
-        const outcome = await stage.act(deeds);
+      await each(extent.bySql, operations({ lags: true }), orders(), async (operations, orders) => {
+        const outcome = await stage.act(operations);
         const expected = await stage.after(stage.steps(outcome, orders[0]));
         for (const order of orders.slice(1)) {
           assert.deepEqual(await stage.after(stage.steps(outcome, order)), expected);
@@ -109,8 +109,8 @@ for (const [extent, options] of [[FEW, {}], [MANY, { long: true }]] as const) {
       for (const { host } of stage.people) {
         hooks.control.set_rate_limit({ user: host.uri, limit: null });
       }
-      await each(extent.byRequests, deeds(), orders(), async (deeds, orders) => {
-        const outcome = await stage.act(deeds);
+      await each(extent.byRequests, operations(), orders(), async (operations, orders) => {
+        const outcome = await stage.act(operations);
         const expected = asWebhooksTell(await stage.after([stage.full(outcome)]));
         for (const order of orders) {
           assert.deepEqual(await stage.afterSending(outcome, order), expected);

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import type { Invitee, Sandbox, ScheduledEvent } from "../../sandbox/mod.ts";
 
 /** One thing that happens; numbers choose among what there is at that moment. */
-export type Deed =
+export type Operation =
   & { after: number }
   & (
     | { do: "book"; type: "solo" | "group" | "collective"; whose: number; touch: boolean }
@@ -20,12 +20,12 @@ export type Deed =
   );
 
 /** Weighted so that bookings live long enough for something to happen to them. */
-export function deeds({ lags = false }: { lags?: boolean } = {}): fc.Arbitrary<Deed[]> {
+export function operations({ lags = false }: { lags?: boolean } = {}): fc.Arbitrary<Operation[]> {
   const after = fc.oneof(fc.constant(0), fc.constantFrom(1, 2, 60));
   const which = fc.nat({ max: 99 });
   const by = fc.constantFrom("host" as const, "invitee" as const);
   const touch = fc.boolean();
-  const deed = fc.oneof(
+  const operation = fc.oneof(
     {
       weight: 5,
       arbitrary: fc.record({
@@ -57,7 +57,7 @@ export function deeds({ lags = false }: { lags?: boolean } = {}): fc.Arbitrary<D
     { weight: 3, arbitrary: fc.record({ do: fc.constant("undo" as const), after, which }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("look" as const), after }) },
   );
-  return fc.array(deed, { minLength: 2, maxLength: 14, size: "max" });
+  return fc.array(operation, { minLength: 2, maxLength: 14, size: "max" });
 }
 
 /** An account as a sync could have read it at one moment. */
@@ -81,8 +81,8 @@ export interface Cast {
   collective: string;
 }
 
-/** Acts the deeds out; those that are impossible at their moment do not happen. */
-export async function act(sandbox: Sandbox, cast: Cast, deeds: Deed[]): Promise<Outcome> {
+/** Acts the operations out; those that are impossible at their moment do not happen. */
+export async function act(sandbox: Sandbox, cast: Cast, operations: Operation[]): Promise<Outcome> {
   const { control } = sandbox;
   for (const { event } of sandbox.truth().scheduled_events) {
     control.erase_event({ event: event.uri });
@@ -95,10 +95,10 @@ export async function act(sandbox: Sandbox, cast: Cast, deeds: Deed[]): Promise<
     const state = outcome.states.push(story.look()) - 1;
     outcome.deliveries.push(...made.map(({ body }) => ({ body, state })));
   };
-  for (const deed of deeds) {
-    if (deed.after) control.advance({ by: deed.after });
-    if (deed.do === "look") await look();
-    else story.happen(deed);
+  for (const operation of operations) {
+    if (operation.after) control.advance({ by: operation.after });
+    if (operation.do === "look") await look();
+    else story.happen(operation);
   }
   await look();
   return outcome;
@@ -116,13 +116,13 @@ class Story {
     this.#cast = cast;
   }
 
-  happen(deed: Deed): void {
+  happen(operation: Operation): void {
     const { control } = this.#sandbox;
-    switch (deed.do) {
+    switch (operation.do) {
       case "book": {
-        const event_type = deed.type === "solo"
-          ? pick(this.#cast.solo, deed.whose)!
-          : this.#cast[deed.type];
+        const event_type = operation.type === "solo"
+          ? pick(this.#cast.solo, operation.whose)!
+          : this.#cast[operation.type];
         control.book({
           event_type,
           invitee: this.#guest(),
@@ -133,55 +133,60 @@ class Story {
       case "join": {
         const event = pick(
           this.#events((event) => event.invitees_counter.limit > event.invitees_counter.active),
-          deed.which,
+          operation.which,
         );
-        if (event) control.book({ event, invitee: this.#guest(), touch: deed.touch });
+        if (event) control.book({ event, invitee: this.#guest(), touch: operation.touch });
         return;
       }
       case "cancel seat": {
-        const invitee = pick(this.#invitees(), deed.which);
-        const reason = deed.by === "invitee" ? "Überraschung" : null;
+        const invitee = pick(this.#invitees(), operation.which);
+        const reason = operation.by === "invitee" ? "Überraschung" : null;
         if (invitee) {
           control.cancel({
             invitee: invitee.uri,
-            by: deed.by,
+            by: operation.by,
             reason,
-            touch: deed.touch,
-            event_lags: deed.lags,
+            touch: operation.touch,
+            event_lags: operation.lags,
           });
         }
         return;
       }
       case "cancel event": {
-        const event = pick(this.#events(() => true), deed.which);
+        const event = pick(this.#events(() => true), operation.which);
         if (event) control.cancel({ event });
         return;
       }
       case "reschedule": {
-        const invitee = pick(this.#invitees(), deed.which);
+        const invitee = pick(this.#invitees(), operation.which);
         if (!invitee) return;
         const { event } = this.#sandbox.truth().scheduled_events.find(({ event }) =>
           event.uri === invitee.event
         )!;
         // a round robin may choose another host for the new time
         const user = event.event_memberships.length === 1
-          ? pick(this.#cast.hosts, deed.to)
+          ? pick(this.#cast.hosts, operation.to)
           : undefined;
-        control.reschedule({ invitee: invitee.uri, by: deed.by, user, start_time: this.#slot() });
+        control.reschedule({
+          invitee: invitee.uri,
+          by: operation.by,
+          user,
+          start_time: this.#slot(),
+        });
         return;
       }
       case "mark":
       case "undo": {
         const fitting = this.#invitees().filter(({ no_show }) =>
-          (no_show === null) === (deed.do === "mark")
+          (no_show === null) === (operation.do === "mark")
         );
-        const invitee = pick(fitting, deed.which);
+        const invitee = pick(fitting, operation.which);
         if (!invitee) return;
         const before = this.#judged.get(invitee.uri);
         if (before !== undefined && this.#sandbox.clock.now() - before < 1_000_000n) {
           control.advance({ by: 1 });
         }
-        if (deed.do === "mark") control.mark_no_show({ invitee: invitee.uri });
+        if (operation.do === "mark") control.mark_no_show({ invitee: invitee.uri });
         else control.undo_no_show({ invitee: invitee.uri });
         this.#judged.set(invitee.uri, this.#sandbox.clock.now());
       }
