@@ -48,12 +48,19 @@ export interface QuietRun {
   output: string;
 }
 
-/** The same, printing nothing. `onStart` gets the process. */
+/** The longest test file takes three minutes; one that takes longer than this hangs. */
+const TIME_LIMIT = 10 * 60_000;
+
+/**
+ * The same, printing nothing. `onStart` gets the process. A run that is not over after `timeLimit`
+ * milliseconds is ended, and has failed.
+ */
 export async function runTestsQuietly(
   title: string,
   args: string[],
   env: Record<string, string>,
   onStart: (process: Deno.ChildProcess) => void,
+  timeLimit = TIME_LIMIT,
 ): Promise<QuietRun> {
   const record = await Deno.makeTempFile({ suffix: ".xml" });
   try {
@@ -70,12 +77,23 @@ export async function runTestsQuietly(
       stderr: "piped",
     }).spawn();
     onStart(process);
+    let isOverdue = false;
+    const timer = setTimeout(() => {
+      isOverdue = true;
+      process.kill("SIGKILL");
+    }, timeLimit);
     const { success, stdout, stderr } = await process.output();
+    clearTimeout(timer);
     const decoder = new TextDecoder();
-    return {
-      outcome: outcomeOf(title, await Deno.readTextFile(record), success),
-      output: decoder.decode(stdout) + decoder.decode(stderr),
-    };
+    const outcome = isOverdue
+      ? {
+        passed: 0,
+        failed: [`${title}: not over after ${timeLimit / 1000} s`],
+        skipped: [],
+        embeddedOnly: [],
+      }
+      : outcomeOf(title, await Deno.readTextFile(record), success);
+    return { outcome, output: decoder.decode(stdout) + decoder.decode(stderr) };
   } finally {
     await Deno.remove(record);
   }

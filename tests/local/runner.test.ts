@@ -1,7 +1,7 @@
 /** `deno task test` runs the chosen tests and counts them. */
 import assert from "node:assert/strict";
 import { estimate, runWithin } from "../harness/pool.ts";
-import { readRecord } from "../harness/record.ts";
+import { readRecord, runTestsQuietly } from "../harness/record.ts";
 import { changedFiles, dependentTests, selectByWords, testFiles } from "../harness/selection.ts";
 import { readTap } from "../harness/tap.ts";
 import { eventually } from "../schedule/support.ts";
@@ -65,6 +65,20 @@ Deno.test("a failing file fails the run, which prints the error and not the pass
 Deno.test("--verbose shows each test", async () => {
   const { lines } = await run({ "a.ts": PASSING }, { words: ["--verbose"] });
   assert.ok(lines.some((line) => line.startsWith("passes, too ... ok")));
+});
+
+Deno.test("a file that is not over in time is ended and has failed", async () => {
+  const file = await Deno.makeTempFile({ suffix: ".test.ts" });
+  try {
+    await Deno.writeTextFile(
+      file,
+      `Deno.test("hangs", async () => { setInterval(() => {}, 1000); await new Promise(() => {}); });`,
+    );
+    const { outcome } = await runTestsQuietly("a file", [file], {}, () => {}, 3000);
+    assert.deepEqual(outcome.failed, ["a file: not over after 3 s"]);
+  } finally {
+    await Deno.remove(file);
+  }
 });
 
 Deno.test("a file that does not compile, or exits, fails the run with its message", async () => {
