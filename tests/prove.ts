@@ -1,6 +1,6 @@
 /**
- * `deno task prove`: all that is long, at full size, on the Postgres of TEST_DATABASE_URL - storms
- * (`--seeds`, ten thousand), the tests that PROOF=full makes long, every mutation - and what came of it into
+ * `deno task prove`: everything long at full size, on the Postgres of TEST_DATABASE_URL: the simulation
+ * (`--seeds`, ten thousand), the tests that PROOF=full makes long, every mutation. Writes the results into
  * docs/reliability.md. Takes more than an hour.
  */
 import { availableParallelism } from "node:os";
@@ -9,7 +9,7 @@ import { type Outcome, runTests } from "./harness/record.ts";
 import { REQUIREMENTS } from "./harness/requirements.ts";
 import { mutate, type MutationReport } from "./mutations/mutate.ts";
 import { MUTATIONS } from "./mutations/mutations.ts";
-import { describe, type Report, row, simulateAll } from "./simulation/simulate.ts";
+import { describe, range, type Report, simulateAll } from "./simulation/simulate.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const RELIABILITY = "docs/reliability.md";
@@ -56,14 +56,14 @@ const began = new Date();
 const commit = git("rev-parse", "--short", "HEAD") +
   (git("status", "--porcelain") ? ", changed" : "");
 const others = oneByOne();
-const storms = await simulateAll(row(1, seeds), availableParallelism(), others);
+const simulation = await simulateAll(range(1, seeds), availableParallelism(), others);
 const { tests, mutations } = await others;
-console.log(describe(storms));
+console.log(describe(simulation));
 await Deno.mkdir(new URL("docs", ROOT), { recursive: true });
-await Deno.writeTextFile(new URL(RELIABILITY, ROOT), document(storms, tests, mutations));
+await Deno.writeTextFile(new URL(RELIABILITY, ROOT), document(simulation, tests, mutations));
 await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", RELIABILITY], cwd: ROOT })
   .output();
-const isProven = storms.failures.length === 0 && mutations.survivors.length === 0 &&
+const isProven = simulation.failures.length === 0 && mutations.survivors.length === 0 &&
   tests.every(({ outcome }) => holds(outcome));
 console.log(isProven ? `All of it holds: ${RELIABILITY}` : "Not all of it holds.");
 Deno.exit(isProven ? 0 : 1);
@@ -84,7 +84,7 @@ function holds({ passed, failed, skipped }: Outcome): boolean {
 }
 
 function document(
-  storms: Report,
+  simulation: Report,
   tests: { shows: string; outcome: Outcome }[],
   mutations: MutationReport,
 ): string {
@@ -101,41 +101,47 @@ What Calendly has is what Postgres has, whatever goes wrong in between. This pag
 | --- | --- |
 | Date | ${began.toISOString().slice(0, 10)} |
 | Commit | ${commit} |
-| Seeds | ${count(storms.seeds)} |
-| Deeds of people, time and trouble | ${count(storms.deeds)} |
-| Requests of the functions | ${count(storms.requests)} |
-| Seeds that diverge | ${storms.failures.map(({ seed }) => seed).join(", ") || "none"} |
+| Seeds | ${count(simulation.seeds)} |
+| Operations | ${count(simulation.operations)} |
+| Requests of the functions | ${count(simulation.requests)} |
+| Seeds that diverge | ${simulation.failures.map(({ seed }) => seed).join(", ") || "none"} |
 | Mutations caught | ${mutations.caught} of ${mutations.mutations} |
 
-## Storms
+## Simulation
 
-Each seed is a team of its own with bookings, seats, reschedules, cancellations, no-shows, reassigned hosts,
-erasures and members who come and go; with clicks, schedules and webhooks that are late, lost, twice and
-shuffled; and with the faults below. The real SQL and the real functions run on a virtual clock. After the
-storm nothing goes wrong any more and nine days pass: then every meeting and every invitee must equal the
-sandbox's own truth, nothing foreign may be there, no run may hang, the health view must count right, no
-request may be spent beyond what the rules give, and a last sync must find nothing to do.
+Each seed is a team of its own, connected by each person, by the organization for those with an account, or
+by the organization for every host, and by signed-in people or by a server. They book, reschedule, cancel,
+mark no-shows, reassign, erase, leave and come back; they sign up, connect later and take over their row;
+accounts are deleted, softly deleted and banned, and come back. There are clicks, schedules and webhooks that
+are late, lost, repeated and shuffled, and the faults below. The real SQL and the real functions run on a
+virtual clock. Then nothing goes wrong any more and nine days pass, after which
+
+- every meeting and every invitee of everybody who is synced equals the sandbox's own truth,
+- nobody else has a row, except whoever has been synced once and was not erased,
+- each row belongs to the account that has proven it, and none to an account that has ended,
+- hosts without an account are counted right, and so are meetings in the health view,
+- no run hangs, no subscription at Calendly is left over, nothing waits and no alert is left,
+- no request was spent beyond what the rules give, and a last sync finds nothing to do.
 
 | Fault | Struck |
 | --- | ---: |
-${rows(storms.faults)}
+${rows(simulation.faults)}
 
 What the rules say cannot be seen is excepted by name:
 
 | Exception | Met |
 | --- | ---: |
-${rows(storms.exceptions)}
+${rows(simulation.exceptions)}
 
 - *outside every window*: the event starts more than two years back or a year ahead.
 - *a no-show after its last check*: it was marked or undone more than a week after the meeting, and the
   webhook that told of it was lost. Calendly moves no time then.
 - *a seat erased without a trace*: Calendly erased an invitee before any sync had seen the event as the last
-  webhook told it. No time moves, and the webhook's greater count stands until the event changes. The same
-  where the seat was taken again and nothing told of it: the count is what it was.
-- *left the organization*: whoever leaves is no longer the organization's to keep.
+  webhook told it. No time moves, and the webhook's greater count stays until the event changes. The same
+  where the seat was taken again and no webhook told of it.
 
-\`deno task simulate --from S --seeds 1\` tells a seed again; one that diverges is made as short as it can be,
-and what differs is shown field by field.
+\`deno task simulate S\` runs a seed again. One that diverges is shrunk to the operations that it takes, and
+what differs is shown field by field.
 
 ## At full size
 
@@ -145,7 +151,7 @@ ${
     ).join("\n")
   }
 
-## Would the tests notice?
+## Do the tests notice a broken rule?
 
 \`deno task mutate\` breaks one rule at a time and runs the tests that must fail then.
 

@@ -176,6 +176,15 @@ export const SYNCS: Mutation[] = [
     ],
   },
   {
+    breaks: "a URI goes into a path as it is",
+    file: typescript("_shared/calendly/api"),
+    from: "return encodeURIComponent(segment);",
+    to: "return segment;",
+    caughtBy: [
+      requests("functions/calendly_requests", "a URI that names no resource is not asked for"),
+    ],
+  },
+  {
     breaks: "an unknown value of the database is taken for a missing key",
     file: typescript("_shared/calendly/contract"),
     from: "throw unknownWord ? functionsOutdated(place) : new ApiError(",

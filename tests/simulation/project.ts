@@ -1,6 +1,6 @@
 /**
- * A project of a team for the simulation: real Postgres, the Data API, the sandbox Calendly and the
- * functions in one process. Every seed begins with an empty mirror and the same accounts.
+ * A Supabase project for the simulation: Postgres, the Data API, the sandbox Calendly and the functions in
+ * one process. Every seed begins without accounts and without meetings.
  */
 import connect from "../../supabase/functions/calendly-connect/index.ts";
 import sync from "../../supabase/functions/calendly-sync/index.ts";
@@ -10,15 +10,15 @@ import { type Database, openEmbedded, openPostgres } from "../../local/database.
 import { preparedImage } from "../../local/image.ts";
 import { type Keys, makeKeys, signUserJwt } from "../../local/keys.ts";
 import { Random } from "../../sandbox/random.ts";
-import { createSandbox, type Sandbox, type User as Host } from "../../sandbox/mod.ts";
+import { createSandbox, type Sandbox } from "../../sandbox/mod.ts";
 import { createDatabase } from "../harness/databases.ts";
 import { REQUIREMENTS } from "../harness/requirements.ts";
-import { type Death, Runtime } from "./runtime.ts";
+import { type Crash, Runtime } from "./runtime.ts";
 
 const PROJECT_URL = "http://project.test";
 const CALENDLY_URL = "http://calendly.test";
-/** The team's own OAuth app. */
-const APP = { client_id: "team-app", client_secret: "the team's secret" };
+/** The project's own OAuth app. */
+const APP = { client_id: "project-app", client_secret: "the app's secret" };
 const FUNCTIONS = {
   "calendly-connect": connect,
   "calendly-sync": sync,
@@ -34,7 +34,7 @@ export type Loss = typeof LOSSES[number];
 /** Faults outside Calendly's answers. */
 export const FAULTS = [
   ...LOSSES,
-  "instance stops",
+  "worker crashes",
   "nudges lost",
   "webhook lost",
   "webhook twice",
@@ -44,20 +44,13 @@ export const FAULTS = [
   "Postgres restarts",
 ] as const;
 
-/** Somebody with an account here and one at Calendly. */
-export interface Person {
-  id: number;
+/** An account of Supabase Auth. */
+export interface Account {
+  id: string;
   email: string;
   jwt: string;
-  host: Host;
-  /** The personal access token, if that is how they are connected. */
-  token?: string;
-}
-
-interface Account {
-  id: number;
-  email: string;
-  jwt: string;
+  /** It has followed a mail to its e-mail. Otherwise the e-mail was only typed at sign-up. */
+  isProven: boolean;
 }
 
 export interface Answer {
@@ -70,58 +63,44 @@ export class Project implements AsyncDisposable {
   sandbox!: Sandbox;
   runtime!: Runtime;
   random!: Random;
-  /** The next requests to Postgres that something happens to. */
+  /** What happens to the next requests to Postgres. */
   losses: Loss[] = [];
-  /** The next instance to start stops there. */
-  death?: Death;
+  /** The next worker to start crashes there. */
+  crash?: Crash;
   /** Milliseconds that Postgres' clock is ahead of Calendly's. */
   skew = 0;
-  /** Requests that were let through in this seed. */
+  /** Requests that the functions have made in this seed. */
   requests = 0;
   /** Faults that have struck in this seed. */
   readonly struck: Record<string, number> = {};
+  #accounts = 0;
 
   private constructor(
     private database: RestartableDatabase,
     private dataApi: (request: Request) => Promise<Response>,
     readonly keys: Keys,
-    private readonly accounts: Account[],
   ) {}
 
   static async open(): Promise<Project> {
     const database = await openDatabase();
     const keys = await makeKeys();
     const dataApi = await createDataApi(database, keys, PROJECT_URL);
-    const accounts: Account[] = [];
-    for (const name of ["ana", "ben", "cleo", "dan"]) {
-      const email = `${name}@example.com`;
-      const [{ id }] = await database.query<{ id: string }>(
-        `insert into auth.users (id, email, email_confirmed_at, role, aud)
-         values (gen_random_uuid(), $1, now(), 'authenticated', 'authenticated') returning id`,
-        [email],
-      );
-      const [user] = await database.query<{ id: number }>(
-        "select id from public.calendly_users where auth_user_id = $1",
-        [id],
-      );
-      const jwt = await signUserJwt(keys, { sub: id, email, expires: "1d" });
-      accounts.push({ id: user.id, email, jwt });
-    }
     setEnvironment(keys);
-    return new Project(database, dataApi, keys, accounts);
+    return new Project(database, dataApi, keys);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.database.close();
   }
 
-  /** Forgets the seed before: the mirror is empty and nobody is connected. */
+  /** Removes what the seed before has left: nobody has an account, nobody is connected. */
   async begin(seed: number): Promise<void> {
     this.random = new Random(seed);
     this.losses = [];
-    this.death = undefined;
+    this.crash = undefined;
     this.skew = 0;
     this.requests = 0;
+    this.#accounts = 0;
     for (const name of Object.keys(this.struck)) delete this.struck[name];
     this.sandbox = createSandbox({
       seed,
@@ -141,32 +120,20 @@ export class Project implements AsyncDisposable {
       now: () => Number(this.sandbox.clock.now()) / 1000,
       moveTo: (milliseconds) => this.moveTo(milliseconds),
     });
-    // By truncate, and the rows of every seed lie in the same order: the same story, each time.
+    // Truncated, with its sequences: rows lie in the same order each time a seed is run.
     await this.database.script(`
       do $do$ begin
-        execute (select 'truncate ' || string_agg(c.oid::regclass::text, ', ')
+        execute (select 'truncate ' || string_agg(c.oid::regclass::text, ', ') || ' restart identity'
           from pg_catalog.pg_class c
-          where c.relkind = 'r' and c.relname not in ('calendly_users', 'settings', 'project')
+          where c.relkind = 'r' and c.relname not in ('settings', 'project')
             and c.relnamespace in ('public'::regnamespace, 'calendly'::regnamespace));
       end $do$;
       truncate net.http_request_queue;
-      update public.calendly_users set last_calendly_sync = null, calendly_initial_sync_complete = false,
-        calendly_webhook_enabled = false;
-      update calendly.project set url = null, unanswered_since = null, ticked_at = null;
+      truncate auth.users cascade;
+      update calendly.project set url = null, moved_to = null, moved_at = null,
+        unanswered_since = null, ticked_at = null;
       update calendly.settings set schedule_jitter = 0;`);
     await this.setDatabaseClock();
-  }
-
-  /** Somebody who has an account here and one at Calendly, in an organization if one is named. */
-  person(organization?: string): Person {
-    const account = this.accounts[this.#people()];
-    const host = this.sandbox.control.create_user({ email: account.email, organization });
-    return { ...account, host };
-  }
-
-  #people(): number {
-    const known = new Set(this.sandbox.truth().users.map(({ email }) => email));
-    return this.accounts.findIndex(({ email }) => !known.has(email));
   }
 
   // deno-lint-ignore no-explicit-any -- rows of any query
@@ -174,20 +141,31 @@ export class Project implements AsyncDisposable {
     return this.database.query(query, parameters);
   }
 
-  /** A request to one of the functions, from outside; its instance may be the one that dies. */
+  /** A request to one of the functions, from outside; its worker may be the one that crashes. */
   call(request: Request): Promise<Response> {
     const [, name] = new URL(request.url).pathname.match(/^\/functions\/v1\/([a-z-]+)/)!;
-    const { death } = this;
-    this.death = undefined;
-    if (death) this.count("instance stops");
-    return this.runtime.invoke(FUNCTIONS[name as keyof typeof FUNCTIONS], request, death);
+    const { crash } = this;
+    this.crash = undefined;
+    if (crash) this.count("worker crashes");
+    return this.runtime.invoke(FUNCTIONS[name as keyof typeof FUNCTIONS], request, crash);
   }
 
-  /** The same by a signed-in person, and what comes of it; status 0: no answer. */
-  async ask(person: Person, method: string, path: string, body?: unknown): Promise<Answer> {
+  /**
+   * The same by a signed-in account, or by a server with the secret key, and what comes of it; status 0: no
+   * answer.
+   */
+  async ask(
+    caller: Account | "server",
+    method: string,
+    path: string,
+    body?: unknown,
+  ): Promise<Answer> {
+    const headers: Record<string, string> = caller === "server"
+      ? { apikey: this.keys.secretKey }
+      : { authorization: `Bearer ${caller.jwt}`, apikey: this.keys.publishableKey };
     const request = new Request(`${PROJECT_URL}/functions/v1/${path}`, {
       method,
-      headers: { authorization: `Bearer ${person.jwt}`, apikey: this.keys.publishableKey },
+      headers,
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     try {
@@ -199,11 +177,12 @@ export class Project implements AsyncDisposable {
     }
   }
 
-  /** Sends as many nudges as the schedule does now; how many. */
-  async nudge({ lost = false } = {}): Promise<number> {
+  /** Runs the minutely jobs once, and returns how many workers were nudged. */
+  async tick({ nudgesLost = false } = {}): Promise<number> {
+    await this.sql("select calendly.end_closed_accounts()");
     const [{ nudge }] = await this.sql("select calendly.nudge()");
     await this.sql("delete from net.http_request_queue");
-    if (lost) return nudge;
+    if (nudgesLost) return nudge;
     const sent = Array.from({ length: nudge }, () =>
       this.call(
         new Request(`${PROJECT_URL}/functions/v1/calendly-sync/nudge`, { method: "POST" }),
@@ -221,6 +200,50 @@ export class Project implements AsyncDisposable {
       }),
     );
   }
+
+  // Accounts
+
+  /** Somebody signs up. */
+  async createAccount(email: string, isProven: boolean): Promise<Account> {
+    const id = `00000000-0000-4000-8000-${String(++this.#accounts).padStart(12, "0")}`;
+    await this.sql(
+      `insert into auth.users (id, email, confirmation_sent_at, email_confirmed_at, role, aud)
+       values ($1, $2, $3, $4, 'authenticated', 'authenticated')`,
+      [id, email, isProven ? this.#time() : null, this.#time()],
+    );
+    return {
+      id,
+      email,
+      isProven,
+      jwt: await signUserJwt(this.keys, { sub: id, email, expires: "1d" }),
+    };
+  }
+
+  /** Deletes an account. Auth keeps the row of one that is softly deleted, without its e-mail. */
+  async deleteAccount({ id }: Account, { softly }: { softly: boolean }): Promise<void> {
+    if (softly) {
+      await this.sql(
+        "update auth.users set deleted_at = $2, email = md5(email || id::text) where id = $1",
+        [id, this.#time()],
+      );
+    } else {
+      await this.sql("delete from auth.users where id = $1", [id]);
+    }
+  }
+
+  /** undefined lifts the ban. */
+  async banAccount({ id }: Account, until: number | undefined): Promise<void> {
+    await this.sql("update auth.users set banned_until = $2 where id = $1", [
+      id,
+      until === undefined ? null : new Date(until).toISOString(),
+    ]);
+  }
+
+  #time(): string {
+    return new Date(this.now).toISOString();
+  }
+
+  // Time
 
   async moveTo(milliseconds: number): Promise<void> {
     this.sandbox.control.advance({ by: (milliseconds - this.now) / 1000 });
@@ -248,6 +271,8 @@ export class Project implements AsyncDisposable {
     return Number(this.sandbox.clock.now()) / 1000;
   }
 
+  // Requests
+
   async #carry(request: Request): Promise<Response> {
     this.requests++;
     if (!request.url.startsWith(PROJECT_URL)) return await this.sandbox.fetch(request);
@@ -263,7 +288,7 @@ export class Project implements AsyncDisposable {
     return new Response(body.byteLength > 0 ? body : null, answer);
   }
 
-  /** Notes a fault that strikes. */
+  /** Counts a fault that strikes. */
   count(fault: string, times = 1): void {
     this.struck[fault] = (this.struck[fault] ?? 0) + times;
   }
@@ -303,7 +328,7 @@ async function restartable(image: Blob): Promise<RestartableDatabase> {
   };
 }
 
-/** The server is everybody's: its clients are cut off, as they are by a restart. */
+/** The server is shared: its clients are cut off, as by a restart. */
 async function reopened(url: string, drop: () => Promise<void>): Promise<RestartableDatabase> {
   const database = await openPostgres(url);
   return {

@@ -1,18 +1,17 @@
 /**
- * The Edge Functions in this very process, where nothing happens by itself: each of their requests waits
- * until it is let through, their timers run by a virtual clock, their clocks show it, and an instance can
- * stop for ever at any request, before it or after it. Which request goes next is drawn, so that a seed
- * decides how instances interleave.
+ * The Edge Functions in this process, where nothing runs by itself: each of their requests waits until it is
+ * let through, their timers and clocks are virtual, and a worker can crash at any request, before or after
+ * it was carried out. Which request goes next is drawn, so that a seed decides how workers interleave.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { setImmediate } from "node:timers";
 import type { Random } from "../../sandbox/random.ts";
 
-/** A request of an instance that was let through. Throws where it fails as a connection does. */
+/** Carries out a worker's request. Throws where it fails as a connection does. */
 export type Carry = (request: Request) => Promise<Response>;
 
-/** When an instance stops: at its so-manieth request, which has or has not been carried out by then. */
-export interface Death {
+/** When a worker crashes: at its n-th request, which has or has not been carried out by then. */
+export interface Crash {
   request: number;
   carriedOut: boolean;
 }
@@ -20,7 +19,7 @@ export interface Death {
 export interface World {
   random: Random;
   carry: Carry;
-  /** Is this one carried by somebody who may never answer? Else every answer is waited for. */
+  /** May this request stay without an answer? All other answers are waited for. */
   mayStall(request: Request): boolean;
   /** Milliseconds since 1970. */
   now(): number;
@@ -28,27 +27,27 @@ export interface World {
   moveTo(milliseconds: number): Promise<void>;
 }
 
-/** One worker of the platform, for one request. */
-export class Instance {
-  isDead = false;
+/** One worker of the platform: it serves one request. */
+export class Worker {
+  hasCrashed = false;
   requests = 0;
-  readonly died = Promise.withResolvers<never>();
-  /** What it still has to do, its answer first of all. */
+  readonly crashed = Promise.withResolvers<never>();
+  /** Its answer, and what it still does in the background. */
   readonly work = new Set<Promise<unknown>>();
-  death?: Death;
+  crash?: Crash;
 
   constructor() {
-    this.died.promise.catch(() => {});
+    this.crashed.promise.catch(() => {});
   }
 
-  die(): void {
-    this.isDead = true;
-    this.died.reject(new TypeError("connection reset"));
+  crashNow(): void {
+    this.hasCrashed = true;
+    this.crashed.reject(new TypeError("connection reset"));
   }
 }
 
 interface Waiting {
-  instance: Instance;
+  worker: Worker;
   request: Request;
   resolve: (response: Response) => void;
   reject: (error: unknown) => void;
@@ -57,11 +56,11 @@ interface Waiting {
 interface Timer {
   id: number;
   at: number;
-  instance: Instance;
+  worker: Worker;
   ring: () => void;
 }
 
-const current = new AsyncLocalStorage<Instance | undefined>();
+const current = new AsyncLocalStorage<Worker | undefined>();
 let runtime: Runtime;
 
 export class Runtime {
@@ -70,55 +69,55 @@ export class Runtime {
   #waiting: Waiting[] = [];
   #timers: Timer[] = [];
   #made = 0;
-  #instances = new Set<Instance>();
-  /** Work under way that will end by itself, whatever is let through. */
+  #workers = new Set<Worker>();
+  /** How much work is running that ends without anything being let through. */
   #busy = 0;
-  #rested = Promise.withResolvers<void>();
+  #idle = Promise.withResolvers<void>();
 
   constructor(readonly world: World) {
     runtime = this;
-    takeOver();
+    replaceGlobals();
   }
 
-  /** Calls a function as the platform does. Rejects when the instance dies before it answers. */
+  /** Calls a function as the platform does. Rejects when the worker crashes before it answers. */
   invoke(
     handler: { fetch(request: Request): Promise<Response> },
     request: Request,
-    death?: Death,
+    crash?: Crash,
   ): Promise<Response> {
-    const instance = new Instance();
-    instance.death = death;
-    this.#instances.add(instance);
-    const answer = current.run(instance, () => handler.fetch(request));
-    this.keep(instance, answer);
-    return Promise.race([answer, instance.died.promise]);
+    const worker = new Worker();
+    worker.crash = crash;
+    this.#workers.add(worker);
+    const answer = current.run(worker, () => handler.fetch(request));
+    this.keep(worker, answer);
+    return Promise.race([answer, worker.crashed.promise]);
   }
 
-  keep(instance: Instance, work: Promise<unknown>): void {
-    const ended = work.catch(() => {}).then(() => void instance.work.delete(ended));
-    instance.work.add(ended);
+  keep(worker: Worker, work: Promise<unknown>): void {
+    const ended = work.catch(() => {}).then(() => void worker.work.delete(ended));
+    worker.work.add(ended);
   }
 
-  /** Lets everything happen until `work` and all instances have ended. Error: an instance hangs. */
+  /** Lets everything happen until `work` and all workers have ended. Error: a worker hangs. */
   async until<T>(work: Promise<T>): Promise<T> {
     let isDone = false;
     work.then(() => isDone = true, () => isDone = true);
     while (true) {
-      await this.#rest();
-      for (const instance of this.#instances) {
-        if (instance.isDead || instance.work.size === 0) this.#forget(instance);
+      await this.#untilIdle();
+      for (const worker of this.#workers) {
+        if (worker.hasCrashed || worker.work.size === 0) this.#forget(worker);
       }
       if (this.#waiting.length > 0) this.#letThrough();
-      else if (isDone && this.#instances.size === 0) return await work;
+      else if (isDone && this.#workers.size === 0) return await work;
       else if (this.#timers.length > 0) await this.#ring();
-      else throw new Error("an instance hangs: it waits, and nothing will ever wake it");
+      else throw new Error("a worker hangs: it waits for something that never comes");
     }
   }
 
-  request(instance: Instance, request: Request): Promise<Response> {
+  request(worker: Worker, request: Request): Promise<Response> {
     return new Promise((resolve, reject) => {
-      if (instance.isDead) return;
-      const waiting = { instance, request, resolve, reject };
+      if (worker.hasCrashed) return;
+      const waiting = { worker, request, resolve, reject };
       this.#waiting.push(waiting);
       request.signal.addEventListener("abort", () => {
         this.#waiting = this.#waiting.filter((other) => other !== waiting);
@@ -127,9 +126,9 @@ export class Runtime {
     });
   }
 
-  setTimer(instance: Instance, ring: () => void, milliseconds: number): number {
+  setTimer(worker: Worker, ring: () => void, milliseconds: number): number {
     const id = FIRST_TIMER + this.#made++;
-    this.#timers.push({ id, at: this.world.now() + milliseconds, instance, ring });
+    this.#timers.push({ id, at: this.world.now() + milliseconds, worker, ring });
     return id;
   }
 
@@ -139,19 +138,19 @@ export class Runtime {
 
   /** Counts work that ends by itself. */
   async busy<T>(work: Promise<T>): Promise<T> {
-    if (this.#busy++ === 0) this.#rested = Promise.withResolvers();
+    if (this.#busy++ === 0) this.#idle = Promise.withResolvers();
     try {
       return await work;
     } finally {
-      if (--this.#busy === 0) this.#rested.resolve();
+      if (--this.#busy === 0) this.#idle.resolve();
     }
   }
 
-  /** Until everybody waits: for a request, a timer, or for ever. */
-  async #rest(): Promise<void> {
+  /** Until every worker waits for a request or a timer. */
+  async #untilIdle(): Promise<void> {
     for (let turns = 0; turns < 3; turns++) {
       if (this.#busy > 0) {
-        await this.#rested.promise;
+        await this.#idle.promise;
         turns = 0;
       }
       await new Promise<void>((resolve) => setImmediate(resolve));
@@ -163,24 +162,24 @@ export class Runtime {
       this.world.random.int(0, this.#waiting.length - 1),
       1,
     );
-    const { instance, request, resolve, reject } = waiting;
-    if (instance.isDead) return;
-    const last = ++instance.requests === instance.death?.request ? instance.death : undefined;
-    if (last && !last.carriedOut) return instance.die();
-    // Not as a part of the instance: what carries it has real timers.
+    const { worker, request, resolve, reject } = waiting;
+    if (worker.hasCrashed) return;
+    const last = ++worker.requests === worker.crash?.request ? worker.crash : undefined;
+    if (last && !last.carriedOut) return worker.crashNow();
+    // Outside of the worker: what carries it out has real timers.
     const carried = current.run(undefined, () => this.#carry(request));
     carried.then((response) => {
-      if (last) instance.die();
-      else if (!instance.isDead) resolve(response);
+      if (last) worker.crashNow();
+      else if (!worker.hasCrashed) resolve(response);
     }, (error) => {
-      if (last) instance.die();
-      else if (!instance.isDead) reject(error);
+      if (last) worker.crashNow();
+      else if (!worker.hasCrashed) reject(error);
     });
   }
 
   async #carry(request: Request): Promise<Response> {
     const answer = this.world.carry(request);
-    // What stalls has no answer after some turns, and none later, until its caller gives up.
+    // A request without an answer after some turns has none later either, until its caller gives up.
     const patience = this.world.mayStall(request) ? [turns(20)] : [];
     await this.busy(Promise.race([answer, ...patience]).catch(() => {}));
     return await answer;
@@ -189,15 +188,15 @@ export class Runtime {
   async #ring(): Promise<void> {
     const next = this.#timers.reduce((a, b) => (b.at < a.at ? b : a));
     this.clearTimer(next.id);
-    if (next.instance.isDead) return;
+    if (next.worker.hasCrashed) return;
     if (next.at > this.world.now()) await this.world.moveTo(next.at);
-    current.run(next.instance, next.ring);
+    current.run(next.worker, next.ring);
   }
 
-  #forget(instance: Instance): void {
-    this.#instances.delete(instance);
-    this.#timers = this.#timers.filter((timer) => timer.instance !== instance);
-    this.#waiting = this.#waiting.filter((waiting) => waiting.instance !== instance);
+  #forget(worker: Worker): void {
+    this.#workers.delete(worker);
+    this.#timers = this.#timers.filter((timer) => timer.worker !== worker);
+    this.#waiting = this.#waiting.filter((waiting) => waiting.worker !== worker);
   }
 }
 
@@ -207,14 +206,14 @@ async function turns(count: number): Promise<void> {
   }
 }
 
-/** Beyond what Deno's own will reach. */
+/** Higher than the ids of real timers. */
 const FIRST_TIMER = 2 ** 40;
-let isTakenOver = false;
+let areReplaced = false;
 
-/** Puts the runtime in the place of what the platform gives the functions; all others keep the real thing. */
-function takeOver(): void {
-  if (isTakenOver) return;
-  isTakenOver = true;
+/** Gives the functions the runtime's fetch, timers, clocks and log; everybody else keeps the real ones. */
+function replaceGlobals(): void {
+  if (areReplaced) return;
+  areReplaced = true;
   const real = {
     fetch: globalThis.fetch,
     setTimeout: globalThis.setTimeout,
@@ -226,15 +225,15 @@ function takeOver(): void {
     error: console.error,
   };
   globalThis.fetch = (input, init) => {
-    const instance = current.getStore();
-    if (!instance) return real.fetch(input, init);
-    return runtime.request(instance, new Request(input, init));
+    const worker = current.getStore();
+    if (!worker) return real.fetch(input, init);
+    return runtime.request(worker, new Request(input, init));
   };
   // deno-lint-ignore no-explicit-any -- any arguments for any callback
   const setTimer = (ring: (...args: any[]) => void, milliseconds = 0, ...args: any[]) => {
-    const instance = current.getStore();
-    if (!instance) return real.setTimeout(ring, milliseconds, ...args);
-    return runtime.setTimer(instance, () => ring(...args), milliseconds);
+    const worker = current.getStore();
+    if (!worker) return real.setTimeout(ring, milliseconds, ...args);
+    return runtime.setTimer(worker, () => ring(...args), milliseconds);
   };
   const clearTimer = (id?: number) => {
     if (id !== undefined && id >= FIRST_TIMER) runtime.clearTimer(id);
@@ -244,11 +243,11 @@ function takeOver(): void {
   Date.now = () => current.getStore() ? Math.floor(runtime.world.now()) : real.now();
   performance.now = () => current.getStore() ? runtime.world.now() : real.performanceNow();
   AbortSignal.timeout = (milliseconds) => {
-    const instance = current.getStore();
-    if (!instance) return real.timeout(milliseconds);
+    const worker = current.getStore();
+    if (!worker) return real.timeout(milliseconds);
     const controller = new AbortController();
     runtime.setTimer(
-      instance,
+      worker,
       () => controller.abort(new DOMException("Signal timed out.", "TimeoutError")),
       milliseconds,
     );
@@ -261,7 +260,7 @@ function takeOver(): void {
       if (runtime.lines.length > 1000) runtime.lines.shift();
     };
   }
-  // These run on other threads and end when they like.
+  // These run on other threads and end at any time.
   for (
     const name of ["decrypt", "deriveBits", "digest", "encrypt", "importKey", "sign", "verify"]
   ) {
@@ -276,8 +275,8 @@ function takeOver(): void {
   Object.assign(globalThis, {
     EdgeRuntime: {
       waitUntil(work: Promise<unknown>) {
-        const instance = current.getStore();
-        if (instance) runtime.keep(instance, work);
+        const worker = current.getStore();
+        if (worker) runtime.keep(worker, work);
       },
     },
   });

@@ -1,38 +1,50 @@
 /**
- * `deno task simulate --seeds N --from S`, or `deno task simulate 237 283` for these seeds: team after team,
- * each with a story of its own full of trouble; afterwards each mirror must equal what its Calendly has. A
- * seed that fails is told again without what it can do without, and its differences are shown.
- * `--processes P` (one a core) work side by side; `--json` answers with a `Report`. `--cover` instead prints
- * those of the seeds that together have every fault strike and every deed happen, at the least cost.
+ * `deno task simulate --seeds N --from S`, or `deno task simulate 237 283` for these seeds: each is a team
+ * with bookings, syncs, accounts and faults; afterwards what is stored must be what Calendly has. A seed
+ * that diverges is shrunk to the operations that it takes, and the differences are shown.
+ * `--processes P` (one a core) work in parallel; `--json` prints a `Report`. `--cover` instead prints those of
+ * the seeds in which together every fault strikes and every kind of operation is done, at the least cost.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { Random } from "../../sandbox/random.ts";
-import { calmDown, type Divergence, judge, type Judgement } from "./calm.ts";
+import type { Divergence } from "./comparison.ts";
+import { connectAll } from "./connecting.ts";
+import { check, settle, type Verdict } from "./convergence.ts";
+import { allFaults, countPlanted } from "./faults.ts";
+import { allOperations, type Operation, operationsOf, run } from "./operations.ts";
 import { Project } from "./project.ts";
-import { allDeeds, allFaults, countPlanted, type Deed, deedsOf, gather, happen } from "./storm.ts";
+import { createTeam } from "./team.ts";
 
 /** What many seeds come to. */
 export interface Report {
   seeds: number;
-  deeds: number;
-  /** How often each kind of deed did something. */
+  operations: number;
+  /** How often each kind of operation did something. */
   done: Record<string, number>;
   /** Requests that the functions made, to Calendly and to Postgres. */
   requests: number;
   faults: Record<string, number>;
   exceptions: Record<string, number>;
-  /** Seeds that failed, and a story for each that is no longer than it need be. */
-  failures: { seed: number; deeds: Deed[]; divergences: Divergence[] }[];
+  /** Seeds that diverge, each with the fewest operations that it takes. */
+  failures: { seed: number; operations: Operation[]; divergences: Divergence[] }[];
 }
 
 export function emptyReport(): Report {
-  return { seeds: 0, deeds: 0, done: {}, requests: 0, faults: {}, exceptions: {}, failures: [] };
+  return {
+    seeds: 0,
+    operations: 0,
+    done: {},
+    requests: 0,
+    faults: {},
+    exceptions: {},
+    failures: [],
+  };
 }
 
 export function add(sum: Report, part: Report): Report {
   sum.seeds += part.seeds;
-  sum.deeds += part.deeds;
+  sum.operations += part.operations;
   sum.requests += part.requests;
   for (const name of ["done", "faults", "exceptions"] as const) {
     for (const [key, count] of Object.entries(part[name])) {
@@ -43,27 +55,30 @@ export function add(sum: Report, part: Report): Report {
   return sum;
 }
 
-/** Tells a seed's story, or a part of it, and judges what came of it; `done`: which deeds did something. */
-export async function tell(
+/** Runs a seed with all or some of its operations and checks the outcome; `done`: which did something. */
+export async function runSeed(
   project: Project,
   seed: number,
-  deeds: Deed[] = deedsOf(seed),
-): Promise<Judgement & { done: Record<string, number> }> {
+  operations: Operation[] = operationsOf(seed),
+): Promise<Verdict & { done: Record<string, number> }> {
   const done: Record<string, number> = {};
   await project.begin(seed);
   try {
-    const team = await gather(project, seed);
-    for (const [index, deed] of deeds.entries()) {
-      if (await happen(team, deed)) done[deed.do] = (done[deed.do] ?? 0) + 1;
-      // A seed in a hundred finds Postgres restarted in the middle of its story.
-      if (seed % 100 === 0 && index === deeds.length >> 1) await project.restart();
+    const draw = new Random(seed + 1);
+    const team = await createTeam(project, draw);
+    await connectAll(team, draw);
+    for (const [index, operation] of operations.entries()) {
+      if (await run(team, operation)) done[operation.do] = (done[operation.do] ?? 0) + 1;
+      // In one seed of a hundred Postgres is restarted half way.
+      if (seed % 100 === 0 && index === operations.length >> 1) await project.restart();
     }
     countPlanted(team);
-    return { ...await judge(team, await calmDown(team, new Random(seed + 2))), done };
+    const since = await settle(team, new Random(seed + 2));
+    return { ...await check(team, since), done };
   } catch (error) {
     const stored = error instanceof Error ? error.stack ?? error.message : String(error);
     return {
-      divergences: [{ whose: "everybody", what: "the story", stored, expected: "its end" }],
+      divergences: [{ whose: "everybody", what: "the run", stored, expected: "its end" }],
       exceptions: {},
       done,
     };
@@ -72,16 +87,20 @@ export async function tell(
   }
 }
 
-/** Leaves deeds out for as long as the story still fails: halves first, then less and less. */
-export async function shrink(project: Project, seed: number, deeds: Deed[]): Promise<Deed[]> {
-  for (let size = deeds.length >> 1; size > 0; size >>= 1) {
-    for (let from = 0; from < deeds.length;) {
-      const fewer = deeds.toSpliced(from, size);
-      if ((await tell(project, seed, fewer)).divergences.length > 0) deeds = fewer;
+/** Leaves operations out for as long as the seed still diverges: halves first, then less and less. */
+export async function shrink(
+  project: Project,
+  seed: number,
+  operations: Operation[],
+): Promise<Operation[]> {
+  for (let size = operations.length >> 1; size > 0; size >>= 1) {
+    for (let from = 0; from < operations.length;) {
+      const fewer = operations.toSpliced(from, size);
+      if ((await runSeed(project, seed, fewer)).divergences.length > 0) operations = fewer;
       else from += size;
     }
   }
-  return deeds;
+  return operations;
 }
 
 /** These seeds, one after the other; `each` gets the report of every one. */
@@ -92,11 +111,11 @@ export async function simulate(
   await using project = await Project.open();
   const sum = emptyReport();
   for (const seed of seeds) {
-    const deeds = deedsOf(seed);
-    const { divergences, exceptions, done } = await tell(project, seed, deeds);
+    const operations = operationsOf(seed);
+    const { divergences, exceptions, done } = await runSeed(project, seed, operations);
     const report: Report = {
       seeds: 1,
-      deeds: deeds.length,
+      operations: operations.length,
       done,
       requests: project.requests,
       faults: { ...project.struck },
@@ -105,12 +124,12 @@ export async function simulate(
     };
     if (divergences.length > 0) {
       console.error(`seed ${seed} diverges`);
-      const fewer = await shrink(project, seed, deeds);
-      const last = await tell(project, seed, fewer);
+      const fewer = await shrink(project, seed, operations);
+      const last = await runSeed(project, seed, fewer);
       report.failures.push({
         seed,
-        deeds: fewer,
-        // A story that fails now and then would be a fault of the simulation.
+        operations: fewer,
+        // A seed that diverges only sometimes is a fault of the simulation.
         divergences: last.divergences.length > 0 ? last.divergences : divergences,
       });
     }
@@ -120,17 +139,17 @@ export async function simulate(
   return sum;
 }
 
-/** What of the faults and the deeds has not happened in what is reported. */
+/** Which faults did not strike, and which operations were not done. */
 export function missing(report: Report): string[] {
   return [
     ...allFaults().filter((fault) => !report.faults[fault]),
-    ...allDeeds().filter((deed) => !report.done[deed]),
+    ...allOperations().filter((operation) => !report.done[operation]),
   ];
 }
 
 /**
- * Of these seeds some that together leave nothing missing: each time the one that adds most for the requests
- * that it takes. Throws where they do not suffice.
+ * Some of these seeds that together leave nothing missing: each time the one that adds most for the requests
+ * that it takes. Error: they do not suffice.
  */
 export async function cover(seeds: number[]): Promise<number[]> {
   const reports = new Map<number, Report>();
@@ -173,8 +192,8 @@ export async function simulateAll(
   return sum;
 }
 
-/** So many seeds in a row. */
-export function row(from: number, seeds: number): number[] {
+/** Consecutive seeds. */
+export function range(from: number, seeds: number): number[] {
   return Array.from({ length: seeds }, (_, n) => from + n);
 }
 
@@ -190,22 +209,22 @@ export async function childReport(seeds: number[]): Promise<Report> {
   return JSON.parse(text);
 }
 
-/** As a person reads it. */
+/** A report as text. */
 export function describe(report: Report): string {
   const counts = (of: Record<string, number>) =>
     Object.entries(of).sort(([, a], [, b]) => b - a)
       .map(([name, count]) => `${name} ${count}`).join(", ") || "none";
-  const failures = report.failures.flatMap(({ seed, deeds, divergences }) => [
+  const failures = report.failures.flatMap(({ seed, operations, divergences }) => [
     "",
-    `Seed ${seed} fails (deno task simulate ${seed}). What it takes:`,
-    ...deeds.map((deed) => `  ${deed.do} (${deed.seed})`),
+    `Seed ${seed} diverges (deno task simulate ${seed}) with these operations:`,
+    ...operations.map((operation) => `  ${operation.do} (${operation.seed})`),
     ...divergences.flatMap(({ whose, what, stored, expected }) => [
       `  ${whose}: ${what}`,
       ...table(stored, expected),
     ]),
   ]);
   return [
-    `${report.seeds} seeds, ${report.deeds} deeds, ${report.requests} requests`,
+    `${report.seeds} seeds, ${report.operations} operations, ${report.requests} requests`,
     `faults: ${counts(report.faults)}`,
     `exceptions: ${counts(report.exceptions)}`,
     `seeds that diverge: ${report.failures.length}`,
@@ -248,7 +267,7 @@ if (import.meta.main) {
     console.error("Seeds, --from, --seeds and --processes are whole numbers above 0.");
     Deno.exit(2);
   }
-  const seeds = named.length > 0 ? named : row(from, count);
+  const seeds = named.length > 0 ? named : range(from, count);
   if (values.cover) {
     console.log((await cover(seeds)).join(", "));
     Deno.exit(0);

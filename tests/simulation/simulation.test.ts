@@ -1,18 +1,22 @@
 /**
- * The mirror equals Calendly under any schedule of faults. By default: a few fixed seeds in which every
- * fault strikes and every kind of deed happens. With REQUIRE_ALL=1 also the seeds that once found a fault,
- * more fixed ones, and some that nobody has tried before, whose numbers are printed. `deno task prove` tries
- * ten thousand.
+ * What is stored equals what Calendly has after any sequence of operations and faults. By default: a few
+ * fixed seeds in which every fault strikes and every kind of operation is done. With REQUIRE_ALL=1 also the
+ * seeds that once found a fault of the product, more fixed ones, and some whose numbers are new each time and
+ * are printed. `deno task prove` runs ten thousand.
  */
 import assert from "node:assert/strict";
 import { needing } from "../harness/requirements.ts";
-import { childReport, describe, missing, row } from "./simulate.ts";
+import { childReport, describe, missing, range } from "./simulate.ts";
 
 /** By `deno task simulate --cover --seeds 300`. */
-const COVERING = [3, 36, 69, 119, 166, 175, 200, 218];
-/** Each has found a fault, in the product or in what is expected of it. */
-const KEPT = [237, 283, 833, 943, 1701, 5325, 7775, 9761, 9908];
-const UNTRIED = 1000 + Math.floor(Date.now() / 1000) % 1_000_000_000;
+const COVERING = [100, 103, 104, 107, 125, 138, 166, 190, 198, 242];
+/**
+ * They find faults that the product once had: hosts whose connection's owner was deleted were said to have
+ * webhooks (10, 16, 37, 56), an alert did not end (104). Seeds from before there were accounts are not among
+ * them: the same numbers draw other operations now.
+ */
+const FINDING_FAULTS = [10, 16, 37, 56, 104];
+const NEW = 1000 + Math.floor(Date.now() / 1000) % 1_000_000_000;
 
 async function assertConverge(seeds: number[]) {
   const report = await childReport(seeds);
@@ -22,7 +26,7 @@ async function assertConverge(seeds: number[]) {
   return report;
 }
 
-Deno.test("the mirror equals Calendly after every fault and every kind of deed", async () => {
+Deno.test("Calendly's meetings are stored after every fault and every kind of operation", async () => {
   const report = await assertConverge(COVERING);
   assert.deepEqual(missing(report), [], "choose seeds anew: deno task simulate --cover");
 });
@@ -30,38 +34,43 @@ Deno.test("the mirror equals Calendly after every fault and every kind of deed",
 for (
   const [which, seeds] of [
     // Among them the hundredth, in which Postgres restarts.
-    ["25 fixed seeds", row(90, 25)],
-    ["seeds that once found a fault", KEPT],
-    ["25 seeds that nobody has tried", row(UNTRIED, 25)],
+    ["25 fixed seeds", range(90, 25)],
+    ["seeds that find faults of before", FINDING_FAULTS],
+    ["25 new seeds", range(NEW, 25)],
   ] as const
 ) {
   Deno.test({
-    ...needing(`the mirror equals Calendly after the faults of ${which}`, "longRun"),
+    ...needing(`Calendly's meetings are stored after the operations of ${which}`, "longRun"),
     fn: async () => void await assertConverge(seeds),
   });
 }
 
-Deno.test("a mirror that loses changes diverges", async () => {
-  const { length, deeds, divergences, isSound } = await broken();
-  assert.equal(deeds.length, length);
+Deno.test("a database that loses changes diverges", async () => {
+  const { length, operations, divergences, isSound } = await runLosingChanges();
+  assert.equal(operations.length, length);
   assert.ok(divergences.length > 0);
   assert.ok(isSound);
 });
 
 Deno.test({
-  ...needing("a seed that diverges is shrunk to the few deeds that it takes", "longRun"),
+  ...needing("a seed that diverges is shrunk to the few operations that it takes", "longRun"),
   async fn() {
-    const { length, deeds, divergences, isSound } = await broken("--shrink");
-    assert.ok(deeds.length <= 3 && deeds.length < length, JSON.stringify(deeds));
+    const { length, operations, divergences, isSound } = await runLosingChanges("--shrink");
+    assert.ok(operations.length <= 3 && operations.length < length, JSON.stringify(operations));
     assert.ok(divergences.length > 0);
     assert.ok(isSound);
   },
 });
 
-/** What fixtures/broken.ts prints. */
-async function broken(...args: string[]) {
+/** What fixtures/lost_changes.ts prints. */
+async function runLosingChanges(...args: string[]) {
   const { success, stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", new URL("fixtures/broken.ts", import.meta.url).href, ...args],
+    args: [
+      "run",
+      "--allow-all",
+      new URL("fixtures/lost_changes.ts", import.meta.url).href,
+      ...args,
+    ],
     stdin: "null",
     stderr: "inherit",
   }).output();
