@@ -50,6 +50,10 @@ export async function deleteAccount(team: Team, draw: Random) {
   const isKept = team.members === "everyone" && !person.connection && row.connection_id !== null;
   person.keptId = isKept ? row.id : undefined;
   if (isKept) return;
+  if (person.connection?.scope === "organization") {
+    // Whose end is noticed after the owner's is kept by nobody.
+    for (const other of team.people) other.keptId = undefined;
+  }
   person.connection = undefined;
   person.mayBeStored = false;
 }

@@ -109,18 +109,21 @@ export function coHosts({ project, people, members }: Team): Person[] {
 
 // Who is kept -----------------------------------------------------------------------------------------------
 
-/** Whose connection brings a person's meetings, once everything has been noticed. */
-export function keeperOf(team: Team, person: Person): Person | undefined {
+/** Whose connection brings a person's meetings, as far as it lists them. */
+export function keeperOf({ people, members }: Team, person: Person): Person | undefined {
   if (person.connection) return person;
-  const owner = team.people.find(({ connection }) => connection?.scope === "organization");
-  if (!owner || hasLeft(team, person)) return undefined;
-  return team.members === "everyone" || person.account?.isProven ? owner : undefined;
+  const owner = people.find(({ connection }) => connection?.scope === "organization");
+  return members === "everyone" || person.account?.isProven ? owner : undefined;
 }
 
-/** Is what Calendly has brought here? Neither their account nor their keeper's may be banned. */
+/**
+ * Are a person's meetings brought here? Neither their account nor their keeper's may be banned, and of
+ * whoever has left the organization its connection lists former meetings only.
+ */
 export function isSynced(team: Team, person: Person): boolean {
   const keeper = keeperOf(team, person);
-  return keeper !== undefined && !isBanned(team, person) && !isBanned(team, keeper);
+  return keeper !== undefined && !isBanned(team, person) && !isBanned(team, keeper) &&
+    (keeper === person || !hasLeft(team, person));
 }
 
 /** Is their account banned now? */
