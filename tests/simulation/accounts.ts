@@ -7,6 +7,7 @@ import {
   hasLeft,
   HOUR,
   isBanned,
+  keeperOf,
   liftBan,
   type Person,
   signUp,
@@ -48,10 +49,10 @@ export async function deleteAccount(team: Team, draw: Random) {
   Object.assign(person, { account: undefined, bans: [] });
   if (row?.auth_user_id !== account.id) return;
   const isKept = team.members === "everyone" && !person.connection && row.connection_id !== null;
-  person.keptId = isKept ? row.id : undefined;
+  person.keptId = isKept && keeperOf(team, person) ? row.id : undefined;
   if (isKept) return;
   if (person.connection?.scope === "organization") {
-    // Whose end is noticed after the owner's is kept by nobody.
+    // Whoever's end is noticed after the owner's is kept by nobody.
     for (const other of team.people) other.keptId = undefined;
   }
   person.connection = undefined;
