@@ -155,7 +155,7 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "an account syncs another person",
     file: sql("100_users"),
-    from: "if requested_id <> own_id then",
+    from: "if requested_id is not null and requested_id is distinct from own_id then",
     to: "if false then",
     caughtBy: [pgtap("begin_sync", "an account cannot sync another person")],
   },
