@@ -29,8 +29,8 @@ as $$
     and m.start_time > run.min_start_time and m.start_time < run.max_start_time
     -- what a webhook has written since the run began is not missing
     and coalesce(m.updated_at, '-infinity') < run.started_at
-    -- By not in, the seen events are hashed once. A join (not exists) would compare each meeting with
-    -- each seen event, because the planner cannot know how many there are.
+    -- By not in, the seen events are hashed once. A join (not exists) would compare each meeting
+    -- with each seen event, because the planner cannot know how many there are.
     and m.calendly_event_uri not in (
       select seen.event_uri from calendly.seen_events(run.id) seen)
 $$;
