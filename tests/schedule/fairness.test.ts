@@ -47,7 +47,7 @@ databaseTest(
     assert.ok(most_workers <= maxWorkers, `${most_workers} workers at once`);
     assert.ok(claims < 40 * 6, `${claims} runs for ${strangers * MINUTES} nudges`);
   },
-  { seed: false },
+  { seed: false, long: true },
 );
 
 async function populate(database: Database, people: number, maxWorkers: number): Promise<void> {
