@@ -8,6 +8,12 @@ const FUNCTIONS = new URL("../supabase/functions/", import.meta.url);
 const WORKER = new URL("./worker.ts", import.meta.url);
 const KEPT_LOG_LINES = 10_000;
 
+/**
+ * A connection to a function is used for one request. A function may answer before it has read a whole
+ * body; the request after it on the same connection would then fail.
+ */
+const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+
 export interface FunctionsOptions {
   /** What the functions find in their environment. Called when one starts. */
   environment: () => Record<string, string>;
@@ -61,6 +67,7 @@ export class Functions {
         headers,
         body,
         redirect: "manual",
+        client,
       });
     } catch {
       await worker.waitForEnd();
