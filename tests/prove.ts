@@ -1,7 +1,8 @@
 /**
  * `deno task prove`: everything long at full size, on the Postgres of TEST_DATABASE_URL: the simulation
  * (`--seeds`, ten thousand), the tests that PROOF=full makes long, every mutation. Writes the results into
- * docs/reliability.md. Takes more than an hour.
+ * docs/reliability.md. Takes more than an hour. One that was interrupted goes on where it was, as long as
+ * nothing has changed since: what holds is kept in .local/proof/<commit>.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -9,7 +10,7 @@ import { type Outcome, runTests } from "./harness/record.ts";
 import { REQUIREMENTS } from "./harness/requirements.ts";
 import { mutate, type MutationReport } from "./mutations/mutate.ts";
 import { MUTATIONS } from "./mutations/mutations.ts";
-import { describe, range, type Report, simulateAll } from "./simulation/simulate.ts";
+import { childReport, describe, range, type Report, simulateAll } from "./simulation/simulate.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const RELIABILITY = "docs/reliability.md";
@@ -55,8 +56,19 @@ if (!Number.isSafeInteger(seeds) || seeds < 1 || !REQUIREMENTS.realPostgres.met)
 const began = new Date();
 const commit = git("rev-parse", "--short", "HEAD") +
   (git("status", "--porcelain") ? ", changed" : "");
+const parts = new URL(`.local/proof/${commit}/`, ROOT);
 const others = oneByOne();
-const simulation = await simulateAll(range(1, seeds), availableParallelism(), others);
+const simulation = await simulateAll(
+  range(1, seeds),
+  availableParallelism(),
+  others,
+  (portion) =>
+    part(
+      `seeds-${portion[0]}-${portion.at(-1)}`,
+      () => childReport(portion),
+      ({ failures }) => failures.length === 0,
+    ),
+);
 const { tests, mutations } = await others;
 console.log(describe(simulation));
 await Deno.mkdir(new URL("docs", ROOT), { recursive: true });
@@ -73,10 +85,36 @@ async function oneByOne() {
   for (const { files, shows } of LONG) {
     console.log(shows);
     const env = { PROOF: "full", REQUIRE_ALL: "1", TEST_ONCE: "1" };
-    tests.push({ shows, outcome: await runTests(shows, files, env) });
+    const name = files.map((file) => file.replaceAll("/", "-")).join();
+    tests.push({ shows, outcome: await part(name, () => runTests(shows, files, env), holds) });
   }
   console.log(`${MUTATIONS.length} mutations`);
-  return { tests, mutations: await mutate(MUTATIONS) };
+  const mutations = await part(
+    "mutations",
+    () => mutate(MUTATIONS),
+    ({ survivors }) => survivors.length === 0,
+  );
+  return { tests, mutations };
+}
+
+/** A part of the proof: as it was kept, or made now and kept if it holds and no file is changed. */
+async function part<T>(
+  name: string,
+  make: () => Promise<T>,
+  isProven: (made: T) => boolean,
+): Promise<T> {
+  const file = new URL(`${name}.json`, parts);
+  try {
+    return JSON.parse(await Deno.readTextFile(file));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const made = await make();
+  if (isProven(made) && !commit.includes(",")) {
+    await Deno.mkdir(parts, { recursive: true });
+    await Deno.writeTextFile(file, JSON.stringify(made));
+  }
+  return made;
 }
 
 function holds({ passed, failed, skipped }: Outcome): boolean {

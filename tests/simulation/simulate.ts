@@ -171,19 +171,20 @@ export async function cover(seeds: number[]): Promise<number[]> {
 const PORTION = 100;
 
 /**
- * The same by several processes, each with a portion of the seeds at a time. The last process starts when
- * its core is `free`.
+ * The same by several processes, each with a portion of the seeds at a time, which `report` simulates. The
+ * last process starts when its core is `free`.
  */
 export async function simulateAll(
   seeds: number[],
   processes: number,
   free: Promise<unknown> = Promise.resolve(),
+  report: (portion: number[]) => Promise<Report> = childReport,
 ): Promise<Report> {
   const portion = Math.min(PORTION, Math.ceil(seeds.length / processes));
   const left = [...seeds];
   const sum = emptyReport();
   const work = async () => {
-    while (left.length > 0) add(sum, await childReport(left.splice(0, portion)));
+    while (left.length > 0) add(sum, await report(left.splice(0, portion)));
   };
   await Promise.all(
     Array.from({ length: processes }, (_, n) => n < processes - 1 ? work() : free.then(work)),
