@@ -1,19 +1,22 @@
 /**
  * `deno task prove`: everything long at full size, on the Postgres of TEST_DATABASE_URL: the simulation
- * (`--seeds`, ten thousand), the tests that PROOF=full makes long, every mutation. Writes the results into
- * docs/reliability.md. Takes more than an hour. One that was interrupted goes on where it was, as long as
- * nothing has changed since: what holds is kept in .local/proof/<commit>.
+ * (`--seeds`, ten thousand; the first tenth of them on the newest Postgres as well), the tests that PROOF=full
+ * makes long, every mutation. Writes the results into docs/reliability.md. Takes more than an hour. One that
+ * was interrupted goes on where it was, as long as nothing has changed since: what holds is kept in
+ * .local/proof/<commit>.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { startNpmPostgres } from "./harness/npm_postgres.ts";
 import { type Outcome, runTests } from "./harness/record.ts";
 import { REQUIREMENTS } from "./harness/requirements.ts";
-import { mutate, type MutationReport } from "./mutations/mutate.ts";
+import { mutate } from "./mutations/mutate.ts";
 import { MUTATIONS } from "./mutations/mutations.ts";
 import { childReport, describe, range, type Report, simulateAll } from "./simulation/simulate.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const RELIABILITY = "docs/reliability.md";
+const NEWEST_POSTGRES = "18.4.0-beta.17";
 
 /** Tests that PROOF=full makes long, and what they then show. */
 const LONG: { files: string[]; shows: string }[] = [
@@ -58,27 +61,45 @@ const commit = git("rev-parse", "--short", "HEAD") +
   (git("status", "--porcelain") ? ", changed" : "");
 const parts = new URL(`.local/proof/${commit}/`, ROOT);
 const others = oneByOne();
-const simulation = await simulateAll(
-  range(1, seeds),
-  availableParallelism(),
-  others,
-  (portion) =>
-    part(
-      `seeds-${portion[0]}-${portion.at(-1)}`,
-      () => childReport(portion),
-      ({ failures }) => failures.length === 0,
-    ),
-);
+const simulation = await simulateOn("", seeds, {}, others);
 const { tests, mutations } = await others;
+const onNewest = await proveOnNewest(Math.ceil(seeds / 10));
 console.log(describe(simulation));
+console.log(`Postgres ${NEWEST_POSTGRES}: ${describe(onNewest)}`);
 await Deno.mkdir(new URL("docs", ROOT), { recursive: true });
-await Deno.writeTextFile(new URL(RELIABILITY, ROOT), document(simulation, tests, mutations));
+await Deno.writeTextFile(new URL(RELIABILITY, ROOT), document());
 await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", RELIABILITY], cwd: ROOT })
   .output();
-const isProven = simulation.failures.length === 0 && mutations.survivors.length === 0 &&
+const isProven = simulation.failures.length + onNewest.failures.length === 0 &&
+  mutations.survivors.length === 0 &&
   tests.every(({ outcome }) => holds(outcome));
 console.log(isProven ? `All of it holds: ${RELIABILITY}` : "Not all of it holds.");
 Deno.exit(isProven ? 0 : 1);
+
+/** The seeds from 1 on, on the server that `env` names; `server` distinguishes it in the names of the parts. */
+function simulateOn(
+  server: string,
+  seeds: number,
+  env: Record<string, string>,
+  free?: Promise<unknown>,
+): Promise<Report> {
+  return simulateAll(
+    range(1, seeds),
+    availableParallelism(),
+    free,
+    (portion) =>
+      part(
+        `${server}seeds-${portion[0]}-${portion.at(-1)}`,
+        () => childReport(portion, env),
+        ({ failures }) => failures.length === 0,
+      ),
+  );
+}
+
+async function proveOnNewest(seeds: number): Promise<Report> {
+  await using server = await startNpmPostgres(NEWEST_POSTGRES);
+  return await simulateOn(`postgres-${NEWEST_POSTGRES}-`, seeds, { TEST_DATABASE_URL: server.url });
+}
 
 async function oneByOne() {
   const tests = [];
@@ -121,11 +142,7 @@ function holds({ passed, failed, skipped }: Outcome): boolean {
   return passed > 0 && failed.length + skipped.length === 0;
 }
 
-function document(
-  simulation: Report,
-  tests: { shows: string; outcome: Outcome }[],
-  mutations: MutationReport,
-): string {
+function document(): string {
   const rows = (of: Record<string, number>) =>
     Object.entries(of).sort(([, a], [, b]) => b - a)
       .map(([name, count]) => `| ${name} | ${count.toLocaleString("en")} |`).join("\n");
@@ -140,9 +157,13 @@ What Calendly has is what Postgres has, whatever goes wrong in between. This pag
 | Date | ${began.toISOString().slice(0, 10)} |
 | Commit | ${commit} |
 | Seeds | ${count(simulation.seeds)} |
+| Of them also on Postgres ${NEWEST_POSTGRES.split("-")[0]} | ${count(onNewest.seeds)} |
 | Operations | ${count(simulation.operations)} |
 | Requests of the functions | ${count(simulation.requests)} |
-| Seeds that diverge | ${simulation.failures.map(({ seed }) => seed).join(", ") || "none"} |
+| Seeds that diverge | ${
+    [simulation, onNewest].flatMap(({ failures }) => failures.map(({ seed }) => seed)).join(", ") ||
+    "none"
+  } |
 | Mutations caught | ${mutations.caught} of ${mutations.mutations} |
 
 ## Simulation

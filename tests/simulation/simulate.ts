@@ -178,7 +178,7 @@ export async function simulateAll(
   seeds: number[],
   processes: number,
   free: Promise<unknown> = Promise.resolve(),
-  report: (portion: number[]) => Promise<Report> = childReport,
+  report: (portion: number[]) => Promise<Report> = (portion) => childReport(portion),
 ): Promise<Report> {
   const portion = Math.min(PORTION, Math.ceil(seeds.length / processes));
   const left = [...seeds];
@@ -198,10 +198,17 @@ export function range(from: number, seeds: number): number[] {
   return Array.from({ length: seeds }, (_, n) => from + n);
 }
 
-/** What a process of its own reports: the simulation takes over its clocks and its environment. */
-export async function childReport(seeds: number[]): Promise<Report> {
+/**
+ * What a process of its own reports, with `env` added to its environment: the simulation takes over its clocks
+ * and its environment.
+ */
+export async function childReport(
+  seeds: number[],
+  env: Record<string, string> = {},
+): Promise<Report> {
   const { success, stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--allow-all", import.meta.url, "--json", "--processes=1", ...seeds.map(String)],
+    env,
     stdin: "null",
     stderr: "inherit",
   }).output();
