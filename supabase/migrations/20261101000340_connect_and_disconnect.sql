@@ -96,7 +96,14 @@ as $$
 declare
   requested_id constant integer := calendly.requested_user(request);
   erase constant boolean := coalesce((request ->> 'erase')::boolean, false);
+  -- Nobody else could ask for them to be erased.
+  hosts_without_account constant integer[] := array(
+    select u.id
+    from public.calendly_users u
+    join public.calendly_connections c on c.id = u.connection_id
+    where c.user_id = requested_id and u.id <> requested_id and u.auth_user_id is null);
   disconnected boolean;
+  erased integer;
 begin
   if erase then
     perform calendly.lock_for_erasure();
@@ -111,16 +118,19 @@ begin
       'connection leaves you out.');
   end if;
   disconnected := calendly.disconnect(requested_id);
+  if erase then
+    erased := calendly.erase_meetings(requested_id || hosts_without_account);
+    perform calendly.erase_users(hosts_without_account);
+  end if;
   return calendly.connection_status(requested_id)
-    || jsonb_build_object('disconnected', disconnected)
-    || case when erase then jsonb_build_object(
-        'erased_meetings', calendly.erase_meetings(array[requested_id])) else '{}' end;
+    || jsonb_strip_nulls(jsonb_build_object(
+      'disconnected', disconnected, 'erased_meetings', erased));
 end
 $$;
 comment on function public.calendly_disconnect(jsonb) is
-  'Ends the connection of {auth_user_id | user_id} and, with {erase: true}, erases its meetings: '
-  'its status with {disconnected, erased_meetings?}. Errors: not_connected, unknown_user, '
-  'another_user, synced_by_organization.';
+  'Ends the connection of {auth_user_id | user_id} and, with {erase: true}, erases the meetings of '
+  'its owner and the hosts without an account whom it has kept: its status with {disconnected, '
+  'erased_meetings?}. Errors: not_connected, unknown_user, another_user, synced_by_organization.';
 
 -- Connecting --------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 -- Ending a connection keeps the meetings, unless they are to be erased.
 begin;
-select plan(29);
+select plan(33);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 select tests.add_person('ben');
@@ -45,6 +45,18 @@ select is((select row(u.last_calendly_sync, u.calendly_initial_sync_complete)::t
 select is((select row(count(m.id), (select count(*) from public.calendly_invitees where user_id = tests.id_of('ben')), (select count(*) from public.calendly_webhook_events))::text
   from public.calendly_meetings m where m.user_id = tests.id_of('ben')), '(1,1,1)', 'the other host of a shared event keeps everything');
 select is(tests.connect('ana', tests.host('anna')) ->> 'state', 'active', 'after erasing, another Calendly user can be connected');
+
+-- an organization that keeps everyone: nobody but its owner could ask for its hosts without an account to be erased
+select tests.add_organization('olga', 'everyone');
+select tests.add_account('dora@example.com');
+select tests.begin('olga', 'scheduled');
+select tests.bring('olga', tests.page(array[tests.event('E5', tests.seats(0, 0) || jsonb_build_object('event_memberships', (
+  select jsonb_agg(jsonb_build_object('user', tests.host(name), 'user_email', name || '@example.com')) from unnest('{olga,zoe,dora}'::text[]) name)))]));
+select tests.finish('olga');
+select is((select count(*) from public.calendly_meetings m where m.calendly_event_uri = tests.event_uri('E5')), 3::bigint, 'an organization keeps an event of three hosts');
+select is(public.calendly_disconnect(tests.account('olga') || '{"erase": true}') ->> 'erased_meetings', '2', 'its owner erases the own meetings and those of hosts without an account');
+select is((select count(*) from public.calendly_users u where u.calendly_user_uri = tests.host('zoe')), 0::bigint, 'of whom nothing is left');
+select is((select count(*) from public.calendly_meetings m where m.user_id = tests.id_of('dora')), 1::bigint, 'a host with an account keeps theirs');
 
 select * from finish();
 rollback;
