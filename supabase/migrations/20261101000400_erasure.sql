@@ -98,7 +98,7 @@ as $$
   end
 $$;
 comment on function calendly.redact_erased_event(jsonb) is
-  'An event as it may be stored: without guests and invitees who were erased.';
+  'An event without guests and invitees who were erased.';
 
 create function calendly.redact_erased_delivery(delivery jsonb) returns jsonb
 language plpgsql stable set search_path = ''

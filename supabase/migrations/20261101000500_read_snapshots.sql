@@ -15,6 +15,15 @@ comment on function calendly.without_conference_password(jsonb) is
   'An event without the password of its conference, which nobody needs here and which must not '
   'leak.';
 
+create function calendly.storable_event(event jsonb) returns jsonb
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return calendly.redact_erased_event(calendly.without_conference_password(event));
+end
+$$;
+comment on function calendly.storable_event(jsonb) is 'An event as it may be stored.';
+
 -- Events ------------------------------------------------------------------------------------------
 
 create type calendly.event_snapshot as (
@@ -103,7 +112,7 @@ begin
   snapshot.created_at := calendly.to_time(event ->> 'created_at');
   snapshot.updated_at := calendly.to_time(event ->> 'updated_at');
   snapshot.hosts := calendly.event_hosts(event);
-  snapshot.content := calendly.redact_erased_event(calendly.without_conference_password(event));
+  snapshot.content := calendly.storable_event(event);
   snapshot.problem := calendly.event_problem(event, snapshot);
   snapshot.updated_at := coalesce(snapshot.updated_at, '-infinity');
   return snapshot;

@@ -1,7 +1,7 @@
 -- From snapshots of events to meetings: what each snapshot makes of the meeting of each host who is
 -- kept (created, updated, deleted, restored or unchanged), and writing exactly that. An unchanged
 -- event writes nothing. Listings, direct fetches and deliveries all come through
--- calendly.apply_events.
+-- calendly.apply_events; a listing only with what calendly.known_events does not recognize.
 
 create function calendly.lock_events(event_uris text[]) returns void
 language plpgsql set search_path = ''
@@ -19,6 +19,77 @@ $$;
 comment on function calendly.lock_events(text[]) is
   'Holds these events until the end of the transaction: taken before any meeting or invitee is '
   'read for writing.';
+
+-- Recognizing -------------------------------------------------------------------------------------
+
+create function calendly.known_events(events jsonb, user_ids integer[])
+returns table (event_uri text, status text, start_time timestamptz, meetings integer)
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+declare
+  somebody_is_erased constant boolean := exists (select from calendly.erased_people);
+begin
+  -- No event is locked. Merging is idempotent, so a snapshot that equals the one stored changes
+  -- nothing: the result is as if it had been applied when this statement began, and whoever writes
+  -- the event meanwhile comes after it.
+  --
+  -- The plan is kept, perhaps from when the tables were empty: each `offset 0` is a fence that
+  -- makes the look-up inside one by index.
+  return query
+  select listed.uri, stored.status, stored.start_time, stored.equal::integer
+  from (
+    select e.event ->> 'uri' as uri, count(*) over (partition by e.event ->> 'uri') as times,
+      case
+        when somebody_is_erased then calendly.storable_event(e.event)
+        when e.event #> '{location,data,password}' is not null
+          then e.event #- '{location,data,password}'
+        else e.event
+      end as event
+    from jsonb_array_elements(events) e (event)
+  ) listed
+  cross join lateral (
+    select array_agg(kept.id) filter (where kept.id is not null) as user_ids,
+      -- a host who is named by e-mail only must be looked for: see calendly.host_by_email
+      bool_and(membership ->> 'user' is not null) as named
+    from jsonb_array_elements(case jsonb_typeof(listed.event -> 'event_memberships')
+      when 'array' then listed.event -> 'event_memberships' else '[]' end) membership
+    left join lateral (
+      select u.id from public.calendly_users u
+      where u.calendly_user_uri = membership ->> 'user' and u.connection_id is not null
+        and u.id = any (known_events.user_ids)
+      offset 0
+    ) kept on true
+  ) host
+  cross join lateral (
+    select min(m.status) as status, min(m.start_time) as start_time,
+      count(*) filter (where m.user_id = any (host.user_ids) and m.raw = listed.event
+        -- the row is what the API's snapshot makes of it …
+        and m.deleted_reason is not distinct from case m.status when 'canceled' then m.status end
+        and m.is_deleted = (m.status = 'canceled') and listed.uri <> all (s.webhook_sourced_uris)
+        -- … and nothing is left to note: see calendly.note_changes
+        and s.event_due_at is null and (s.invitees_due_at is null
+          or listed.event #>> '{invitees_counter,total}' is distinct from '0')) as equal,
+      -- somebody has the meeting who is not among the hosts: the event must be looked up
+      bool_or(not m.is_deleted and m.user_id = any (known_events.user_ids)
+        and m.user_id <> all (host.user_ids)) as unlisted,
+      max(m.calendly_updated_at) as newest,
+      max(m.calendly_updated_at) filter (where m.user_id = any (host.user_ids)) as own
+    from (select k.* from public.calendly_meetings k
+      where k.calendly_event_uri = listed.uri offset 0) m
+    left join lateral (select x.* from calendly.meeting_sync x
+      where x.user_id = m.user_id and x.event_uri = listed.uri offset 0) s on true
+  ) stored
+  where listed.times = 1 and host.named and not stored.unlisted
+    -- every host of these users has the row, and nobody has a newer one
+    and stored.equal = cardinality(host.user_ids) and stored.equal > 0
+    and stored.newest is not distinct from stored.own;
+end
+$$;
+comment on function calendly.known_events(jsonb, integer[]) is
+  'Of the events of a listed page, as Calendly sent them, those that are stored exactly so for all '
+  'of these users who host them. They need not be read, merged or written: calendly.apply_events '
+  'would find each of their meetings unchanged. An event that is twice on the page is none. '
+  'meetings: for how many of these users.';
 
 -- Merging -----------------------------------------------------------------------------------------
 
