@@ -10,10 +10,12 @@ comment on table calendly.clock is
   'tests do not depend on the time of day.';
 
 create function calendly.now() returns timestamptz
-language sql volatile set search_path = ''
+language plpgsql volatile set search_path = ''
 as $$
+begin
   -- Not now(): a transaction that waited for a lock must not extend its lease from before the wait.
-  select coalesce((select c.stopped_at from calendly.clock c), clock_timestamp())
+  return coalesce((select c.stopped_at from calendly.clock c), clock_timestamp());
+end
 $$;
 comment on function calendly.now() is
   'The time. Each function reads it here once, into a variable called now_at.';
