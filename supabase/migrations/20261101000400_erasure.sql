@@ -14,88 +14,109 @@ comment on table calendly.erased_people is
   'Marks of people who were erased: no way leads from a mark back to the e-mail.';
 
 create function calendly.email_digest(email text) returns bytea
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select sha256(convert_to(p.salt || ' ' || lower(trim(email)), 'UTF8')) from calendly.project p
+begin
+  return (
+    select sha256(convert_to(p.salt || ' ' || lower(trim(email)), 'UTF8')) from calendly.project p);
+end
 $$;
 comment on function calendly.email_digest(text) is 'The mark for an e-mail, whatever its case.';
 
 create function calendly.is_erased(email text) returns boolean
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select exists (
-    select from calendly.erased_people e where e.email_digest = calendly.email_digest(email))
+begin
+  return exists (
+    select from calendly.erased_people e where e.email_digest = calendly.email_digest(email));
+end
 $$;
 comment on function calendly.is_erased(text) is 'Was the person with this e-mail erased?';
 
 -- What may be stored ------------------------------------------------------------------------------
 
 create function calendly.redacted_invitee(invitee jsonb) returns jsonb
-language sql immutable set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
+begin
   -- what names, times and counts the seat, and nothing else
-  select coalesce(jsonb_object_agg(kept.key, kept.value), '{}') || '{"email": null, "name": null}'
-  from jsonb_each(invitee) kept
-  where kept.key in ('uri', 'event', 'status', 'created_at', 'updated_at', 'no_show',
-    'rescheduled', 'old_invitee', 'new_invitee', 'scheduling_method')
+  return '{"email": null, "name": null}' || coalesce((
+    select jsonb_object_agg(kept.key, kept.value)
+    from jsonb_each(invitee) kept
+    where kept.key in ('uri', 'event', 'status', 'created_at', 'updated_at', 'no_show',
+      'rescheduled', 'old_invitee', 'new_invitee', 'scheduling_method')), '{}');
+end
 $$;
 comment on function calendly.redacted_invitee(jsonb) is
   'An invitee without everything that tells who it is.';
 
 create function calendly.redact_erased_invitee(invitee jsonb) returns jsonb
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select case
+begin
+  return case
     when not exists (select from calendly.erased_people) then invitee
     when calendly.is_erased(invitee ->> 'email') then calendly.redacted_invitee(invitee)
     else invitee
-  end
+  end;
+end
 $$;
 comment on function calendly.redact_erased_invitee(jsonb) is 'An invitee as it may be stored.';
 
 create function calendly.redact_invitee_details(event jsonb) returns jsonb
-language sql immutable set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
+begin
   -- who canceled, and why; where the invitee is to be called or met
-  select case event #>> '{cancellation,canceler_type}'
+  return case event #>> '{cancellation,canceler_type}'
       when 'invitee' then event #- '{cancellation,canceled_by}' #- '{cancellation,reason}'
       else event
     end
     #- case when event #>> '{location,type}' in ('outbound_call', 'ask_invitee')
-      then '{location,location}' else '{}' end::text[]
+      then '{location,location}' else '{}' end::text[];
+end
 $$;
 comment on function calendly.redact_invitee_details(jsonb) is
   'An event without what it tells of its invitee.';
 
 create function calendly.redact_erased_guests(event jsonb) returns jsonb
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select case
-    when jsonb_typeof(event -> 'event_guests') is distinct from 'array'
+begin
+  if jsonb_typeof(event -> 'event_guests') is distinct from 'array'
       or event -> 'event_guests' = '[]'
-      or not exists (select from calendly.erased_people) then event
-    else jsonb_set(event, '{event_guests}', (
-      select coalesce(jsonb_agg(guest order by place), '[]')
-      from jsonb_array_elements(event -> 'event_guests') with ordinality guests (guest, place)
-      where not calendly.is_erased(guest ->> 'email')))
-  end
+      or not exists (select from calendly.erased_people) then
+    return event;
+  end if;
+  return jsonb_set(event, '{event_guests}', (
+    select coalesce(jsonb_agg(guest order by place), '[]')
+    from jsonb_array_elements(event -> 'event_guests') with ordinality guests (guest, place)
+    where not calendly.is_erased(guest ->> 'email')));
+end
 $$;
 comment on function calendly.redact_erased_guests(jsonb) is
   'An event without guests who were erased.';
 
 create function calendly.redact_erased_event(event jsonb) returns jsonb
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select case
-    when not exists (select from calendly.erased_people) then event
-    -- An event does not tell who its invitees are: the invitees that are stored do.
-    when exists (
-      select from public.calendly_meetings m
-      join public.calendly_invitees v on v.meeting_id = m.id
-      where m.calendly_event_uri = event ->> 'uri' and v.raw -> 'email' = 'null')
-      then calendly.redact_erased_guests(calendly.redact_invitee_details(event))
-    else calendly.redact_erased_guests(event)
-  end
+begin
+  if not exists (select from calendly.erased_people) then
+    return event;
+  end if;
+  -- An event does not tell who its invitees are: the invitees that are stored do.
+  if exists (
+      select
+      from public.calendly_meetings m
+      cross join lateral (
+        select v.raw from public.calendly_invitees v where v.meeting_id = m.id
+        offset 0
+      ) invitee
+      where m.calendly_event_uri = event ->> 'uri' and invitee.raw -> 'email' = 'null') then
+    event := calendly.redact_invitee_details(event);
+  end if;
+  return calendly.redact_erased_guests(event);
+end
 $$;
 comment on function calendly.redact_erased_event(jsonb) is
   'An event without guests and invitees who were erased.';
@@ -167,6 +188,9 @@ as $$
 declare
   erased integer;
 begin
+  if event_uris = '{}' or not exists (select from calendly.erased_people) then
+    return 0;
+  end if;
   update public.calendly_meetings m
     set raw = clean.event, updated_at = calendly.now(),
       cancellation = case when m.cancellation is not null then clean.event -> 'cancellation' end
@@ -175,7 +199,8 @@ begin
       from public.calendly_meetings k
       where k.calendly_event_uri = any (event_uris)
     ) clean
-    where m.id = clean.id and m.raw is distinct from clean.event;
+    where m.calendly_event_uri = any (event_uris)
+      and m.id = clean.id and m.raw is distinct from clean.event;
   get diagnostics erased = row_count;
   return erased;
 end
