@@ -41,17 +41,38 @@ comment on function calendly.set_clock(timestamptz) is
   'Stops the clock at a time; null lets it run again. Error: not_a_local_stack where the schema '
   'local_stack does not exist.';
 
+create function calendly.times_as_sent() returns text
+language plpgsql immutable set search_path = ''
+as $$
+declare
+  -- the days of each month; the 29th of February is left out
+  day constant text := '(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)'
+    '|(?:0[13578]|1[02])-31)';
+begin
+  return format('^\[(?:"[12]\d{3}-%sT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z"|null|, )*\]$', day);
+end
+$$;
+comment on function calendly.times_as_sent() is
+  'A regular expression for a JSON array of times in the form that Calendly sends: UTC with six '
+  'digits, or null. Where it matches, casting the times cannot fail; whatever else came is read by '
+  'calendly.to_time.';
+
 create function calendly.to_time(value text) returns timestamptz
 language plpgsql stable set search_path = ''
 as $$
 begin
+  if to_jsonb(array[value])::text ~ calendly.times_as_sent() then
+    return value::timestamptz;
+  end if;
   -- Only times with a zone: Calendly's are UTC with 0 to 6 digits.
   if value !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)$' then
     return null;
   end if;
-  return value::timestamptz;
-exception when data_exception then
-  return null;
+  begin
+    return value::timestamptz;
+  exception when data_exception then
+    return null;
+  end;
 end
 $$;
 comment on function calendly.to_time(text) is

@@ -43,57 +43,89 @@ comment on type calendly.event_snapshot is
   'event cannot be used; the rest may be null then.';
 
 create function calendly.host_by_email(email text) returns text
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
+begin
   -- none where two people have the same e-mail: it would be a guess
-  select case count(*) when 1 then min(u.calendly_user_uri) end
-  from public.calendly_users u
-  where lower(u.email) = lower(host_by_email.email) and u.connection_id is not null
+  return (
+    select case count(*) when 1 then min(u.calendly_user_uri) end
+    from public.calendly_users u
+    where lower(u.email) = lower(host_by_email.email) and u.connection_id is not null);
+end
 $$;
 comment on function calendly.host_by_email(text) is
   'The Calendly user with this e-mail at Calendly whose meetings are kept: for old webhooks, which '
   'name their hosts by e-mail only.';
 
-create function calendly.event_hosts(event jsonb) returns text[]
-language sql stable set search_path = ''
-as $$
-  select coalesce(array_agg(distinct host.uri order by host.uri), '{}')
-  from jsonb_array_elements(case jsonb_typeof(event -> 'event_memberships')
-    when 'array' then event -> 'event_memberships' else '[]' end) membership
-  cross join lateral (
-    select coalesce(membership ->> 'user', calendly.host_by_email(membership ->> 'user_email'))
-  ) host (uri)
-  where host.uri is not null
-$$;
-comment on function calendly.event_hosts(jsonb) is
-  'The Calendly users who host an event, co-hosts included.';
-
-create function calendly.event_problem(event jsonb, snapshot calendly.event_snapshot) returns text
-language plpgsql immutable set search_path = ''
+create function calendly.read_events(events jsonb) returns setof calendly.event_snapshot
+language plpgsql stable rows 100 set search_path = ''
 as $$
 declare
   -- the URI goes into an index, which takes about 2,700 bytes
   longest_uri constant integer := 500;
+  somebody_is_erased constant boolean := exists (select from calendly.erased_people);
 begin
-  return case
-    -- the function has dropped all but the URI: see json.ts
-    when event ? 'nested_too_deeply' then 'nested too deeply'
-    when snapshot.uri is null
-      or snapshot.uri !~ '^[^\s"]+/scheduled_events/[^/\s"]+$' then 'no event uri'
-    when length(snapshot.uri) > longest_uri then 'the uri is too long'
-    when snapshot.status is null
-      or snapshot.status not in ('active', 'canceled') then 'status is neither active nor canceled'
-    when snapshot.start_time is null then 'start_time is no time'
-    when snapshot.end_time is null then 'end_time is no time'
-    when snapshot.end_time < snapshot.start_time then 'ends before it starts'
-    when snapshot.created_at is null and event ? 'created_at' then 'created_at is no time'
-    when snapshot.updated_at is null and event ? 'updated_at' then 'updated_at is no time'
-    when snapshot.hosts = '{}' then 'names no host'
-  end;
+  -- `offset 0`: what is computed inside is not computed again at each mention.
+  return query
+  select e.uri, e.status, e.start_time, e.end_time, e.created_at,
+    coalesce(e.updated_at, '-infinity'), host.uris,
+    case
+      when somebody_is_erased then calendly.storable_event(sent.event)
+      when sent.event #> '{location,data,password}' is not null
+        then calendly.without_conference_password(sent.event)
+      else sent.event
+    end,
+    case
+      when jsonb_typeof(sent.event) <> 'object' then 'not an object'
+      -- the function has dropped all but the URI: see json.ts
+      when sent.event ? 'nested_too_deeply' then 'nested too deeply'
+      when e.uri is null or e.uri !~ '^[^\s"]+/scheduled_events/[^/\s"]+$' then 'no event uri'
+      when length(e.uri) > longest_uri then 'the uri is too long'
+      when e.status is null
+        or e.status not in ('active', 'canceled') then 'status is neither active nor canceled'
+      when e.start_time is null then 'start_time is no time'
+      when e.end_time is null then 'end_time is no time'
+      when e.end_time < e.start_time then 'ends before it starts'
+      when e.created_at is null and sent.event ? 'created_at' then 'created_at is no time'
+      when e.updated_at is null and sent.event ? 'updated_at' then 'updated_at is no time'
+      when host.uris = '{}' then 'names no host'
+    end
+  from (
+    select j.event, jsonb_build_array(j.event -> 'start_time', j.event -> 'end_time',
+        j.event -> 'created_at', j.event -> 'updated_at')::text
+      ~ calendly.times_as_sent() as has_times
+    from jsonb_array_elements(events) j (event)
+    offset 0
+  ) sent
+  cross join lateral (
+    select sent.event ->> 'uri', sent.event ->> 'status',
+      case when sent.has_times then (sent.event ->> 'start_time')::timestamptz
+        else calendly.to_time(sent.event ->> 'start_time') end,
+      case when sent.has_times then (sent.event ->> 'end_time')::timestamptz
+        else calendly.to_time(sent.event ->> 'end_time') end,
+      case when sent.has_times then (sent.event ->> 'created_at')::timestamptz
+        else calendly.to_time(sent.event ->> 'created_at') end,
+      case when sent.has_times then (sent.event ->> 'updated_at')::timestamptz
+        else calendly.to_time(sent.event ->> 'updated_at') end
+    offset 0
+  ) e (uri, status, start_time, end_time, created_at, updated_at)
+  cross join lateral (
+    select array(
+      select distinct named.uri
+      from jsonb_array_elements(case jsonb_typeof(sent.event -> 'event_memberships')
+        when 'array' then sent.event -> 'event_memberships' else '[]' end) membership
+      cross join lateral (
+        select coalesce(membership ->> 'user', calendly.host_by_email(membership ->> 'user_email'))
+        offset 0
+      ) named (uri)
+      where named.uri is not null
+      order by named.uri)
+    offset 0
+  ) host (uris);
 end
 $$;
-comment on function calendly.event_problem(jsonb, calendly.event_snapshot) is
-  'Why an event cannot be used; null: it can.';
+comment on function calendly.read_events(jsonb) is
+  'Reads a JSON array of events of the API or of webhooks.';
 
 create function calendly.read_event(event jsonb) returns calendly.event_snapshot
 language plpgsql stable set search_path = ''
@@ -101,24 +133,11 @@ as $$
 declare
   snapshot calendly.event_snapshot;
 begin
-  if jsonb_typeof(event) is distinct from 'object' then
-    snapshot.problem := 'not an object';
-    return snapshot;
-  end if;
-  snapshot.uri := event ->> 'uri';
-  snapshot.status := event ->> 'status';
-  snapshot.start_time := calendly.to_time(event ->> 'start_time');
-  snapshot.end_time := calendly.to_time(event ->> 'end_time');
-  snapshot.created_at := calendly.to_time(event ->> 'created_at');
-  snapshot.updated_at := calendly.to_time(event ->> 'updated_at');
-  snapshot.hosts := calendly.event_hosts(event);
-  snapshot.content := calendly.storable_event(event);
-  snapshot.problem := calendly.event_problem(event, snapshot);
-  snapshot.updated_at := coalesce(snapshot.updated_at, '-infinity');
+  select * into snapshot from calendly.read_events(jsonb_build_array(event));
   return snapshot;
 end
 $$;
-comment on function calendly.read_event(jsonb) is 'Reads one event of the API or of a webhook.';
+comment on function calendly.read_event(jsonb) is 'Reads one event: see calendly.read_events.';
 
 -- Invitees ----------------------------------------------------------------------------------------
 
@@ -140,36 +159,80 @@ comment on type calendly.invitee_snapshot is
   'invitee cannot be used; the rest may be null then.';
 
 create function calendly.event_of(invitee_uri text) returns text
-language sql immutable set search_path = ''
+language plpgsql immutable strict set search_path = ''
 as $$
-  select substring(invitee_uri from '^([^\s"]+/scheduled_events/[^/\s"]+)/invitees/[^/\s"]+$')
+begin
+  return case
+    when invitee_uri ~ '^[^\s"]+/scheduled_events/[^/\s"]+/invitees/[^/\s"]+$'
+      then left(invitee_uri, -length('/invitees/' || split_part(invitee_uri, '/', -1)))
+  end;
+end
 $$;
 comment on function calendly.event_of(text) is
   'The URI of the event that an invitee''s URI belongs to; null where it names none.';
 
-create function calendly.invitee_problem(invitee jsonb, snapshot calendly.invitee_snapshot)
-returns text
-language plpgsql immutable set search_path = ''
+create function calendly.read_invitees(readings jsonb) returns setof calendly.invitee_snapshot
+language plpgsql stable rows 100 set search_path = ''
 as $$
 declare
   -- the URI goes into an index; it holds the event's and one more segment
   longest_uri constant integer := 700;
+  somebody_is_erased constant boolean := exists (select from calendly.erased_people);
 begin
-  return case
-    when invitee ? 'nested_too_deeply' then 'nested too deeply'
-    when snapshot.uri is null or snapshot.event_uri is null then 'no invitee uri'
-    when length(snapshot.uri) > longest_uri then 'the uri is too long'
-    when snapshot.status is null
-      or snapshot.status not in ('active', 'canceled') then 'status is neither active nor canceled'
-    when snapshot.created_at is null and invitee ? 'created_at' then 'created_at is no time'
-    when snapshot.updated_at is null and invitee ? 'updated_at' then 'updated_at is no time'
-    when jsonb_typeof(invitee -> 'no_show') = 'object'
-      and snapshot.no_show_at is null then 'no_show has no time'
-  end;
+  -- `offset 0`: what is computed inside is not computed again at each mention.
+  return query
+  select i.uri, coalesce(i.event_uri, sent.event_uri), i.status, i.created_at,
+    coalesce(i.updated_at, '-infinity'), i.no_show_at, sent.invitee #>> '{no_show,uri}',
+    sent.observed_at,
+    case
+      when jsonb_typeof(sent.invitee) <> 'object' then null
+      when somebody_is_erased
+        then calendly.redact_erased_invitee(sent.invitee - 'scheduled_event')
+      else sent.invitee - 'scheduled_event'
+    end,
+    case
+      when jsonb_typeof(sent.invitee) <> 'object' then 'not an object'
+      when sent.invitee ? 'nested_too_deeply' then 'nested too deeply'
+      when i.event_uri is null then 'no invitee uri'
+      when length(i.uri) > longest_uri then 'the uri is too long'
+      when i.status is null
+        or i.status not in ('active', 'canceled') then 'status is neither active nor canceled'
+      when i.created_at is null and sent.invitee ? 'created_at' then 'created_at is no time'
+      when i.updated_at is null and sent.invitee ? 'updated_at' then 'updated_at is no time'
+      when jsonb_typeof(sent.invitee -> 'no_show') = 'object'
+        and i.no_show_at is null then 'no_show has no time'
+      when i.event_uri <> sent.event_uri then 'belongs to another event'
+    end
+  from (
+    select reading.event_uri, reading.observed_at, j.invitee, jsonb_build_array(
+        j.invitee -> 'created_at', j.invitee -> 'updated_at',
+        j.invitee #> '{no_show,created_at}')::text ~ calendly.times_as_sent() as has_times
+    from (
+      select r ->> 'event_uri' as event_uri, calendly.to_time(r ->> 'observed_at') as observed_at,
+        coalesce(r -> 'invitees', '[]') as invitees
+      from jsonb_array_elements(readings) r
+      offset 0
+    ) reading
+    cross join lateral jsonb_array_elements(reading.invitees) j (invitee)
+    offset 0
+  ) sent
+  cross join lateral (
+    select sent.invitee ->> 'uri', calendly.event_of(sent.invitee ->> 'uri'),
+      sent.invitee ->> 'status',
+      case when sent.has_times then (sent.invitee ->> 'created_at')::timestamptz
+        else calendly.to_time(sent.invitee ->> 'created_at') end,
+      case when sent.has_times then (sent.invitee ->> 'updated_at')::timestamptz
+        else calendly.to_time(sent.invitee ->> 'updated_at') end,
+      case when sent.has_times then (sent.invitee #>> '{no_show,created_at}')::timestamptz
+        else calendly.to_time(sent.invitee #>> '{no_show,created_at}') end
+    offset 0
+  ) i (uri, event_uri, status, created_at, updated_at, no_show_at);
 end
 $$;
-comment on function calendly.invitee_problem(jsonb, calendly.invitee_snapshot) is
-  'Why an invitee cannot be used; null: it can.';
+comment on function calendly.read_invitees(jsonb) is
+  'Reads the invitees of several readings, [{event_uri, invitees, observed_at}], whether they can '
+  'be used or not. A reading without event_uri may hold invitees of any event; without invitees it '
+  'failed. The event embedded in a webhook''s payload is left out.';
 
 create function calendly.read_invitee(invitee jsonb, observed_at timestamptz)
 returns calendly.invitee_snapshot
@@ -178,53 +241,44 @@ as $$
 declare
   snapshot calendly.invitee_snapshot;
 begin
-  if jsonb_typeof(invitee) is distinct from 'object' then
-    snapshot.problem := 'not an object';
-    return snapshot;
-  end if;
-  snapshot.uri := invitee ->> 'uri';
-  snapshot.event_uri := calendly.event_of(snapshot.uri);
-  snapshot.status := invitee ->> 'status';
-  snapshot.created_at := calendly.to_time(invitee ->> 'created_at');
-  snapshot.updated_at := calendly.to_time(invitee ->> 'updated_at');
-  snapshot.no_show_at := calendly.to_time(invitee #>> '{no_show,created_at}');
-  snapshot.no_show_uri := invitee #>> '{no_show,uri}';
-  snapshot.observed_at := read_invitee.observed_at;
-  snapshot.content := calendly.redact_erased_invitee(invitee - 'scheduled_event');
-  snapshot.problem := calendly.invitee_problem(invitee, snapshot);
-  snapshot.updated_at := coalesce(snapshot.updated_at, '-infinity');
+  select * into snapshot from calendly.read_invitees(jsonb_build_array(jsonb_build_object(
+    'invitees', jsonb_build_array(invitee), 'observed_at', read_invitee.observed_at)));
   return snapshot;
 end
 $$;
 comment on function calendly.read_invitee(jsonb, timestamptz) is
-  'Reads one invitee of the API or of a webhook''s payload, without the event embedded in it.';
+  'Reads one invitee: see calendly.read_invitees.';
 
 -- Parts of an event -------------------------------------------------------------------------------
 
 create function calendly.is_settled(location jsonb) returns boolean
-language sql immutable set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
-  select coalesce(location ->> 'status', '') not in ('initiated', 'processing')
+begin
+  return coalesce(location ->> 'status', '') not in ('initiated', 'processing');
+end
 $$;
 comment on function calendly.is_settled(jsonb) is
   'False while Calendly is still making the conference.';
 
 create function calendly.seats(event jsonb, which text) returns integer
-language sql immutable set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
-  select case which
-    when 'total' then counter.total
+declare
+  number constant text := '^\d{1,9}$';
+  counted_total constant text := event #>> '{invitees_counter,total}';
+  counted_active constant text := event #>> '{invitees_counter,active}';
+begin
+  if counted_total ~ number is not true then
+    return null;
+  elsif which = 'total' then
+    return counted_total;
+  elsif counted_active ~ number then
     -- an active number above the total is wrong: seats are never fewer than none
-    when 'canceled' then case
-      when counter.active > counter.total then 0 else counter.total - counter.active end
-  end
-  from (
-    select
-      case when total.value ~ '^\d{1,9}$' then total.value::integer end,
-      case when active.value ~ '^\d{1,9}$' then active.value::integer end
-    from (select event #>> '{invitees_counter,total}') total (value),
-      (select event #>> '{invitees_counter,active}') active (value)
-  ) counter (total, active)
+    return greatest(counted_total::integer - counted_active::integer, 0);
+  end if;
+  return null;
+end
 $$;
 comment on function calendly.seats(jsonb, text) is
   'Seats of an event by its counter: ''total'' ever booked, or ''canceled'' of them; null where '

@@ -51,8 +51,8 @@ export const MEETINGS: Mutation[] = [
   {
     breaks: "an event that cannot be used fails its page",
     file: READ,
-    from: "when snapshot.start_time is null then 'start_time is no time'",
-    to: "when snapshot.start_time is null then (1 / length(''))::text",
+    from: "when e.start_time is null then 'start_time is no time'",
+    to: "when e.start_time is null then (1 / length(''))::text",
     caughtBy: [behaviour("syncs", "an event that cannot be used does not stop the others")],
   },
 
@@ -60,9 +60,9 @@ export const MEETINGS: Mutation[] = [
   {
     breaks: "everybody who is kept gets every meeting",
     file: READ,
-    from: "snapshot.hosts := calendly.event_hosts(event);",
-    to: `snapshot.hosts := calendly.event_hosts(event)
-    || array(select u.calendly_user_uri from public.calendly_users u);`,
+    from: "order by named.uri)",
+    to: `order by named.uri)
+    || array(select u.calendly_user_uri from public.calendly_users u)`,
     caughtBy: [behaviour("webhooks", "a host who is not kept gets no meeting")],
   },
   {
@@ -138,8 +138,8 @@ export const MEETINGS: Mutation[] = [
   {
     breaks: "an erased invitee comes back with the next snapshot",
     file: READ,
-    from: "calendly.redact_erased_invitee(invitee - 'scheduled_event')",
-    to: "invitee - 'scheduled_event'",
+    from: "calendly.redact_erased_invitee(sent.invitee - 'scheduled_event')",
+    to: "sent.invitee - 'scheduled_event'",
     caughtBy: [behaviour("syncs", "an erased invitee is not stored again")],
   },
   {
