@@ -3,17 +3,20 @@
 -- arrival gives the same row. Canceled is final.
 
 create function calendly.merge_webhook_snapshots(one jsonb, other jsonb) returns jsonb
-language sql immutable set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
+begin
   -- Neither is better. The greater value of each key is taken, and null is the least, so that their
   -- order does not matter.
-  select jsonb_object_agg(greatest_value.key, greatest_value.value)
-  from (
-    select distinct on (both_snapshots.key) both_snapshots.key, both_snapshots.value
-    from (select * from jsonb_each(one) union all select * from jsonb_each(other)) both_snapshots
-    order by both_snapshots.key, both_snapshots.value <> 'null' desc,
-      both_snapshots.value::text collate "C" desc
-  ) greatest_value
+  return (
+    select jsonb_object_agg(greatest_value.key, greatest_value.value)
+    from (
+      select distinct on (both_snapshots.key) both_snapshots.key, both_snapshots.value
+      from (select * from jsonb_each(one) union all select * from jsonb_each(other)) both_snapshots
+      order by both_snapshots.key, both_snapshots.value <> 'null' desc,
+        both_snapshots.value::text collate "C" desc
+    ) greatest_value);
+end
 $$;
 comment on function calendly.merge_webhook_snapshots(jsonb, jsonb) is
   'One snapshot out of two that webhooks told at the same updated_at.';
@@ -40,16 +43,18 @@ comment on function calendly.with_greater_counter(jsonb, jsonb, jsonb) is
   'snapshots: a delivery that comes late does not count backwards.';
 
 create function calendly.with_settled_location(merged jsonb, one jsonb, other jsonb) returns jsonb
-language sql immutable set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
-  select case
+begin
+  return case
     when calendly.is_settled(merged -> 'location') then merged
     when calendly.is_settled(one -> 'location') and one ->> 'location' is not null
       then jsonb_set(merged, '{location}', one -> 'location')
     when calendly.is_settled(other -> 'location') and other ->> 'location' is not null
       then jsonb_set(merged, '{location}', other -> 'location')
     else merged
-  end
+  end;
+end
 $$;
 comment on function calendly.with_settled_location(jsonb, jsonb, jsonb) is
   'The merged event with the settled conference of either snapshot, if its own is still being '

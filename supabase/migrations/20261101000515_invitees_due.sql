@@ -4,24 +4,31 @@
 
 create function calendly.has_all_invitees(user_id integer, event_uri text, event jsonb)
 returns boolean
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select exists (
-    select
+declare
+  total constant integer := calendly.seats(event, 'total');
+  canceled constant integer := calendly.seats(event, 'canceled');
+begin
+  return exists (
+    select from calendly.meeting_sync s
+    where s.user_id = has_all_invitees.user_id and s.event_uri = has_all_invitees.event_uri
+      and s.invitees_total = total and s.invitees_canceled = canceled
+  ) or (
+    -- `offset 0`: the meeting by its index, then its invitees by theirs
+    select count(v.uri) = total and count(v.uri) filter (where v.status = 'canceled') = canceled
     from (
-      select calendly.seats(event, 'total') as total, calendly.seats(event, 'canceled') as canceled
-    ) counter
-    cross join lateral (
-      select count(v.uri) as total, count(v.uri) filter (where v.status = 'canceled') as canceled
-      from public.calendly_meetings m
-      join public.calendly_invitees v on v.meeting_id = m.id
+      select m.id from public.calendly_meetings m
       where m.user_id = has_all_invitees.user_id
         and m.calendly_event_uri = has_all_invitees.event_uri
-    ) stored
-    left join calendly.meeting_sync s
-      on s.user_id = has_all_invitees.user_id and s.event_uri = has_all_invitees.event_uri
-    where (counter.total = stored.total and counter.canceled = stored.canceled)
-      or (counter.total = s.invitees_total and counter.canceled = s.invitees_canceled))
+      offset 0
+    ) meeting
+    cross join lateral (
+      select i.uri, i.status from public.calendly_invitees i where i.meeting_id = meeting.id
+      offset 0
+    ) v
+  ) is true;
+end
 $$;
 comment on function calendly.has_all_invitees(integer, text, jsonb) is
   'Does the event''s counter agree with the invitees stored, or with what it was at the last '
@@ -30,13 +37,16 @@ comment on function calendly.has_all_invitees(integer, text, jsonb) is
 create function calendly.next_no_show_check(
   end_time timestamptz, status text, complete_at timestamptz
 ) returns timestamptz
-language sql immutable set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
+begin
   -- Hosts mark no-shows soon after the meeting, some the next day, few later; without a webhook
   -- nothing but a read shows it.
-  select min(end_time + after_end)
-  from unnest('{1 hour,24 hours,7 days}'::interval[]) after_end
-  where status = 'active' and end_time + after_end > complete_at
+  return (
+    select min(end_time + after_end)
+    from unnest('{1 hour,24 hours,7 days}'::interval[]) after_end
+    where status = 'active' and end_time + after_end > complete_at);
+end
 $$;
 comment on function calendly.next_no_show_check(timestamptz, text, timestamptz) is
   'When to look for no-shows next, given the time of the last complete read of the invitees: 1 '
@@ -53,7 +63,7 @@ declare
   time_to_settle constant interval := interval '1 minute';
   check_at timestamptz;
 begin
-  if calendly.seats(event, 'total') = 0 then
+  if event #>> '{invitees_counter,total}' = '0' then
     return null;  -- nobody ever booked: nothing to read
   elsif due_at <= now_at then
     return due_at;

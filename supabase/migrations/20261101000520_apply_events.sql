@@ -24,7 +24,8 @@ comment on function calendly.lock_events(text[]) is
 
 create function calendly.known_events(events jsonb, user_ids integer[])
 returns table (event_uri text, status text, start_time timestamptz, meetings integer)
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql stable rows 100
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
   somebody_is_erased constant boolean := exists (select from calendly.erased_people);
@@ -108,21 +109,35 @@ comment on type calendly.merged_event is
 
 create function calendly.users_of_events(snapshots calendly.event_snapshot[], user_ids integer[])
 returns table (user_id integer, event_uri text, calendly_user_uri text)
-language sql stable set search_path = ''
+language plpgsql stable rows 100 set search_path = ''
 as $$
+begin
+  return query
   -- the hosts by this snapshot …
-  select u.id, s.uri, u.calendly_user_uri
+  select host.id, s.uri, host.calendly_user_uri
   from unnest(snapshots) s
-  join public.calendly_users u
-    on u.calendly_user_uri = any (s.hosts) and u.connection_id is not null
-  where user_ids is null or u.id = any (user_ids)
+  cross join lateral unnest(s.hosts) named (uri)
+  cross join lateral (
+    select u.id, u.calendly_user_uri from public.calendly_users u
+    where u.calendly_user_uri = named.uri and u.connection_id is not null
+    offset 0
+  ) host
+  where users_of_events.user_ids is null or host.id = any (users_of_events.user_ids)
   union
   -- … and whoever has a row already
-  select u.id, m.calendly_event_uri, u.calendly_user_uri
-  from public.calendly_meetings m
-  join public.calendly_users u on u.id = m.user_id and u.connection_id is not null
-  where m.calendly_event_uri = any (array(select s.uri from unnest(snapshots) s))
-    and (user_ids is null or m.user_id = any (user_ids))
+  select host.id, s.uri, host.calendly_user_uri
+  from unnest(snapshots) s
+  cross join lateral (
+    select m.user_id from public.calendly_meetings m where m.calendly_event_uri = s.uri
+    offset 0
+  ) stored
+  cross join lateral (
+    select u.id, u.calendly_user_uri from public.calendly_users u
+    where u.id = stored.user_id and u.connection_id is not null
+    offset 0
+  ) host
+  where users_of_events.user_ids is null or host.id = any (users_of_events.user_ids);
+end
 $$;
 comment on function calendly.users_of_events(calendly.event_snapshot[], integer[]) is
   'The kept users whom these events may concern: their hosts, and whoever has a meeting of them. '
@@ -131,44 +146,53 @@ comment on function calendly.users_of_events(calendly.event_snapshot[], integer[
 create function calendly.merge_events(
   snapshots calendly.event_snapshot[], by_webhook boolean, user_ids integer[]
 ) returns setof calendly.merged_event
-language sql stable set search_path = ''
+language plpgsql stable rows 100 set search_path = ''
 as $$
-  with stored as (
-    select c.user_id, c.event_uri, c.calendly_user_uri,
-      newest.raw as content, newest.updated_at,
-      coalesce(c.event_uri = any (s.webhook_sourced_uris), false) as by_webhook
-    from calendly.users_of_events(snapshots, user_ids) c
-    -- The time is the event's: the row of a former host or of another host may know a newer
-    -- snapshot than one's own.
-    left join lateral (
-      select m.user_id, m.raw, coalesce(m.calendly_updated_at, '-infinity') as updated_at
-      from public.calendly_meetings m
-      where m.calendly_event_uri = c.event_uri and m.raw is not null
-      order by m.calendly_updated_at desc nulls last, (m.user_id = c.user_id) desc, m.user_id
-      limit 1
-    ) newest on true
-    left join calendly.meeting_sync s
-      on s.user_id = newest.user_id and s.event_uri = c.event_uri
-  ),
-  -- materialized: a snapshot is merged and read once, not at each mention
-  merged as materialized (
-    select s.*, i.updated_at as incoming_at,
-      calendly.read_event(calendly.merge_snapshots(
-        s.content, s.updated_at, s.by_webhook,
-        i.content, i.updated_at, merge_events.by_webhook)) as snapshot
-    from stored s
-    join unnest(snapshots) i on i.uri = s.event_uri
-  )
-  select m.user_id, m.event_uri, m.snapshot,
+begin
+  return query
+  select c.user_id, c.event_uri, merged.snapshot,
     case
-      when m.updated_at is null or m.incoming_at > m.updated_at then merge_events.by_webhook
-      when m.incoming_at < m.updated_at then m.by_webhook
+      when stored.updated_at is null
+        or i.updated_at > stored.updated_at then merge_events.by_webhook
+      when i.updated_at < stored.updated_at then source.is_webhook
       -- The API's with a webhook's news in it counts as the webhook's: an older answer of the API
       -- must not take the news out again.
-      else merge_events.by_webhook and (m.by_webhook or m.content <> (m.snapshot).content)
+      else merge_events.by_webhook
+        and (source.is_webhook or stored.raw <> (merged.snapshot).content)
     end,
-    m.calendly_user_uri = any ((m.snapshot).hosts), m.incoming_at, m.by_webhook
-  from merged m
+    c.calendly_user_uri = any ((merged.snapshot).hosts), i.updated_at, source.is_webhook
+  from calendly.users_of_events(snapshots, user_ids) c
+  join unnest(snapshots) i on i.uri = c.event_uri
+  -- The time is the event's: the row of a former host or of another host may know a newer
+  -- snapshot than one's own.
+  left join lateral (
+    select m.user_id, m.raw, coalesce(m.calendly_updated_at, '-infinity') as updated_at
+    from public.calendly_meetings m
+    where m.calendly_event_uri = c.event_uri and m.raw is not null
+    order by m.calendly_updated_at desc nulls last, (m.user_id = c.user_id) desc, m.user_id
+    limit 1
+  ) stored on true
+  cross join lateral (
+    select exists (
+      select from calendly.meeting_sync s
+      where s.user_id = stored.user_id and s.event_uri = c.event_uri
+        and c.event_uri = any (s.webhook_sourced_uris))
+    offset 0
+  ) source (is_webhook)
+  cross join lateral (
+    -- null: the snapshot is new or the one stored
+    select case when stored.raw <> i.content then calendly.merge_snapshots(
+      stored.raw, stored.updated_at, source.is_webhook,
+      i.content, i.updated_at, merge_events.by_webhook) end as content
+    offset 0
+  ) other
+  cross join lateral (
+    -- What the merge has left as it came need not be read again.
+    select case when (other.content = i.content) is not false then i
+      else calendly.read_event(other.content) end as snapshot
+    offset 0
+  ) merged;
+end
 $$;
 comment on function calendly.merge_events(calendly.event_snapshot[], boolean, integer[]) is
   'Each snapshot merged with the newest one stored, for each kept user whom the event concerns.';
@@ -191,43 +215,34 @@ comment on type calendly.meeting_change is
   'restored or unchanged. written: the row changes. invitees_stale: the invitees may have changed '
   'too.';
 
-create function calendly.change_class(
-  is_new boolean, was_deleted boolean, is_deleted boolean, changed boolean
-) returns text
-language sql immutable set search_path = ''
-as $$
-  select case
-    when is_new then 'created'
-    when is_deleted and not was_deleted then 'deleted'
-    when was_deleted and not is_deleted then 'restored'
-    when changed then 'updated'
-    else 'unchanged'
-  end
-$$;
-comment on function calendly.change_class(boolean, boolean, boolean, boolean) is
-  'The one class in which a change of a meeting counts.';
-
 create function calendly.meeting_changes(
   snapshots calendly.event_snapshot[], by_webhook boolean, user_ids integer[], direct boolean
 ) returns setof calendly.meeting_change
-language sql stable set search_path = ''
+language plpgsql stable rows 100 set search_path = ''
 as $$
-  with compared as (
+begin
+  return query
+  with compared as materialized (
     select e.user_id, e.event_uri, e.snapshot, e.by_webhook, e.stored_by_webhook, e.is_host,
       (e.snapshot).status = 'canceled' as canceled,
-      m.id is null as is_new, m.raw is null as is_empty,
-      m.is_deleted as was_deleted, m.deleted_reason as was_deleted_because,
-      m.raw is distinct from (e.snapshot).content as content_differs,
-      m.raw - 'updated_at' is distinct from (e.snapshot).content - 'updated_at' as changed,
-      coalesce(m.calendly_updated_at, '-infinity') <> (e.snapshot).updated_at as time_differs,
+      own.user_id is null as is_new, own.raw is null as is_empty,
+      own.is_deleted as was_deleted, own.deleted_reason as was_deleted_because,
+      own.raw is distinct from (e.snapshot).content as content_differs,
+      own.raw - 'updated_at' is distinct from (e.snapshot).content - 'updated_at' as changed,
+      coalesce(own.calendly_updated_at, '-infinity') <> (e.snapshot).updated_at as time_differs,
       -- What is gone comes back only by the API or by news: an old delivery that comes late proves
       -- nothing.
-      coalesce(m.is_deleted and m.deleted_reason in ('gone', 'reassigned')
+      coalesce(own.is_deleted and own.deleted_reason in ('gone', 'reassigned')
         and meeting_changes.by_webhook
-        and e.incoming_at <= coalesce(m.calendly_updated_at, '-infinity'), false) as stays_deleted
+        and e.incoming_at <= coalesce(own.calendly_updated_at, '-infinity'), false)
+        as stays_deleted
     from calendly.merge_events(snapshots, meeting_changes.by_webhook, user_ids) e
-    left join public.calendly_meetings m
-      on m.user_id = e.user_id and m.calendly_event_uri = e.event_uri
+    left join lateral (
+      select m.user_id, m.raw, m.is_deleted, m.deleted_reason, m.calendly_updated_at
+      from public.calendly_meetings m
+      where m.calendly_event_uri = e.event_uri
+      offset 0
+    ) own on own.user_id = e.user_id
   ),
   decided as (
     select c.*,
@@ -242,14 +257,20 @@ as $$
     where c.is_host or (direct and not c.is_new)
   )
   select d.user_id, d.event_uri,
-    calendly.change_class(d.is_new, d.was_deleted, d.is_deleted,
-      d.changed or d.was_deleted_because is distinct from d.deleted_reason),
+    case
+      when d.is_new then 'created'
+      when d.is_deleted and not d.was_deleted then 'deleted'
+      when d.was_deleted and not d.is_deleted then 'restored'
+      when d.changed or d.was_deleted_because is distinct from d.deleted_reason then 'updated'
+      else 'unchanged'
+    end,
     d.snapshot, d.by_webhook, d.is_deleted, d.deleted_reason,
     d.content_differs or d.was_deleted is distinct from d.is_deleted
       or d.was_deleted_because is distinct from d.deleted_reason,
     -- The API adds keys to a webhook's snapshot: that says nothing new of the invitees.
     d.is_empty or d.time_differs or (d.content_differs and not d.stored_by_webhook)
-  from decided d
+  from decided d;
+end
 $$;
 comment on function
   calendly.meeting_changes(calendly.event_snapshot[], boolean, integer[], boolean) is
@@ -262,15 +283,17 @@ comment on function
 create function calendly.deletion_time(
   change calendly.meeting_change, now_at timestamptz
 ) returns timestamptz
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select case change.deleted_reason
+begin
+  return case change.deleted_reason
     when 'canceled' then coalesce(
       calendly.to_time((change.snapshot).content #>> '{cancellation,created_at}'),
       nullif((change.snapshot).updated_at, '-infinity'), now_at)
     when 'reassigned' then coalesce(nullif((change.snapshot).updated_at, '-infinity'), now_at)
     when 'gone' then now_at
-  end
+  end;
+end
 $$;
 comment on function calendly.deletion_time(calendly.meeting_change, timestamptz) is
   'Since when a meeting is deleted, as well as Calendly tells it; null: it is not deleted.';
@@ -291,7 +314,8 @@ begin
       s.content ->> 'event_type', s.content #>> '{location,type}',
       s.content #>> '{location,join_url}',
       case s.status when 'canceled' then nullif(s.content -> 'cancellation', 'null') end,
-      c.is_deleted, calendly.deletion_time(c, now_at), c.deleted_reason,
+      c.is_deleted, case when c.is_deleted then calendly.deletion_time(c, now_at) end,
+      c.deleted_reason,
       write_meetings.by_webhook, s.created_at, nullif(s.updated_at, '-infinity'), now_at, now_at,
       s.content
     from unnest(changes) c
@@ -327,8 +351,11 @@ begin
     select c.user_id, c.event_uri, due.due_at,
       case when c.by_webhook then array[c.event_uri] else '{}' end
     from unnest(changes) c
-    left join calendly.meeting_sync stored
-      on stored.user_id = c.user_id and stored.event_uri = c.event_uri
+    left join lateral (
+      select k.event_uri, k.invitees_due_at, k.webhook_sourced_uris from calendly.meeting_sync k
+      where k.user_id = c.user_id and k.event_uri = c.event_uri
+      offset 0
+    ) stored on true
     cross join lateral (
       select calendly.invitees_due_at((c.snapshot).content, stored.invitees_due_at,
         complete_at => null,
@@ -338,6 +365,7 @@ begin
           or (c.written
             and not calendly.has_all_invitees(c.user_id, c.event_uri, (c.snapshot).content))),
         in_doubt => false, now_at => now_at)
+      offset 0
     ) due (due_at)
     where stored.event_uri is null
       or stored.invitees_due_at is distinct from due.due_at
@@ -353,12 +381,23 @@ comment on function calendly.note_changes(calendly.meeting_change[], boolean, te
 
 create function calendly.delete_uncounted_invitees(changes calendly.meeting_change[])
 returns void
-language sql set search_path = ''
+language plpgsql set search_path = ''
 as $$
-  delete from public.calendly_invitees v
-    using public.calendly_meetings m, unnest(changes) c
-    where c.written and calendly.seats((c.snapshot).content, 'total') = 0
-      and m.user_id = c.user_id and m.calendly_event_uri = c.event_uri and v.meeting_id = m.id
+declare
+  meeting_ids constant bigint[] := array(
+    select meeting.id
+    from unnest(changes) c
+    cross join lateral (
+      select m.id, m.user_id from public.calendly_meetings m where m.calendly_event_uri = c.event_uri
+      offset 0
+    ) meeting
+    where c.written and (c.snapshot).content #>> '{invitees_counter,total}' = '0'
+      and meeting.user_id = c.user_id);
+begin
+  if meeting_ids <> '{}' then
+    delete from public.calendly_invitees v where v.meeting_id = any (meeting_ids);
+  end if;
+end
 $$;
 comment on function calendly.delete_uncounted_invitees(calendly.meeting_change[]) is
   'Deletes the invitees of events in which, says the API, no seat was ever taken: their invitees '
@@ -368,7 +407,8 @@ create function calendly.apply_events(
   snapshots calendly.event_snapshot[], by_webhook boolean, user_ids integer[], direct boolean,
   refetch_uris text[] default '{}'
 ) returns setof calendly.meeting_change
-language plpgsql set search_path = ''
+language plpgsql rows 100
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
   changes calendly.meeting_change[];

@@ -68,10 +68,8 @@ export const MEETINGS: Mutation[] = [
   {
     breaks: "a host whose connection has ended gets the news",
     file: EVENTS,
-    from: `  join public.calendly_users u
-    on u.calendly_user_uri = any (s.hosts) and u.connection_id is not null`,
-    to: `  join public.calendly_users u
-    on u.calendly_user_uri = any (s.hosts)`,
+    from: "where u.calendly_user_uri = named.uri and u.connection_id is not null",
+    to: "where u.calendly_user_uri = named.uri",
     caughtBy: [behaviour("webhooks", "a host whose connection has ended gets no more news")],
   },
   {
