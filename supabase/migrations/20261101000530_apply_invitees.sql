@@ -81,9 +81,10 @@ create function calendly.with_no_show(
   content jsonb, no_show_at timestamptz, stored public.calendly_invitees,
   incoming calendly.invitee_snapshot
 ) returns jsonb
-language sql immutable set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
-  select case
+begin
+  return case
     when content ? 'no_show' or incoming.content ? 'no_show' or stored.raw ? 'no_show'
       then content || jsonb_build_object('no_show', case
         when no_show_at is null then null
@@ -91,7 +92,8 @@ as $$
         else incoming.content -> 'no_show'
       end)
     else content
-  end
+  end;
+end
 $$;
 comment on function calendly.with_no_show(
   jsonb, timestamptz, public.calendly_invitees, calendly.invitee_snapshot) is
@@ -100,6 +102,7 @@ comment on function calendly.with_no_show(
 -- Deciding ----------------------------------------------------------------------------------------
 
 create type calendly.invitee_change as (
+  meeting_id bigint,
   user_id integer,
   event_uri text,
   invitee_uri text,
@@ -113,48 +116,92 @@ comment on type calendly.invitee_change is
   'What a snapshot of an invitee makes of its row in one user''s meeting. by_webhook: whose '
   'snapshot it is now. written: the row changes. unsure: see calendly.merge_no_show.';
 
+create function calendly.merge_invitee(
+  stored public.calendly_invitees, stored_read_at timestamptz, stored_by_webhook boolean,
+  incoming calendly.invitee_snapshot, by_webhook boolean,
+  out snapshot calendly.invitee_snapshot, out no_show_known_at timestamptz,
+  out written boolean, out unsure boolean
+)
+language plpgsql stable set search_path = ''
+as $$
+declare
+  stored_at constant timestamptz := coalesce(stored.calendly_updated_at, '-infinity');
+  no_show_at timestamptz;
+  content jsonb;
+begin
+  if not by_webhook and (stored.raw is null or stored.raw = incoming.content)
+      and stored.no_show_at is not distinct from incoming.no_show_at then
+    -- A read that finds nothing new, or somebody new who is not marked: nothing to merge.
+    snapshot := incoming;
+    no_show_known_at := stored.no_show_known_at;
+    written := stored.raw is null;
+    unsure := false;
+    return;
+  end if;
+  select mark.no_show_at, mark.known_at, mark.unsure into no_show_at, no_show_known_at, unsure
+    from calendly.merge_no_show(stored, stored_read_at, incoming, by_webhook) mark;
+  content := calendly.with_no_show(
+    calendly.merge_snapshots(stored.raw, stored_at, stored_by_webhook,
+      incoming.content, incoming.updated_at, by_webhook),
+    no_show_at, stored, incoming);
+  snapshot := case when content = incoming.content then incoming
+    else calendly.read_invitee(content, incoming.observed_at) end;
+  written := stored.raw is distinct from content
+    or stored.no_show_known_at is distinct from no_show_known_at;
+end
+$$;
+comment on function calendly.merge_invitee(
+  public.calendly_invitees, timestamptz, boolean, calendly.invitee_snapshot, boolean) is
+  'What a snapshot makes of one invitee''s row. written: the row changes. For the rest see '
+  'calendly.merge_snapshots and calendly.merge_no_show.';
+
 create function calendly.invitee_changes(
   snapshots calendly.invitee_snapshot[], by_webhook boolean, user_ids integer[]
 ) returns setof calendly.invitee_change
-language sql stable set search_path = ''
+language plpgsql stable rows 100 set search_path = ''
 as $$
-  -- materialized: a snapshot is merged once, not at each mention
-  with merged as materialized (
-    select m.user_id, i.event_uri, i.uri as invitee_uri, i.updated_at as incoming_at, i.observed_at,
-      v.raw as stored_content, v.no_show_known_at as stored_known_at,
-      case when v.uri is not null
-        then coalesce(v.calendly_updated_at, '-infinity') end as stored_at,
-      stored.by_webhook as stored_by_webhook, mark.known_at, mark.unsure,
-      calendly.with_no_show(
-        calendly.merge_snapshots(
-          v.raw, coalesce(v.calendly_updated_at, '-infinity'), stored.by_webhook,
-          i.content, i.updated_at, invitee_changes.by_webhook),
-        mark.no_show_at, v, i) as content
-    from unnest(snapshots) i
-    join public.calendly_meetings m on m.calendly_event_uri = i.event_uri
-      and (user_ids is null or m.user_id = any (user_ids))
-      and m.deleted_reason is distinct from 'reassigned'  -- a former host learns nothing new
-    join public.calendly_users u on u.id = m.user_id and u.connection_id is not null
-    left join calendly.meeting_sync s
-      on s.user_id = m.user_id and s.event_uri = m.calendly_event_uri
-    left join public.calendly_invitees v on v.meeting_id = m.id and v.uri = i.uri
-    cross join lateral (
-      select coalesce(v.uri = any (s.webhook_sourced_uris), false)
-    ) stored (by_webhook)
-    cross join lateral calendly.merge_no_show(
-      v, s.invitees_read_at, i, invitee_changes.by_webhook) mark
-  )
-  select m.user_id, m.event_uri, m.invitee_uri,
-    calendly.read_invitee(m.content, m.observed_at),
+begin
+  -- Each `offset 0` is a fence: the look-up inside is one by index, whatever the tables were like
+  -- when the plan was made.
+  return query
+  select meeting.id, meeting.user_id, i.event_uri, i.uri, merged.snapshot,
     case
-      when m.stored_at is null or m.incoming_at > m.stored_at then invitee_changes.by_webhook
-      when m.incoming_at < m.stored_at then m.stored_by_webhook
-      else m.stored_by_webhook and invitee_changes.by_webhook
+      when (stored.invitee).uri is null
+        or i.updated_at > coalesce((stored.invitee).calendly_updated_at, '-infinity')
+        then invitee_changes.by_webhook
+      when i.updated_at < (stored.invitee).calendly_updated_at then source.is_webhook
+      else source.is_webhook and invitee_changes.by_webhook
     end,
-    m.known_at,
-    m.stored_content is distinct from m.content or m.stored_known_at is distinct from m.known_at,
-    m.unsure
-  from merged m
+    merged.no_show_known_at, merged.written, merged.unsure
+  from unnest(snapshots) i
+  cross join lateral (
+    select m.id, m.user_id, m.deleted_reason from public.calendly_meetings m
+    where m.calendly_event_uri = i.event_uri
+    offset 0
+  ) meeting
+  cross join lateral (
+    select u.connection_id from public.calendly_users u where u.id = meeting.user_id
+    offset 0
+  ) host
+  left join lateral (
+    select s.invitees_read_at, s.webhook_sourced_uris from calendly.meeting_sync s
+    where s.user_id = meeting.user_id and s.event_uri = i.event_uri
+    offset 0
+  ) sync on true
+  left join lateral (
+    select v as invitee from public.calendly_invitees v
+    where v.meeting_id = meeting.id and v.uri = i.uri
+    offset 0
+  ) stored on true
+  cross join lateral (
+    select coalesce((stored.invitee).uri = any (sync.webhook_sourced_uris), false)
+  ) source (is_webhook)
+  cross join lateral calendly.merge_invitee(stored.invitee, sync.invitees_read_at,
+    source.is_webhook, i, invitee_changes.by_webhook) merged
+  where (invitee_changes.user_ids is null or meeting.user_id = any (invitee_changes.user_ids))
+    and host.connection_id is not null
+    and meeting.deleted_reason is distinct from 'reassigned';  -- a former host learns nothing new
+end
 $$;
 comment on function calendly.invitee_changes(calendly.invitee_snapshot[], boolean, integer[]) is
   'What snapshots of invitees make of the rows of these users (null: of every kept user).';
@@ -171,7 +218,7 @@ begin
       meeting_id, user_id, uri, email, name, timezone, status, questions_and_answers, tracking,
       payment, no_show_at, no_show_uri, no_show_known_at, rescheduled, old_invitee, new_invitee,
       calendly_created_at, calendly_updated_at, created_at, updated_at, raw)
-    select m.id, c.user_id, c.invitee_uri, s.content ->> 'email', s.content ->> 'name',
+    select c.meeting_id, c.user_id, c.invitee_uri, s.content ->> 'email', s.content ->> 'name',
       s.content ->> 'timezone', s.status, nullif(s.content -> 'questions_and_answers', 'null'),
       nullif(s.content -> 'tracking', 'null'), nullif(s.content -> 'payment', 'null'),
       s.no_show_at, s.no_show_uri, c.no_show_known_at,
@@ -180,8 +227,6 @@ begin
       s.created_at, nullif(s.updated_at, '-infinity'), now_at, now_at, s.content
     from unnest(changes) c
     cross join lateral (select (c.snapshot).*) s
-    join public.calendly_meetings m
-      on m.user_id = c.user_id and m.calendly_event_uri = c.event_uri
     where c.written
     on conflict (meeting_id, uri) do update set
       email = excluded.email, name = excluded.name, timezone = excluded.timezone,
@@ -199,11 +244,12 @@ comment on function calendly.write_invitees(calendly.invitee_change[]) is
   'Writes the invitees that change.';
 
 create function calendly.note_invitee_sources(changes calendly.invitee_change[]) returns void
-language sql set search_path = ''
+language plpgsql set search_path = ''
 as $$
-  update calendly.meeting_sync s
-    set webhook_sourced_uris = array(
-      select uri from unnest(s.webhook_sourced_uris) uri where uri <> all (source.by_api)
+begin
+  insert into calendly.meeting_sync as s (user_id, event_uri, webhook_sourced_uris)
+    select source.user_id, source.event_uri, array(
+      select uri from unnest(stored.webhook_sourced_uris) uri where uri <> all (source.by_api)
       union
       select uri from unnest(source.by_webhook) uri)
     from (
@@ -213,10 +259,17 @@ as $$
       from unnest(changes) c
       group by c.user_id, c.event_uri
     ) source
-    where s.user_id = source.user_id and s.event_uri = source.event_uri
-      -- only where it changes something: an unchanged invitee writes no row
-      and (s.webhook_sourced_uris && source.by_api
-        or not s.webhook_sourced_uris @> source.by_webhook)
+    cross join lateral (
+      select k.webhook_sourced_uris from calendly.meeting_sync k
+      where k.user_id = source.user_id and k.event_uri = source.event_uri
+      offset 0
+    ) stored
+    -- only where it changes something: an unchanged invitee writes no row
+    where stored.webhook_sourced_uris && source.by_api
+      or not stored.webhook_sourced_uris @> source.by_webhook
+    on conflict (user_id, event_uri) do update set
+      webhook_sourced_uris = excluded.webhook_sourced_uris;
+end
 $$;
 comment on function calendly.note_invitee_sources(calendly.invitee_change[]) is
   'Notes whose snapshot of each invitee is stored now: the API''s or a webhook''s.';
@@ -232,7 +285,8 @@ comment on type calendly.invitees_outcome is 'What became of the invitees of one
 create function calendly.apply_invitees(
   snapshots calendly.invitee_snapshot[], by_webhook boolean, user_ids integer[]
 ) returns setof calendly.invitees_outcome
-language plpgsql set search_path = ''
+language plpgsql rows 100
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
   changes calendly.invitee_change[];
@@ -259,43 +313,64 @@ comment on function calendly.apply_invitees(calendly.invitee_snapshot[], boolean
 
 create function calendly.link_reschedules(event_uris text[], user_ids integer[])
 returns table (user_id integer, event_uri text)
-language sql set search_path = ''
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
-  with affected as (
-    select unnest(event_uris) as uri
-    union
-    -- the old meetings, which learn what replaces them
-    select calendly.event_of(v.old_invitee)
-    from public.calendly_meetings m
-    join public.calendly_invitees v on v.meeting_id = m.id
-    where m.calendly_event_uri = any (event_uris) and v.old_invitee is not null
-  ),
-  linked as (
-    -- In an event that has had one seat, the invitee who moves takes the meeting along. In a group
-    -- event only the invitee moves: see calendly_invitees.
-    select m.id, count(distinct v.uri) = 1 as one_seat,
-      min(v.old_invitee) as old_invitee,
-      -- the new booking may be known before the old one's cancellation
-      coalesce(min(v.new_invitee), min(successor.uri)) as new_invitee
-    from affected a
-    join public.calendly_meetings m on m.calendly_event_uri = a.uri
-    join public.calendly_invitees v on v.meeting_id = m.id
-    left join public.calendly_invitees successor on successor.old_invitee = v.uri
-    where user_ids is null or m.user_id = any (user_ids)
-    group by m.id
-  )
-  update public.calendly_meetings m
-    set rescheduled_from = link.origin, rescheduled_to = link.successor,
-      updated_at = calendly.now()
+declare
+  ids bigint[];
+  origins text[];
+  successors text[];
+begin
+  -- `offset 0`: by index, whatever the tables were like when the plan was made
+  select array_agg(meeting.id), array_agg(link.origin), array_agg(link.successor)
+    into ids, origins, successors
     from (
-      select l.id,
-        case when l.one_seat then calendly.event_of(l.old_invitee) end as origin,
-        case when l.one_seat then calendly.event_of(l.new_invitee) end as successor
-      from linked l
+      select unnest(event_uris)
+      union
+      -- the old meetings, which learn what replaces them
+      select calendly.event_of(v.old_invitee)
+      from unnest(event_uris) e (uri)
+      cross join lateral (
+        select m.id from public.calendly_meetings m where m.calendly_event_uri = e.uri offset 0
+      ) meeting
+      cross join lateral (
+        select i.old_invitee from public.calendly_invitees i where i.meeting_id = meeting.id offset 0
+      ) v
+      where v.old_invitee is not null
+    ) affected (uri)
+    cross join lateral (
+      select m.* from public.calendly_meetings m where m.calendly_event_uri = affected.uri offset 0
+    ) meeting
+    cross join lateral (
+      -- In an event that has had one seat, the invitee who moves takes the meeting along. In a
+      -- group event only the invitee moves: see calendly_invitees.
+      select case when count(*) = 1 then calendly.event_of(min(v.old_invitee)) end as origin,
+        -- the new booking may be known before the old one's cancellation
+        case when count(*) = 1
+          then calendly.event_of(coalesce(min(v.new_invitee), min(v.replaced_by))) end as successor,
+        count(*) as seats
+      from (
+        select i.old_invitee, i.new_invitee, (
+          select min(next.uri) from public.calendly_invitees next where next.old_invitee = i.uri
+        ) as replaced_by
+        from public.calendly_invitees i where i.meeting_id = meeting.id
+        offset 0
+      ) v
     ) link
-    where m.id = link.id
-      and (link.origin, link.successor) is distinct from (m.rescheduled_from, m.rescheduled_to)
-    returning m.user_id, m.calendly_event_uri
+    where (link_reschedules.user_ids is null or meeting.user_id = any (link_reschedules.user_ids))
+      and link.seats > 0
+      and (link.origin, link.successor)
+        is distinct from (meeting.rescheduled_from, meeting.rescheduled_to);
+  if ids is null then
+    return;
+  end if;
+  return query
+    update public.calendly_meetings m
+      set rescheduled_from = link.origin, rescheduled_to = link.successor,
+        updated_at = calendly.now()
+      from unnest(ids, origins, successors) link (id, origin, successor)
+      where m.id = any (ids) and m.id = link.id
+      returning m.user_id, m.calendly_event_uri;
+end
 $$;
 comment on function calendly.link_reschedules(text[], integer[]) is
   'Links the old and the new meeting of a reschedule, whichever half is known first. Returns the '

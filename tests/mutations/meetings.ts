@@ -115,8 +115,8 @@ export const MEETINGS: Mutation[] = [
   {
     breaks: "only the canceled half of a reschedule links the meetings",
     file: INVITEES,
-    from: "where m.calendly_event_uri = any (event_uris) and v.old_invitee is not null",
-    to: "where false",
+    from: "where v.old_invitee is not null\n    ) affected (uri)",
+    to: "where false\n    ) affected (uri)",
     caughtBy: [
       pgtap(
         "link_reschedules",
