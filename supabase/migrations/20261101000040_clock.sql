@@ -79,9 +79,11 @@ comment on function calendly.to_time(text) is
   'A Calendly time with all its microseconds; null where it is none (''2026-02-30T…'').';
 
 create function calendly.to_calendly("time" timestamptz) returns text
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select to_char("time" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+begin
+  return to_char("time" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+end
 $$;
 comment on function calendly.to_calendly(timestamptz) is
   'A time as Calendly writes it: UTC with six digits.';

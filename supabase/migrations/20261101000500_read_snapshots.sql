@@ -4,12 +4,14 @@
 -- removed.
 
 create function calendly.without_conference_password(event jsonb) returns jsonb
-language sql immutable set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
-  select case jsonb_typeof(event #> '{location,data}')
+begin
+  return case jsonb_typeof(event #> '{location,data}')
     when 'object' then event #- '{location,data,password}'
     else event
-  end
+  end;
+end
 $$;
 comment on function calendly.without_conference_password(jsonb) is
   'An event without the password of its conference, which nobody needs here and which must not '
@@ -242,7 +244,8 @@ declare
   snapshot calendly.invitee_snapshot;
 begin
   select * into snapshot from calendly.read_invitees(jsonb_build_array(jsonb_build_object(
-    'invitees', jsonb_build_array(invitee), 'observed_at', read_invitee.observed_at)));
+    'invitees', jsonb_build_array(invitee),
+    'observed_at', calendly.to_calendly(read_invitee.observed_at))));
   return snapshot;
 end
 $$;

@@ -42,10 +42,12 @@ as $$
 begin
   -- Hosts mark no-shows soon after the meeting, some the next day, few later; without a webhook
   -- nothing but a read shows it.
-  return (
-    select min(end_time + after_end)
-    from unnest('{1 hour,24 hours,7 days}'::interval[]) after_end
-    where status = 'active' and end_time + after_end > complete_at);
+  return case
+    when status = 'active' is not true then null
+    when end_time + interval '1 hour' > complete_at then end_time + interval '1 hour'
+    when end_time + interval '24 hours' > complete_at then end_time + interval '24 hours'
+    when end_time + interval '7 days' > complete_at then end_time + interval '7 days'
+  end;
 end
 $$;
 comment on function calendly.next_no_show_check(timestamptz, text, timestamptz) is
