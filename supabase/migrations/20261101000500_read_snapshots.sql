@@ -59,7 +59,7 @@ comment on function calendly.host_by_email(text) is
   'The Calendly user with this e-mail at Calendly whose meetings are kept: for old webhooks, which '
   'name their hosts by e-mail only.';
 
-create function calendly.read_events(events jsonb) returns setof calendly.event_snapshot
+create function calendly.event_snapshots(events jsonb) returns setof calendly.event_snapshot
 language plpgsql stable rows 100 set search_path = ''
 as $$
 declare
@@ -126,7 +126,7 @@ begin
   ) host (uris);
 end
 $$;
-comment on function calendly.read_events(jsonb) is
+comment on function calendly.event_snapshots(jsonb) is
   'Reads a JSON array of events of the API or of webhooks.';
 
 create function calendly.read_event(event jsonb) returns calendly.event_snapshot
@@ -135,11 +135,11 @@ as $$
 declare
   snapshot calendly.event_snapshot;
 begin
-  select * into snapshot from calendly.read_events(jsonb_build_array(event));
+  select * into snapshot from calendly.event_snapshots(jsonb_build_array(event));
   return snapshot;
 end
 $$;
-comment on function calendly.read_event(jsonb) is 'Reads one event: see calendly.read_events.';
+comment on function calendly.read_event(jsonb) is 'Reads one event: see calendly.event_snapshots.';
 
 -- Invitees ----------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ $$;
 comment on function calendly.event_of(text) is
   'The URI of the event that an invitee''s URI belongs to; null where it names none.';
 
-create function calendly.read_invitees(readings jsonb) returns setof calendly.invitee_snapshot
+create function calendly.invitee_snapshots(readings jsonb) returns setof calendly.invitee_snapshot
 language plpgsql stable rows 100 set search_path = ''
 as $$
 declare
@@ -231,7 +231,7 @@ begin
   ) i (uri, event_uri, status, created_at, updated_at, no_show_at);
 end
 $$;
-comment on function calendly.read_invitees(jsonb) is
+comment on function calendly.invitee_snapshots(jsonb) is
   'Reads the invitees of several readings, [{event_uri, invitees, observed_at}], whether they can '
   'be used or not. A reading without event_uri may hold invitees of any event; without invitees it '
   'failed. The event embedded in a webhook''s payload is left out.';
@@ -243,14 +243,14 @@ as $$
 declare
   snapshot calendly.invitee_snapshot;
 begin
-  select * into snapshot from calendly.read_invitees(jsonb_build_array(jsonb_build_object(
+  select * into snapshot from calendly.invitee_snapshots(jsonb_build_array(jsonb_build_object(
     'invitees', jsonb_build_array(invitee),
     'observed_at', calendly.to_calendly(read_invitee.observed_at))));
   return snapshot;
 end
 $$;
 comment on function calendly.read_invitee(jsonb, timestamptz) is
-  'Reads one invitee: see calendly.read_invitees.';
+  'Reads one invitee: see calendly.invitee_snapshots.';
 
 -- Parts of an event -------------------------------------------------------------------------------
 

@@ -2,6 +2,9 @@
 -- kept (created, updated, deleted, restored or unchanged), and writing exactly that. An unchanged
 -- event writes nothing. Listings, direct fetches and deliveries all come through
 -- calendly.apply_events; a listing only with what calendly.known_events does not recognize.
+--
+-- The plans of the statements here are kept, perhaps from when the tables were empty. So each
+-- look-up of a row is a subquery with `offset 0`, a fence: it stays one by the index of its key.
 
 create function calendly.lock_events(event_uris text[]) returns void
 language plpgsql set search_path = ''
@@ -33,9 +36,6 @@ begin
   -- No event is locked. Merging is idempotent, so a snapshot that equals the one stored changes
   -- nothing: the result is as if it had been applied when this statement began, and whoever writes
   -- the event meanwhile comes after it.
-  --
-  -- The plan is kept, perhaps from when the tables were empty: each `offset 0` is a fence that
-  -- makes the look-up inside one by index.
   return query
   select listed.uri, stored.status, stored.start_time, stored.equal::integer
   from (
@@ -388,7 +388,8 @@ declare
     select meeting.id
     from unnest(changes) c
     cross join lateral (
-      select m.id, m.user_id from public.calendly_meetings m where m.calendly_event_uri = c.event_uri
+      select m.id, m.user_id from public.calendly_meetings m
+      where m.calendly_event_uri = c.event_uri
       offset 0
     ) meeting
     where c.written and (c.snapshot).content #>> '{invitees_counter,total}' = '0'

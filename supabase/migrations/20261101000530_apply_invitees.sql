@@ -1,6 +1,7 @@
 -- From snapshots of invitees to their rows, for each host who is kept: each invitee is merged by
 -- its own time, and the mark as a no-show by another one. What invitees tell of a reschedule links
 -- the old meeting and the new one. An unchanged invitee writes nothing.
+-- Look-ups are fenced as in 520_apply_events, because the plans are kept.
 
 -- No-shows ----------------------------------------------------------------------------------------
 
@@ -161,8 +162,6 @@ create function calendly.invitee_changes(
 language plpgsql stable rows 100 set search_path = ''
 as $$
 begin
-  -- Each `offset 0` is a fence: the look-up inside is one by index, whatever the tables were like
-  -- when the plan was made.
   return query
   select meeting.id, meeting.user_id, i.event_uri, i.uri, merged.snapshot,
     case
@@ -313,14 +312,14 @@ comment on function calendly.apply_invitees(calendly.invitee_snapshot[], boolean
 
 create function calendly.link_reschedules(event_uris text[], user_ids integer[])
 returns table (user_id integer, event_uri text)
-language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+language plpgsql
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
   ids bigint[];
   origins text[];
   successors text[];
 begin
-  -- `offset 0`: by index, whatever the tables were like when the plan was made
   select array_agg(meeting.id), array_agg(link.origin), array_agg(link.successor)
     into ids, origins, successors
     from (
@@ -333,7 +332,8 @@ begin
         select m.id from public.calendly_meetings m where m.calendly_event_uri = e.uri offset 0
       ) meeting
       cross join lateral (
-        select i.old_invitee from public.calendly_invitees i where i.meeting_id = meeting.id offset 0
+        select i.old_invitee from public.calendly_invitees i where i.meeting_id = meeting.id
+        offset 0
       ) v
       where v.old_invitee is not null
     ) affected (uri)
