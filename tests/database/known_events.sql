@@ -26,7 +26,7 @@ $$;
 -- Each case: what was stored (applied in turn, by listing, webhook or read), a statement that has
 -- changed something since, and what the listing shows now.
 create temporary table scenario (
-  known text, stored jsonb[], via text, since text, listed jsonb, sentence text);
+  known text, stored jsonb[], via text, since text, shown jsonb, sentence text);
 insert into scenario values
   ('E1 2', array[tests.both_host()], 'listing', null, tests.both_host(),
     'an event as it was stored is known for each of its hosts'),
@@ -114,9 +114,9 @@ begin
   if $1.since is not null then
     execute $1.since;
   end if;
-  known := tests.known($1.listed);
+  known := tests.known($1.shown);
   before := tests.row_versions();
-  applied := tests.apply_event($1.listed, 'listing', tests.hosts_of_run());
+  applied := tests.apply_event($1.shown, 'listing', tests.hosts_of_run());
   written := tests.row_versions() is distinct from before;
   raise exception using errcode = 'P0004';
 exception when sqlstate 'P0004' then

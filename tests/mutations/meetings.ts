@@ -49,6 +49,23 @@ export const MEETINGS: Mutation[] = [
     caughtBy: [behaviour("syncs", "an unchanged event writes nothing")],
   },
   {
+    breaks: "a page takes what only a webhook has told for what the API shows",
+    file: EVENTS,
+    from:
+      "and m.is_deleted = (m.status = 'canceled') and listed.uri <> all (s.webhook_sourced_uris)",
+    to: "and m.is_deleted = (m.status = 'canceled')",
+    caughtBy: [pgtap("known_events", "an event that only a webhook has told is not known")],
+  },
+  {
+    breaks: "a page does not see that somebody else has a newer snapshot",
+    file: EVENTS,
+    from: "and stored.newest is not distinct from stored.own;",
+    to: ";",
+    caughtBy: [
+      pgtap("known_events", "an event is not known where somebody else has a newer snapshot"),
+    ],
+  },
+  {
     breaks: "an event that cannot be used fails its page",
     file: READ,
     from: "when e.start_time is null then 'start_time is no time'",
