@@ -28,7 +28,7 @@ comment on function calendly.lock_events(text[]) is
 create function calendly.known_events(events jsonb, user_ids integer[])
 returns table (event_uri text, status text, start_time timestamptz, meetings integer)
 language plpgsql stable rows 100
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
   somebody_is_erased constant boolean := exists (select from calendly.erased_people);
@@ -409,7 +409,7 @@ create function calendly.apply_events(
   refetch_uris text[] default '{}'
 ) returns setof calendly.meeting_change
 language plpgsql rows 100
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
   changes calendly.meeting_change[];

@@ -285,7 +285,7 @@ create function calendly.apply_invitees(
   snapshots calendly.invitee_snapshot[], by_webhook boolean, user_ids integer[]
 ) returns setof calendly.invitees_outcome
 language plpgsql rows 100
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
   changes calendly.invitee_change[];
@@ -313,7 +313,7 @@ comment on function calendly.apply_invitees(calendly.invitee_snapshot[], boolean
 create function calendly.link_reschedules(event_uris text[], user_ids integer[])
 returns table (user_id integer, event_uri text)
 language plpgsql
-set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
   ids bigint[];
