@@ -18,6 +18,7 @@ create table calendly.settings (
   max_workers integer not null default 20 check (max_workers between 1 and 200),
   page_size integer not null default 100 check (page_size between 1 and 100),
   invitee_batch integer not null default 25 check (invitee_batch between 1 and 100),
+  max_concurrency integer not null default 20 check (max_concurrency between 1 and 20),
   missing_event_lookups integer not null default 25
     check (missing_event_lookups between 0 and 100),
   lease_duration interval not null default '2 minutes'
@@ -60,6 +61,9 @@ comment on column calendly.settings.page_size is
   'Events asked for per page. Calendly allows 100.';
 comment on column calendly.settings.invitee_batch is
   'Events whose invitees are fetched between two round trips to Postgres.';
+comment on column calendly.settings.max_concurrency is
+  'Requests to Calendly that one worker makes at the same time, as far as the rate limit has them '
+  'left.';
 comment on column calendly.settings.missing_event_lookups is
   'How many events that are missing from a listing one run may look up directly.';
 comment on column calendly.settings.lease_duration is

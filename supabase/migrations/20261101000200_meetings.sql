@@ -47,8 +47,8 @@ create index calendly_meetings_calendly_event_uri_idx
 create index calendly_meetings_user_start_idx on public.calendly_meetings (user_id, start_time);
 
 -- conferences that Calendly is still making
-create index calendly_meetings_unsettled_idx on public.calendly_meetings (user_id)
-  where raw #>> '{location,status}' in ('initiated', 'processing');
+create index calendly_meetings_unsettled_idx on public.calendly_meetings (user_id, end_time)
+  where not is_deleted and raw #>> '{location,status}' in ('initiated', 'processing');
 
 -- guests: a person who is erased may be one
 create index calendly_meetings_guests_idx

@@ -1,5 +1,5 @@
 -- Every sync is a run: what it was asked to do, how far it is, what it found. People read their own
--- runs. What a run needs to go on after a pause or a crash (lease, page token, pages seen) is kept
+-- runs. What a run needs to go on after a pause or a crash (lease, page token, events seen) is kept
 -- apart in the private schema and is deleted when the run ends.
 
 create table public.calendly_sync_runs (
@@ -105,6 +105,8 @@ create table calendly.active_runs (
   worker_ends_at timestamptz,
   worker_requests integer not null default 0,
   step integer not null default 0,
+  step_began_at timestamptz,
+  ahead_began_at timestamptz,
   phase text not null default 'list_events'
     check (phase in ('list_events', 'fetch_events', 'fetch_invitees', 'finish')),
   page_token text,
@@ -133,6 +135,11 @@ comment on column calendly.active_runs.worker_requests is
   'Requests that the worker may still make.';
 comment on column calendly.active_runs.step is
   'Number of the step that is asked for; an answer to an earlier one has been applied already.';
+comment on column calendly.active_runs.step_began_at is
+  'No reading of this step began before. Null while no worker has been given the step.';
+comment on column calendly.active_runs.ahead_began_at is
+  'No reading of the next step''s invitees began before: when they were offered to be read ahead, '
+  'with this step. Null where none were.';
 comment on column calendly.active_runs.list_after is
   'The listing starts after this time: the range''s start or, when a page token expired, the last '
   'start time seen.';
@@ -149,22 +156,66 @@ comment on column calendly.active_runs.invitees_to_read is
 comment on column calendly.active_runs.interruptions is
   'Interruptions in a row: the back-off grows with them.';
 
-create table calendly.run_pages (
-  run_id uuid not null references calendly.active_runs (run_id) on delete cascade,
-  step integer not null,
-  event_uris text[] not null,
+-- What a run collects, one row per event or meeting. No foreign key: it would be checked for each
+-- row, and the end of a large run would take as long as deleting all of them.
+
+create table calendly.run_seen (
+  run_id uuid not null,
+  event_uri text not null,
   direct boolean not null,
-  primary key (run_id, step)
+  primary key (run_id, event_uri)
 );
 
-alter table calendly.run_pages enable row level security;
+alter table calendly.run_seen enable row level security;
 
-comment on table calendly.run_pages is
-  'The events of each applied page, and of each step that fetched events one by one (direct). '
-  'Together they are what the run has seen.';
+comment on table calendly.run_seen is 'The events that a run has listed or fetched one by one.';
+comment on column calendly.run_seen.direct is 'The event was fetched by itself.';
+
+create table calendly.run_missing (
+  run_id uuid not null,
+  event_uri text not null,
+  start_time timestamptz not null,
+  last_looked_up_at timestamptz not null,
+  meetings integer not null,
+  primary key (run_id, event_uri)
+);
+
+-- Those that no run has looked up yet, or not for the longest time, are fetched first.
+create index run_missing_order_idx
+  on calendly.run_missing (run_id, last_looked_up_at, start_time, event_uri);
+
+alter table calendly.run_missing enable row level security;
+
+comment on table calendly.run_missing is
+  'Events of the range that the listing should have shown by now and has not.';
+comment on column calendly.run_missing.last_looked_up_at is
+  'When the event was last fetched by itself; -infinity: never.';
+comment on column calendly.run_missing.meetings is 'How many of the run''s people have it.';
+
+create table calendly.run_invitees (
+  run_id uuid not null,
+  event_uri text not null,
+  is_past boolean not null,
+  distance interval not null,
+  seats integer,
+  primary key (run_id, event_uri)
+);
+
+-- Upcoming events come first, the nearest first.
+create index run_invitees_order_idx
+  on calendly.run_invitees (run_id, is_past, distance, event_uri);
+
+alter table calendly.run_invitees enable row level security;
+
+comment on table calendly.run_invitees is
+  'The queue of a run: the events whose invitees it still has to fetch.';
+comment on column calendly.run_invitees.distance is
+  'Between the event''s start and the begin of the run.';
+comment on column calendly.run_invitees.seats is
+  'Seats ever booked, by the event''s counter; null where it has none.';
 
 create table calendly.run_changes (
-  run_id uuid not null references calendly.active_runs (run_id) on delete cascade,
+  run_id uuid not null,
   user_id integer not null,
   event_uri text not null,
   class text not null check (class in ('created', 'updated', 'deleted', 'restored')),
@@ -188,20 +239,101 @@ alter table calendly.run_hosts enable row level security;
 comment on table calendly.run_hosts is
   'The hosts that an organization''s listing has named: see calendly.meet_hosts.';
 
+-- What a run has collected goes with it, a large run's in slices --------------------------------
+
+create table calendly.ended_runs (run_id uuid primary key);
+
+alter table calendly.ended_runs enable row level security;
+
+comment on table calendly.ended_runs is
+  'Runs that have ended and left rows which a job still has to delete.';
+
+create function calendly.delete_run_rows(run_id uuid, max_rows integer) returns integer
+language plpgsql set search_path = ''
+as $$
+declare
+  deleted integer;
+  total integer := 0;
+begin
+  delete from calendly.run_seen s where s.ctid = any (array(
+    select k.ctid from calendly.run_seen k
+    where k.run_id = delete_run_rows.run_id limit max_rows));
+  get diagnostics deleted = row_count;
+  total := total + deleted;
+  delete from calendly.run_changes c where c.ctid = any (array(
+    select k.ctid from calendly.run_changes k
+    where k.run_id = delete_run_rows.run_id limit max_rows));
+  get diagnostics deleted = row_count;
+  total := total + deleted;
+  delete from calendly.run_missing m where m.ctid = any (array(
+    select k.ctid from calendly.run_missing k
+    where k.run_id = delete_run_rows.run_id limit max_rows));
+  get diagnostics deleted = row_count;
+  total := total + deleted;
+  delete from calendly.run_invitees i where i.ctid = any (array(
+    select k.ctid from calendly.run_invitees k
+    where k.run_id = delete_run_rows.run_id limit max_rows));
+  get diagnostics deleted = row_count;
+  return total + deleted;
+end
+$$;
+comment on function calendly.delete_run_rows(uuid, integer) is
+  'Deletes what a run has collected, at most max_rows of each kind, and returns how many rows.';
+
+create function calendly.on_run_end() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  -- so many rows that the end of a run takes no longer for them
+  max_rows constant integer := 5000;
+begin
+  if calendly.delete_run_rows(old.run_id, max_rows) >= max_rows then
+    insert into calendly.ended_runs (run_id) values (old.run_id);
+  end if;
+  return null;
+end
+$$;
+comment on function calendly.on_run_end() is
+  'Deletes what a run has collected; what a large run has collected is left to a job.';
+
+create trigger calendly_run_end
+  after delete on calendly.active_runs
+  for each row execute function calendly.on_run_end();
+
+create function calendly.clean_run_rows() returns integer
+language plpgsql set search_path = ''
+as $$
+declare
+  slice constant integer := 5000;
+  ended_run_id constant uuid := (
+    select e.run_id from calendly.ended_runs e limit 1 for update skip locked);
+  cleaned integer;
+begin
+  cleaned := calendly.delete_run_rows(ended_run_id, slice);
+  if cleaned = 0 then
+    delete from calendly.ended_runs e where e.run_id = ended_run_id;
+    get diagnostics cleaned = row_count;
+  end if;
+  return cleaned;
+end
+$$;
+comment on function calendly.clean_run_rows() is
+  'Deletes a slice of what ended runs have left, and returns how many rows; 0: nothing is left.';
+
 -- Progress and end --------------------------------------------------------------------------------
 
-create function calendly.run_progress(run_id uuid) returns jsonb
-language sql stable set search_path = ''
+create function calendly.run_progress(state calendly.active_runs) returns jsonb
+language plpgsql immutable set search_path = ''
 as $$
-  select jsonb_build_object(
-    'phase', o.phase,
-    'events', o.processed,
-    'invitees_read', o.invitees_read,
-    'invitees_to_read', o.invitees_to_read)
-  from calendly.active_runs o
-  where o.run_id = run_progress.run_id
+begin
+  return jsonb_build_object(
+    'phase', state.phase,
+    'events', state.processed,
+    'invitees_read', state.invitees_read,
+    'invitees_to_read', state.invitees_to_read);
+end
 $$;
-comment on function calendly.run_progress(uuid) is
+comment on function calendly.run_progress(calendly.active_runs) is
   '{phase, events, invitees_read, invitees_to_read}. invitees_… count events whose invitees are '
   'fetched; invitees_to_read is null until all events are listed.';
 
@@ -214,7 +346,9 @@ begin
   update public.calendly_sync_runs r
     set status = end_run.status, error = end_run.error, resume_at = null,
       heartbeat_at = now_at, finished_at = now_at,
-      progress = coalesce(calendly.run_progress(r.id), r.progress)
+      progress = coalesce((
+        select calendly.run_progress(o) from calendly.active_runs o where o.run_id = r.id),
+        r.progress)
     where r.id = end_run.run_id;
   delete from calendly.active_runs o where o.run_id = end_run.run_id;
 end

@@ -1,19 +1,24 @@
 -- From the hosts of a listed page to calendly_users. With members accounts an organization's
 -- connection keeps those who have an account here; with members everyone it keeps every host.
 
-create function calendly.listed_hosts(snapshots calendly.event_snapshot[])
+create function calendly.listed_hosts(events jsonb)
 returns table (calendly_user_uri text, email text, name text)
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select distinct on (m ->> 'user') m ->> 'user', m ->> 'user_email', m ->> 'user_name'
-  from unnest(snapshots) s
-  cross join lateral jsonb_array_elements(s.content -> 'event_memberships') m
-  where m ->> 'user' is not null
-  -- The newest event knows the present name and e-mail.
-  order by m ->> 'user', s.updated_at desc
+begin
+  return query
+    select distinct on (host.uri) host.uri, m ->> 'user_email', m ->> 'user_name'
+    from jsonb_array_elements(events) e
+    cross join lateral jsonb_array_elements(case jsonb_typeof(e -> 'event_memberships')
+      when 'array' then e -> 'event_memberships' else '[]' end) m
+    cross join lateral (select m ->> 'user') host (uri)
+    where host.uri is not null
+    -- The newest event knows the present name and e-mail. Calendly writes all times alike.
+    order by host.uri, (e ->> 'updated_at') collate "C" desc nulls last;
+end
 $$;
-comment on function calendly.listed_hosts(calendly.event_snapshot[]) is
-  'The hosts that events name, with the newest name and e-mail.';
+comment on function calendly.listed_hosts(jsonb) is
+  'The hosts that events name, as Calendly sent them, with the newest name and e-mail.';
 
 create function calendly.accounts_to_match(emails text[])
 returns table (email text, auth_user_id uuid)
@@ -32,15 +37,20 @@ $$;
 comment on function calendly.accounts_to_match(text[]) is
   'For these e-mails of hosts, the one account that has proven each and has no row yet.';
 
-create function calendly.hosts_to_keep(
-  connection public.calendly_connections, snapshots calendly.event_snapshot[]
-) returns table (calendly_user_uri text, email text, name text, auth_user_id uuid)
-language sql stable set search_path = ''
+create function calendly.hosts_to_keep(connection public.calendly_connections, events jsonb)
+returns table (calendly_user_uri text, email text, name text, auth_user_id uuid)
+language plpgsql stable set search_path = ''
 as $$
+#variable_conflict use_column
+begin
+  return query
   with candidate as (
     select h.calendly_user_uri, h.email, h.name, u.auth_user_id, u.connection_id
-    from calendly.listed_hosts(snapshots) h
-    left join public.calendly_users u on u.calendly_user_uri = h.calendly_user_uri
+    from calendly.listed_hosts(events) h
+    left join lateral (
+      select k.id, k.auth_user_id, k.connection_id from public.calendly_users k
+      where k.calendly_user_uri = h.calendly_user_uri offset 0
+    ) u on true
     -- Whoever has or had an own connection decides alone.
     where not exists (select from public.calendly_connections k where k.user_id = u.id)
       -- Another connection brings them.
@@ -63,35 +73,36 @@ as $$
     and (connection.members = 'everyone'
       or c.auth_user_id is not null or m.auth_user_id is not null)
     -- Whose account is banned is kept when the ban has ended.
-    and calendly.account_is_open(coalesce(c.auth_user_id, m.auth_user_id), calendly.now())
+    and calendly.account_is_open(coalesce(c.auth_user_id, m.auth_user_id), calendly.now());
+end
 $$;
-comment on function calendly.hosts_to_keep(
-  public.calendly_connections, calendly.event_snapshot[]
-) is
+comment on function calendly.hosts_to_keep(public.calendly_connections, jsonb) is
   'The hosts of a page that an organization''s connection begins to keep, each with the account '
   'that has proven its e-mail, if any.';
 
-create function calendly.keep_hosts(
-  connection public.calendly_connections, snapshots calendly.event_snapshot[]
-) returns integer[]
+create function calendly.keep_hosts(connection public.calendly_connections, events jsonb)
+returns integer[]
 language plpgsql set search_path = ''
 as $$
 declare
   kept integer[];
 begin
-  if not exists (select from calendly.hosts_to_keep(connection, snapshots)) then
+  if not exists (select from calendly.hosts_to_keep(connection, events)) then
     return '{}'::integer[];
   end if;
+  -- Events before people: see the lock order in 060_locks.
+  perform calendly.lock_events(array(
+    select e ->> 'uri' from jsonb_array_elements(events) e where e ->> 'uri' is not null));
   -- Before the rows are written: a typed statement that has locked all people must not wait for
   -- one.
   perform calendly.lock_people(array(
     select u.id from public.calendly_users u
-    join calendly.hosts_to_keep(connection, snapshots) h using (calendly_user_uri)));
+    join calendly.hosts_to_keep(connection, events) h using (calendly_user_uri)));
   with written as (
     insert into public.calendly_users as u
         (auth_user_id, calendly_user_uri, email, name, created_at)
       select h.auth_user_id, h.calendly_user_uri, h.email, h.name, calendly.now()
-      from calendly.hosts_to_keep(connection, snapshots) h
+      from calendly.hosts_to_keep(connection, events) h
       -- In one order: two connections of an organization may meet the same hosts.
       order by h.calendly_user_uri
       on conflict (calendly_user_uri) do update set
@@ -104,33 +115,30 @@ begin
   return kept;
 end
 $$;
-comment on function calendly.keep_hosts(
-  public.calendly_connections, calendly.event_snapshot[]
-) is
+comment on function calendly.keep_hosts(public.calendly_connections, jsonb) is
   'Makes or takes over the rows of the hosts that a connection begins to keep: their user_ids.';
 
 create function calendly.meet_hosts(
-  run public.calendly_sync_runs, snapshots calendly.event_snapshot[]
+  run public.calendly_sync_runs, connection public.calendly_connections, events jsonb
 ) returns integer[]
 language plpgsql set search_path = ''
 as $$
 declare
-  connection public.calendly_connections;
   first_listed text[];
   kept integer[];
 begin
-  select c.* into connection from public.calendly_connections c where c.id = run.connection_id;
-  if connection.scope <> 'organization' or not calendly.covers_connection(run, connection) then
+  if connection.scope <> 'organization'
+      or not calendly.covers_connection(run, connection) then
     return '{}'::integer[];
   end if;
   with noted as (
     insert into calendly.run_hosts as r (run_id, calendly_user_uri)
-      select run.id, h.calendly_user_uri from calendly.listed_hosts(snapshots) h
+      select run.id, h.calendly_user_uri from calendly.listed_hosts(events) h
       on conflict do nothing
       returning r.calendly_user_uri
   )
   select array_agg(n.calendly_user_uri) into first_listed from noted n;
-  kept := calendly.keep_hosts(connection, snapshots);
+  kept := calendly.keep_hosts(connection, events);
   -- Of a host whom an earlier page has listed, but who has an account since, this run has missed
   -- events: they do not join it, and the next sync is FULL for them.
   return array(
@@ -138,6 +146,8 @@ begin
     where u.id = any (kept) and u.calendly_user_uri = any (first_listed));
 end
 $$;
-comment on function calendly.meet_hosts(public.calendly_sync_runs, calendly.event_snapshot[]) is
+comment on function calendly.meet_hosts(
+  public.calendly_sync_runs, public.calendly_connections, jsonb) is
   'In an organization''s listing: notes whom the page names, keeps those whom the connection is to '
-  'keep, and returns the user_ids that join the run. The caller has locked the page''s events.';
+  'keep, and returns the user_ids that join the run. Where there is somebody to keep, the page''s '
+  'events are locked first.';

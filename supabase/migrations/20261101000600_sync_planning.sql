@@ -9,11 +9,18 @@
 -- What kind of sync -------------------------------------------------------------------------------
 
 create function calendly.needs_full_sync(user_ids integer[]) returns boolean
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select exists (
-    select from public.calendly_users u
-    where u.id = any (user_ids) and not u.calendly_initial_sync_complete)
+begin
+  return exists (
+    select
+    from unnest(user_ids) listed (id)
+    cross join lateral (
+      select u.calendly_initial_sync_complete from public.calendly_users u
+      where u.id = listed.id offset 0
+    ) person
+    where not person.calendly_initial_sync_complete);
+end
 $$;
 comment on function calendly.needs_full_sync(integer[]) is
   'Is there one among these people who has had no FULL sync yet, or whose flag was cleared?';
@@ -62,27 +69,19 @@ comment on function calendly.sync_range(text, timestamptz) is
 create function calendly.covers_connection(
   run public.calendly_sync_runs, connection public.calendly_connections
 ) returns boolean
-language sql immutable set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
-  select run.subject = case connection.scope
+begin
+  return run.subject = case connection.scope
     when 'organization' then connection.calendly_organization_uri
     else connection.calendly_user_uri
-  end
+  end;
+end
 $$;
 comment on function
   calendly.covers_connection(public.calendly_sync_runs, public.calendly_connections) is
   'Does this run list all that its connection is for? The click of one member of an organization '
   'lists that member''s events only.';
-
-create function calendly.lists_organization(run public.calendly_sync_runs) returns boolean
-language sql stable set search_path = ''
-as $$
-  select exists (
-    select from public.calendly_connections c
-    where c.id = run.connection_id and c.calendly_organization_uri = run.subject)
-$$;
-comment on function calendly.lists_organization(public.calendly_sync_runs) is
-  'Does this run list the events of all members of an organization?';
 
 create view calendly.active_run_details with (security_invoker = true) as
   select r.id, r.connection_id, r.user_id, r.trigger, r.sync_type, r.status, r.started_at,
@@ -137,21 +136,97 @@ $$;
 comment on function calendly.users_to_sync(uuid, timestamptz) is
   'Whose meetings a sync of all of a connection writes. Closed accounts are left out.';
 
+-- The following read by index, person by person: `offset 0` keeps each inner query as it is
+-- written, so that no plan reads a table from end to end, however young its statistics are.
+
 create function calendly.meetings_due(
-  user_ids integer[], until timestamptz default calendly.now()
+  user_ids integer[], until timestamptz default calendly.now(), max_meetings integer default null
 ) returns table (user_id integer, event_uri text, start_time timestamptz, due_at timestamptz)
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select s.user_id, s.event_uri, m.start_time, s.invitees_due_at
-  from calendly.meeting_sync s
-  join public.calendly_meetings m
-    on m.user_id = s.user_id and m.calendly_event_uri = s.event_uri
-  where s.user_id = any (user_ids) and s.invitees_due_at <= until
-    -- no invitees are fetched of an event that is gone, or reassigned to somebody else
-    and (not m.is_deleted or m.deleted_reason = 'canceled')
+begin
+  return query
+    select s.user_id, s.event_uri, m.start_time, s.invitees_due_at
+    from unnest(user_ids) listed (id)
+    cross join lateral (
+      select k.user_id, k.event_uri, k.invitees_due_at from calendly.meeting_sync k
+      where k.user_id = listed.id and k.invitees_due_at <= until
+      offset 0
+    ) s
+    cross join lateral (
+      select k.start_time from public.calendly_meetings k
+      where k.user_id = s.user_id and k.calendly_event_uri = s.event_uri
+        -- no invitees are fetched of an event that is gone, or reassigned to somebody else
+        and (not k.is_deleted or k.deleted_reason = 'canceled')
+      offset 0
+    ) m
+    limit max_meetings;
+end
 $$;
-comment on function calendly.meetings_due(integer[], timestamptz) is
-  'Meetings whose invitees must be fetched by that time.';
+comment on function calendly.meetings_due(integer[], timestamptz, integer) is
+  'Meetings whose invitees must be fetched by that time, not more than max_meetings of them.';
+
+create function calendly.next_meeting_due_at(user_ids integer[], now_at timestamptz)
+returns timestamptz
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return (
+    select min(greatest(next.due_at, now_at))
+    from unnest(user_ids) listed (id)
+    cross join lateral (
+      -- one person's first: the search ends there
+      select s.invitees_due_at as due_at
+      from calendly.meeting_sync s
+      cross join lateral (
+        select from public.calendly_meetings k
+        where k.user_id = s.user_id and k.calendly_event_uri = s.event_uri
+          and (not k.is_deleted or k.deleted_reason = 'canceled')
+        offset 0
+      ) m
+      where s.user_id = listed.id and s.invitees_due_at is not null
+      order by s.invitees_due_at
+      limit 1
+    ) next);
+end
+$$;
+comment on function calendly.next_meeting_due_at(integer[], timestamptz) is
+  'When the first of these people''s meetings is due, now at the earliest; null: none is.';
+
+create function calendly.next_event_due_at(user_ids integer[], now_at timestamptz)
+returns timestamptz
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return (
+    select min(greatest(next.event_due_at, now_at))
+    from unnest(user_ids) listed (id)
+    cross join lateral (
+      select s.event_due_at from calendly.meeting_sync s
+      where s.user_id = listed.id and s.event_due_at is not null
+      order by s.event_due_at
+      limit 1
+    ) next);
+end
+$$;
+comment on function calendly.next_event_due_at(integer[], timestamptz) is
+  'When the first event of these people must be fetched directly, now at the earliest; null: none.';
+
+create function calendly.has_deferred_deliveries(user_ids integer[]) returns boolean
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return exists (
+    select
+    from unnest(user_ids) listed (id)
+    cross join lateral (
+      select from public.calendly_webhook_events e
+      where e.status = 'deferred' and e.user_id = listed.id limit 1
+    ) deferred);
+end
+$$;
+comment on function calendly.has_deferred_deliveries(integer[]) is
+  'Does a delivery of one of these users wait for a sync?';
 
 create function calendly.next_conference_check(user_ids integer[], now_at timestamptz)
 returns timestamptz
@@ -163,9 +238,13 @@ begin
   return (
     -- at first every minute, then after half of the meeting row's age
     select min(now_at + greatest(shortest_wait, (now_at - m.created_at) / 2))
-    from public.calendly_meetings m
-    where m.user_id = any (user_ids) and not m.is_deleted and m.end_time > now_at
-      and m.raw #>> '{location,status}' in ('initiated', 'processing'));
+    from unnest(user_ids) listed (id)
+    cross join lateral (
+      select k.created_at from public.calendly_meetings k
+      where k.user_id = listed.id and k.end_time > now_at and not k.is_deleted
+        and k.raw #>> '{location,status}' in ('initiated', 'processing')
+      offset 0
+    ) m);
 end
 $$;
 comment on function calendly.next_conference_check(integer[], timestamptz) is
@@ -185,11 +264,9 @@ begin
   return least(
     -- the flag was cleared while a run was active, or a host has joined
     case when calendly.needs_full_sync(user_ids) then now_at end,
-    (select min(greatest(d.due_at, now_at)) from calendly.meetings_due(user_ids, 'infinity') d),
-    (select min(greatest(s.event_due_at, now_at)) from calendly.meeting_sync s
-      where s.user_id = any (user_ids) and s.event_due_at is not null),
-    (select now_at + deferred_delivery_wait from public.calendly_webhook_events e
-      where e.user_id = any (user_ids) and e.status = 'deferred' limit 1),
+    calendly.next_meeting_due_at(user_ids, now_at),
+    calendly.next_event_due_at(user_ids, now_at),
+    case when calendly.has_deferred_deliveries(user_ids) then now_at + deferred_delivery_wait end,
     calendly.next_conference_check(user_ids, now_at));
 end
 $$;

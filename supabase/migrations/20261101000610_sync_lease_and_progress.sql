@@ -1,7 +1,16 @@
 -- Who works on a run, and what is written down about it. A worker has a run by a lease: its token
 -- is compared at each step, so that a worker that was taken over cannot write, and each step
--- extends it. The counts, the requests and what could not be used are kept with the run, in the
--- transaction of the step that they belong to.
+-- extends it. A step reads the run once, changes what it has read, and writes each row once at its
+-- end, in the transaction of what the step brought.
+
+create type calendly.run_context as (
+  run public.calendly_sync_runs,
+  state calendly.active_runs,
+  connection public.calendly_connections
+);
+comment on type calendly.run_context is
+  'A run, where it stands (null: it has ended) and its connection, as read under the connection''s '
+  'lock. Functions of a step take it and return it changed; calendly.save_run writes it.';
 
 -- Lease -------------------------------------------------------------------------------------------
 
@@ -20,143 +29,246 @@ $$;
 comment on function calendly.lock_connection(uuid) is
   'Locks a run''s connection until the end of the transaction.';
 
-create function calendly.check_lease(run_id uuid, lease uuid) returns calendly.active_runs
-language plpgsql set search_path = ''
+create function calendly.read_run(run_id uuid) returns calendly.run_context
+language plpgsql stable set search_path = ''
 as $$
 declare
-  state calendly.active_runs;
+  context calendly.run_context;
 begin
-  perform calendly.lock_connection(check_lease.run_id);
-  select o.* into state from calendly.active_runs o
-    where o.run_id = check_lease.run_id and o.lease = check_lease.lease;
-  if not found then
+  select r, o, c into context
+    from public.calendly_sync_runs r
+    join public.calendly_connections c on c.id = r.connection_id
+    left join calendly.active_runs o on o.run_id = r.id
+    where r.id = read_run.run_id;
+  return context;
+end
+$$;
+comment on function calendly.read_run(uuid) is
+  'Reads a run. Whoever means to change it has locked its connection.';
+
+create function calendly.check_lease(context calendly.run_context, lease uuid) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  if (context.state).lease = check_lease.lease is not true then
     perform calendly.raise_error('lease_lost', 'This worker no longer has this run.',
       'It was taken over by another worker, ended, or disconnected meanwhile.');
   end if;
-  return state;
 end
 $$;
-comment on function calendly.check_lease(uuid, uuid) is
-  'Locks the run''s connection and checks the worker''s token. Error: lease_lost.';
+comment on function calendly.check_lease(calendly.run_context, uuid) is
+  'Checks the worker''s token. Error: lease_lost.';
 
--- Records -----------------------------------------------------------------------------------------
+-- Writing -----------------------------------------------------------------------------------------
 
-create function calendly.record_requests(
-  run public.calendly_sync_runs, requests integer, rate jsonb
-) returns void
+create function calendly.save_state(state calendly.active_runs) returns void
 language plpgsql set search_path = ''
 as $$
 begin
   update calendly.active_runs o
-    set worker_requests = o.worker_requests - record_requests.requests
-    where o.run_id = run.id;
-  update public.calendly_sync_runs r
-    set requests = r.requests + record_requests.requests
-    where r.id = run.id;
-  update public.calendly_connections c
-    set rate_limit = (rate ->> 'limit')::integer, rate_remaining = (rate ->> 'remaining')::integer,
-      rate_resets_at = calendly.now() + make_interval(secs => (rate ->> 'reset')::double precision)
-    where c.id = run.connection_id and rate ->> 'remaining' is not null;
+    set lease = state.lease, lease_expires_at = state.lease_expires_at,
+      worker_requests = state.worker_requests, step = state.step,
+      step_began_at = state.step_began_at, ahead_began_at = state.ahead_began_at,
+      phase = state.phase, page_token = state.page_token, list_after = state.list_after,
+      listed_until = state.listed_until, list_restarts = state.list_restarts,
+      missing_event_lookups = state.missing_event_lookups, processed = state.processed,
+      invitees_read = state.invitees_read, invitees_to_read = state.invitees_to_read,
+      interruptions = state.interruptions
+    where o.run_id = state.run_id;
 end
 $$;
-comment on function calendly.record_requests(public.calendly_sync_runs, integer, jsonb) is
-  'Notes the requests that a step cost and Calendly''s rate limit as of its last answer, '
-  '{limit, remaining, reset (seconds)}.';
+comment on function calendly.save_state(calendly.active_runs) is
+  'Writes where a run stands. Whose meetings it writes is kept by calendly.join_run.';
 
-create function calendly.reject(run_id uuid, problems jsonb) returns void
-language sql set search_path = ''
+create function calendly.save_run(context calendly.run_context) returns void
+language plpgsql set search_path = ''
 as $$
+declare
+  run constant public.calendly_sync_runs := context.run;
+  connection constant public.calendly_connections := context.connection;
+begin
+  perform calendly.save_state(context.state);
   update public.calendly_sync_runs r
-    set rejected = r.rejected + jsonb_array_length(problems),
-      rejections = jsonb_path_query_array(r.rejections || problems, '$[0 to 49]')
-    where r.id = reject.run_id and jsonb_array_length(problems) > 0
+    set status = run.status, fetched_active = run.fetched_active,
+      fetched_canceled = run.fetched_canceled, created = run.created, updated = run.updated,
+      unchanged = run.unchanged, deleted = run.deleted, restored = run.restored,
+      rejected = run.rejected, rejections = run.rejections, missing = run.missing,
+      requests = run.requests, progress = calendly.run_progress(context.state),
+      error = run.error, resume_at = run.resume_at, heartbeat_at = run.heartbeat_at
+    where r.id = run.id;
+  update public.calendly_connections c
+    set rate_limit = connection.rate_limit, rate_remaining = connection.rate_remaining,
+      rate_resets_at = connection.rate_resets_at, next_sync_at = connection.next_sync_at,
+      updated_at = connection.updated_at
+    where c.id = connection.id
+      and (c.rate_limit, c.rate_remaining, c.rate_resets_at, c.next_sync_at)
+        is distinct from (connection.rate_limit, connection.rate_remaining,
+          connection.rate_resets_at, connection.next_sync_at);
+end
 $$;
-comment on function calendly.reject(uuid, jsonb) is
-  'Records with the run what could not be used, [{uri, problem}]; the first 50 are kept.';
+comment on function calendly.save_run(calendly.run_context) is
+  'Writes what a step has changed of a run, of where it stands and of its connection.';
 
-create function calendly.record_classes(run_id uuid, changes calendly.meeting_change[]) returns void
-language sql set search_path = ''
-as $$
-  insert into calendly.run_changes as c (run_id, user_id, event_uri, class)
-    -- One step can change a meeting in several ways (an invitee, a reschedule): it counts once.
-    select distinct on (n.user_id, n.event_uri)
-      record_classes.run_id, n.user_id, n.event_uri, n.class
-    from unnest(changes) n
-    where n.class <> 'unchanged'
-    order by n.user_id, n.event_uri, n.class = 'updated', n.class
-    -- Later steps: created stays created; deleted and restored replace updated, not the reverse.
-    on conflict (run_id, user_id, event_uri) do update set class = excluded.class
-      where c.class <> 'created' and excluded.class <> 'updated'
-$$;
-comment on function calendly.record_classes(uuid, calendly.meeting_change[]) is
-  'Notes what became of each meeting: one class per meeting in the whole run.';
+-- Records -----------------------------------------------------------------------------------------
 
-create function calendly.count_changes(run_id uuid, changes calendly.meeting_change[]) returns void
+create function calendly.record_requests(
+  context calendly.run_context, requests integer, rate jsonb
+) returns calendly.run_context
 language plpgsql set search_path = ''
 as $$
 begin
-  perform calendly.record_classes(count_changes.run_id, changes);
-  update public.calendly_sync_runs r
-    set created = counted.created, updated = counted.updated,
-      deleted = counted.deleted, restored = counted.restored,
-      unchanged = o.processed - counted.classified
-    from calendly.active_runs o
-    cross join lateral (
-      select count(*) filter (where c.class = 'created') as created,
-        count(*) filter (where c.class = 'updated') as updated,
-        count(*) filter (where c.class = 'deleted') as deleted,
-        count(*) filter (where c.class = 'restored') as restored,
-        count(*) as classified
-      from calendly.run_changes c
-      where c.run_id = o.run_id
-    ) counted
-    where r.id = count_changes.run_id and o.run_id = r.id;
+  context.state.worker_requests := (context.state).worker_requests - requests;
+  context.run.requests := (context.run).requests + requests;
+  if rate ->> 'remaining' is not null then
+    context.connection.rate_limit := (rate ->> 'limit')::integer;
+    context.connection.rate_remaining := (rate ->> 'remaining')::integer;
+    context.connection.rate_resets_at :=
+      calendly.now() + make_interval(secs => (rate ->> 'reset')::double precision);
+  end if;
+  return context;
 end
 $$;
-comment on function calendly.count_changes(uuid, calendly.meeting_change[]) is
-  'Adds to the run''s counts: one class per meeting.';
+comment on function calendly.record_requests(calendly.run_context, integer, jsonb) is
+  'Notes the requests that a step cost and Calendly''s rate limit as of its last answer, '
+  '{limit, remaining, reset (seconds)}.';
+
+create function calendly.reject(run public.calendly_sync_runs, problems jsonb)
+returns public.calendly_sync_runs
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  if problems is not null then
+    run.rejected := run.rejected + jsonb_array_length(problems);
+    run.rejections := jsonb_path_query_array(run.rejections || problems, '$[0 to 49]');
+  end if;
+  return run;
+end
+$$;
+comment on function calendly.reject(public.calendly_sync_runs, jsonb) is
+  'Records with the run what could not be used, [{uri, problem}] or null; the first 50 are kept.';
+
+create type calendly.class_counts as (
+  created integer,
+  updated integer,
+  deleted integer,
+  restored integer,
+  classified integer
+);
+comment on type calendly.class_counts is
+  'By how much the number of meetings of each class has changed, and of all of them.';
+
+create function calendly.record_classes(run_id uuid, changes calendly.meeting_change[])
+returns calendly.class_counts
+language plpgsql set search_path = ''
+as $$
+declare
+  counts calendly.class_counts;
+begin
+  with brought as (
+    -- One step can change a meeting in several ways (an invitee, a reschedule): it counts once.
+    select distinct on (n.user_id, n.event_uri)
+      n.user_id, n.event_uri, n.class, before.class as was
+    from unnest(changes) n
+    left join lateral (
+      select c.class from calendly.run_changes c
+      where c.run_id = record_classes.run_id and c.user_id = n.user_id
+        and c.event_uri = n.event_uri
+      offset 0
+    ) before on true
+    where n.class <> 'unchanged'
+    order by n.user_id, n.event_uri, n.class = 'updated', n.class
+  ), written as (
+    insert into calendly.run_changes as c (run_id, user_id, event_uri, class)
+      select record_classes.run_id, b.user_id, b.event_uri, b.class
+      from brought b
+      -- Later steps: created stays created; deleted and restored replace updated, not the reverse.
+      where b.was is null
+        or (b.was <> 'created' and b.class <> 'updated' and b.class <> b.was)
+      on conflict on constraint run_changes_pkey do update set class = excluded.class
+      returning c.user_id, c.event_uri
+  )
+  select count(*) filter (where b.class = 'created') - count(*) filter (where b.was = 'created'),
+      count(*) filter (where b.class = 'updated') - count(*) filter (where b.was = 'updated'),
+      count(*) filter (where b.class = 'deleted') - count(*) filter (where b.was = 'deleted'),
+      count(*) filter (where b.class = 'restored') - count(*) filter (where b.was = 'restored'),
+      count(*) filter (where b.was is null)
+    into counts
+    from written w
+    join brought b using (user_id, event_uri);
+  return counts;
+end
+$$;
+comment on function calendly.record_classes(uuid, calendly.meeting_change[]) is
+  'Notes what became of each meeting, one class per meeting in the whole run, and returns what '
+  'that changes of the counts.';
+
+create function calendly.count_changes(
+  run public.calendly_sync_runs, changes calendly.meeting_change[], looked_at integer
+) returns public.calendly_sync_runs
+language plpgsql set search_path = ''
+as $$
+declare
+  counts constant calendly.class_counts := calendly.record_classes(run.id, changes);
+begin
+  run.created := run.created + counts.created;
+  run.updated := run.updated + counts.updated;
+  run.deleted := run.deleted + counts.deleted;
+  run.restored := run.restored + counts.restored;
+  run.unchanged := run.unchanged + looked_at - counts.classified;
+  return run;
+end
+$$;
+comment on function calendly.count_changes(
+  public.calendly_sync_runs, calendly.meeting_change[], integer) is
+  'Adds to the run''s counts: one class per meeting. looked_at: so many meetings were looked at for '
+  'the first time in this run; those that did not change are unchanged.';
 
 -- Pause and result --------------------------------------------------------------------------------
 
-create function calendly.run_result(run_id uuid) returns jsonb
-language sql stable set search_path = ''
+create function calendly.run_result(run public.calendly_sync_runs) returns jsonb
+language plpgsql stable set search_path = ''
 as $$
-  select jsonb_build_object(
-      'run_id', r.id, 'user_id', r.user_id, 'sync_type', r.sync_type,
+begin
+  return jsonb_build_object(
+      'run_id', run.id, 'user_id', run.user_id, 'sync_type', run.sync_type,
       'range', jsonb_build_object(
-        'min_start_time', calendly.to_calendly(r.min_start_time),
-        'max_start_time', calendly.to_calendly(r.max_start_time)),
-      'fetched', jsonb_build_object('active', r.fetched_active, 'canceled', r.fetched_canceled),
-      'created', r.created, 'updated', r.updated, 'unchanged', r.unchanged,
-      'deleted', r.deleted, 'restored', r.restored,
-      'rejected', r.rejected, 'requests', r.requests, 'status', r.status)
+        'min_start_time', calendly.to_calendly(run.min_start_time),
+        'max_start_time', calendly.to_calendly(run.max_start_time)),
+      'fetched', jsonb_build_object(
+        'active', run.fetched_active, 'canceled', run.fetched_canceled),
+      'created', run.created, 'updated', run.updated, 'unchanged', run.unchanged,
+      'deleted', run.deleted, 'restored', run.restored,
+      'rejected', run.rejected, 'requests', run.requests, 'status', run.status)
     || jsonb_strip_nulls(jsonb_build_object(
-      'hosts_without_account', r.hosts_without_account,
-      'resume_at', calendly.to_calendly(r.resume_at), 'reason', r.error,
-      'rejections', case when r.rejected > 0 then r.rejections end))
-  from public.calendly_sync_runs r
-  where r.id = run_result.run_id
+      'hosts_without_account', run.hosts_without_account,
+      'resume_at', calendly.to_calendly(run.resume_at), 'reason', run.error,
+      'rejections', case when run.rejected > 0 then run.rejections end));
+end
 $$;
-comment on function calendly.run_result(uuid) is 'What POST /calendly-sync answers.';
+comment on function calendly.run_result(public.calendly_sync_runs) is
+  'What POST /calendly-sync answers.';
 
-create function calendly.pause(run_id uuid, resume_at timestamptz, reason jsonb) returns jsonb
+create function calendly.pause(
+  context calendly.run_context, resume_at timestamptz, reason jsonb
+) returns jsonb
 language plpgsql set search_path = ''
 as $$
 declare
   now_at constant timestamptz := calendly.now();
 begin
-  update calendly.active_runs o set lease = null, lease_expires_at = null
-    where o.run_id = pause.run_id;
-  update public.calendly_sync_runs r
-    set status = 'paused', resume_at = pause.resume_at, error = reason, heartbeat_at = now_at,
-      progress = calendly.run_progress(r.id)
-    where r.id = pause.run_id;
-  update public.calendly_connections c
-    set next_sync_at = pause.resume_at, updated_at = now_at
-    from public.calendly_sync_runs r
-    where r.id = pause.run_id and c.id = r.connection_id and calendly.covers_connection(r, c);
-  return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run_id));
+  context.state.lease := null;
+  context.state.lease_expires_at := null;
+  context.run.status := 'paused';
+  context.run.resume_at := pause.resume_at;
+  context.run.error := reason;
+  context.run.heartbeat_at := now_at;
+  if calendly.covers_connection(context.run, context.connection) then
+    context.connection.next_sync_at := pause.resume_at;
+    context.connection.updated_at := now_at;
+  end if;
+  perform calendly.save_run(context);
+  return jsonb_build_object('do', 'stop', 'result', calendly.run_result(context.run));
 end
 $$;
-comment on function calendly.pause(uuid, timestamptz, jsonb) is
+comment on function calendly.pause(calendly.run_context, timestamptz, jsonb) is
   'Pauses a run until resume_at, lets the lease go, and returns {do: stop, result}.';

@@ -1,284 +1,514 @@
 -- What a worker does next. The phases come in order: list the events of the range, fetch one by one
 -- the events that the listing did not show or that wait, fetch the invitees of new and changed
 -- events, finish. A step is never larger than the requests that may be spent on it; where none may,
--- the run waits or is paused.
+-- the run waits or is paused. What the next step will ask for is told in advance, as far as the
+-- requests allow, so that the worker can read it while this step is applied.
 
--- What is left to do ------------------------------------------------------------------------------
+-- Events that the listing did not show ------------------------------------------------------------
 
-create function calendly.seen_events(run_id uuid) returns table (event_uri text)
-language sql stable set search_path = ''
+create function calendly.note_missing(
+  run public.calendly_sync_runs, user_ids integer[], starts_from timestamptz,
+  starts_before timestamptz
+) returns integer
+language plpgsql set search_path = ''
 as $$
-  select distinct unnest(p.event_uris) from calendly.run_pages p where p.run_id = seen_events.run_id
+declare
+  noted integer;
+begin
+  with missing as (
+    select m.calendly_event_uri, min(m.start_time) as start_time,
+      min(coalesce(s.last_looked_up_at, '-infinity')) as last_looked_up_at, count(*) as meetings
+    from unnest(user_ids) listed (id)
+    -- By index, whatever the statistics say: `offset 0` keeps each query as it is written.
+    cross join lateral (
+      select k.user_id, k.calendly_event_uri, k.start_time from public.calendly_meetings k
+      where k.user_id = listed.id
+        and k.start_time >= starts_from and k.start_time < starts_before
+        and k.start_time > run.min_start_time and k.start_time < run.max_start_time
+        and k.calendly_event_uri is not null and not k.is_deleted
+        -- what a webhook has written since the run began is not missing
+        and coalesce(k.updated_at, '-infinity') < run.started_at
+      offset 0
+    ) m
+    left join lateral (
+      select true as is_seen from calendly.run_seen k
+      where k.run_id = run.id and k.event_uri = m.calendly_event_uri
+      offset 0
+    ) seen on true
+    left join lateral (
+      select k.last_looked_up_at from calendly.meeting_sync k
+      where k.user_id = m.user_id and k.event_uri = m.calendly_event_uri
+      offset 0
+    ) s on seen.is_seen is null
+    where seen.is_seen is null
+    group by m.calendly_event_uri
+  ), written as (
+    insert into calendly.run_missing as x
+        (run_id, event_uri, start_time, last_looked_up_at, meetings)
+      select run.id, m.calendly_event_uri, m.start_time, m.last_looked_up_at, m.meetings
+      from missing m
+      on conflict (run_id, event_uri) do update set meetings = x.meetings + excluded.meetings
+      returning event_uri
+  )
+  select coalesce(sum(m.meetings), 0) into noted
+    from written w
+    join missing m on m.calendly_event_uri = w.event_uri;
+  return noted;
+end
 $$;
-comment on function calendly.seen_events(uuid) is
-  'The events that the run has listed or fetched one by one.';
+comment on function calendly.note_missing(
+  public.calendly_sync_runs, integer[], timestamptz, timestamptz) is
+  'Notes the events of these people that start in this part of the range and that the listing, '
+  'which is sorted by start time, has passed without showing them; returns how many meetings. That '
+  'alone proves nothing: fetch_events asks for each.';
 
-create function calendly.missing_meetings(run public.calendly_sync_runs)
-returns table (
-  user_id integer, event_uri text, start_time timestamptz, last_looked_up_at timestamptz
-)
-language sql stable set search_path = ''
+create function calendly.forget_missing(run_id uuid, event_uris text[]) returns integer
+language plpgsql set search_path = ''
 as $$
-  select m.user_id, m.calendly_event_uri, m.start_time, s.last_looked_up_at
-  from calendly.active_runs o
-  join public.calendly_meetings m on m.user_id = any (o.user_ids)
-  left join calendly.meeting_sync s
-    on s.user_id = m.user_id and s.event_uri = m.calendly_event_uri
-  where o.run_id = run.id
-    and m.calendly_event_uri is not null and not m.is_deleted
-    and m.start_time > run.min_start_time and m.start_time < run.max_start_time
-    -- what a webhook has written since the run began is not missing
-    and coalesce(m.updated_at, '-infinity') < run.started_at
-    -- By not in, the seen events are hashed once. A join (not exists) would compare each meeting
-    -- with each seen event, because the planner cannot know how many there are.
-    and m.calendly_event_uri not in (
-      select seen.event_uri from calendly.seen_events(run.id) seen)
+declare
+  found_again integer;
+begin
+  with listed as (
+    delete from calendly.run_missing x
+      where x.run_id = forget_missing.run_id and x.event_uri = any (event_uris)
+      returning x.meetings
+  )
+  select coalesce(sum(l.meetings), 0) into found_again from listed l;
+  return found_again;
+end
 $$;
-comment on function calendly.missing_meetings(public.calendly_sync_runs) is
-  'Meetings that a complete listing of the range should have shown and did not. That alone proves '
-  'nothing: fetch_events asks for each.';
+comment on function calendly.forget_missing(uuid, text[]) is
+  'These events are not missing, or have been fetched by themselves: returns of how many meetings '
+  'that is true.';
 
-create function calendly.listed_subject(run public.calendly_sync_runs) returns jsonb
-language sql stable set search_path = ''
+create function calendly.missing_events(context calendly.run_context, max_events integer)
+returns text[]
+language plpgsql stable set search_path = ''
 as $$
-  select case
-    when run.subject = c.calendly_organization_uri
-      then jsonb_build_object('organization', run.subject)
-    when run.subject = c.calendly_user_uri then jsonb_build_object('user', run.subject)
-    else jsonb_build_object('user', run.subject, 'organization', c.calendly_organization_uri)
-  end
-  from public.calendly_connections c
-  where c.id = run.connection_id
+declare
+  run constant public.calendly_sync_runs := context.run;
+  user_ids constant integer[] := (context.state).user_ids;
+begin
+  return array(
+    select x.event_uri
+    from calendly.run_missing x
+    -- Meanwhile a webhook may have written it, or a person may have left the run.
+    cross join lateral (
+      select from public.calendly_meetings m
+      where m.calendly_event_uri = x.event_uri and m.user_id = any (user_ids)
+        and not m.is_deleted and coalesce(m.updated_at, '-infinity') < run.started_at
+      limit 1
+    ) still_missing
+    where x.run_id = run.id
+    order by x.last_looked_up_at, x.start_time, x.event_uri
+    limit greatest(max_events, 0));
+end
 $$;
-comment on function calendly.listed_subject(public.calendly_sync_runs) is
-  'Whose events are listed: {user} for the token''s own user, {organization} for all members, both '
-  'for one member.';
+comment on function calendly.missing_events(calendly.run_context, integer) is
+  'The first events that a complete listing did not show: those that no run has looked up yet, or '
+  'not for the longest time.';
 
-create function calendly.page_query(
-  run public.calendly_sync_runs, state calendly.active_runs, page_size integer
-) returns jsonb
-language sql stable set search_path = ''
+create function calendly.may_settle_deferred(user_ids integer[]) returns boolean
+language plpgsql stable set search_path = ''
 as $$
-  select calendly.listed_subject(run)
-    || jsonb_build_object(
-      'min_start_time', calendly.to_calendly(state.list_after),
-      'max_start_time', calendly.to_calendly(run.max_start_time),
-      'sort', 'start_time:asc',
-      'count', page_size::text)
-    || jsonb_strip_nulls(jsonb_build_object('page_token', state.page_token))
+begin
+  return calendly.has_deferred_deliveries(user_ids) or exists (
+    -- about somebody whom no delivery has named yet
+    select from public.calendly_webhook_events e
+    where e.status = 'deferred' and e.user_id is null);
+end
 $$;
-comment on function
-  calendly.page_query(public.calendly_sync_runs, calendly.active_runs, integer) is
-  'The query of the next page of the listing.';
+comment on function calendly.may_settle_deferred(integer[]) is
+  'Is there a deferred delivery that a sync of these users may settle?';
 
-create function calendly.events_to_fetch(
-  run public.calendly_sync_runs, state calendly.active_runs, max_missing integer
-) returns text[]
+create function calendly.events_that_wait(user_ids integer[]) returns text[]
+language plpgsql stable set search_path = ''
+as $$
+begin
+  -- Mostly nothing waits: a look into each index says so.
+  if calendly.next_event_due_at(user_ids, '-infinity') <= calendly.now()
+      or calendly.may_settle_deferred(user_ids) then
+    return array(select w.event_uri from calendly.waiting_events(user_ids) w);
+  end if;
+  return '{}'::text[];
+end
+$$;
+comment on function calendly.events_that_wait(integer[]) is
+  'Events that a delivery or a listing told too little about: see calendly.waiting_events.';
+
+create function calendly.events_to_fetch(context calendly.run_context, max_missing integer)
+returns text[]
 language plpgsql stable set search_path = ''
 as $$
 declare
   waiting constant text[] := array(
-    select w.event_uri from calendly.waiting_events(state.user_ids) w
+    select w.event_uri
+    from unnest(calendly.events_that_wait((context.state).user_ids)) w (event_uri)
     where not exists (
-      select from calendly.run_pages p
-      where p.run_id = run.id and p.direct and w.event_uri = any (p.event_uris)));
+      select from calendly.run_seen s
+      where s.run_id = (context.run).id and s.event_uri = w.event_uri and s.direct));
 begin
   return waiting || array(
-    select a.event_uri from calendly.missing_meetings(run) a
-    where a.event_uri <> all (waiting)
-    group by a.event_uri
-    -- those that no run has looked up yet, or not for the longest time, come first
-    order by min(coalesce(a.last_looked_up_at, '-infinity')), min(a.start_time), a.event_uri
-    limit greatest(max_missing, 0));
+    select missing.event_uri
+    from unnest(calendly.missing_events(context, max_missing)) with ordinality
+      missing (event_uri, place)
+    where missing.event_uri <> all (waiting)
+    order by missing.place);
 end
 $$;
-comment on function
-  calendly.events_to_fetch(public.calendly_sync_runs, calendly.active_runs, integer) is
+comment on function calendly.events_to_fetch(calendly.run_context, integer) is
   'Events to fetch one by one: those that wait, then at most max_missing that the listing did not '
   'show.';
 
-create function calendly.next_due_events(
-  user_ids integer[], run_started_at timestamptz, batch_size integer
-) returns table (event_uri text, place bigint, seats integer)
-language sql stable set search_path = ''
-as $$
-  select due.event_uri,
-    row_number() over (order by due.is_past, due.distance, due.event_uri),
-    calendly.seats((
-      select m.raw from public.calendly_meetings m
-      where m.calendly_event_uri = due.event_uri and m.user_id = any (user_ids)
-      limit 1), 'total')
-  from (
-    -- upcoming meetings first, the nearest first
-    select d.event_uri, min(d.start_time) < run_started_at as is_past,
-      abs(extract(epoch from min(d.start_time) - run_started_at)) as distance
-    from calendly.meetings_due(user_ids) d
-    group by d.event_uri
-    order by is_past, distance
-    limit batch_size
-  ) due
-$$;
-comment on function calendly.next_due_events(integer[], timestamptz, integer) is
-  'The events whose invitees are fetched next, in that order, with the seats of each as far as its '
-  'counter tells them.';
+-- Events whose invitees are fetched ---------------------------------------------------------------
 
-create function calendly.invitees_to_fetch(
-  run public.calendly_sync_runs, state calendly.active_runs, batch_size integer,
-  requests_left integer
-) returns text[]
-language plpgsql stable set search_path = ''
+create function calendly.queue_invitees(
+  run public.calendly_sync_runs, user_ids integer[], event_uris text[]
+) returns void
+language plpgsql set search_path = ''
 as $$
 declare
-  seats_per_request constant numeric := 100;  -- Calendly's largest page of invitees
+  now_at constant timestamptz := calendly.now();
+begin
+  insert into calendly.run_invitees (run_id, event_uri, is_past, distance, seats)
+    select run.id, due.event_uri, due.start_time < run.started_at,
+      case when due.start_time < run.started_at then run.started_at - due.start_time
+        else due.start_time - run.started_at end,
+      due.seats
+    from (
+      select e.uri as event_uri, coalesce(min(m.start_time), '-infinity') as start_time,
+        max(calendly.seats(m.raw, 'total')) as seats
+      from (select distinct unnest(event_uris)) e (uri)
+      -- By index: see calendly.note_missing.
+      cross join lateral (
+        select k.user_id, k.start_time, k.raw from public.calendly_meetings k
+        where k.calendly_event_uri = e.uri and (not k.is_deleted or k.deleted_reason = 'canceled')
+        offset 0
+      ) m
+      cross join lateral (
+        select from calendly.meeting_sync k
+        where k.user_id = m.user_id and k.event_uri = e.uri and k.invitees_due_at <= now_at
+        offset 0
+      ) s
+      where m.user_id = any (user_ids)
+      group by e.uri
+    ) due
+    on conflict do nothing;
+end
+$$;
+comment on function calendly.queue_invitees(
+  public.calendly_sync_runs, integer[], text[]) is
+  'Puts into the run''s queue those of these events whose invitees are due.';
+
+create function calendly.queue_due_invitees(run public.calendly_sync_runs, user_ids integer[])
+returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  slice constant integer := 1000;
+begin
+  perform calendly.queue_invitees(run, user_ids, array(
+    select d.event_uri
+    from calendly.meetings_due(user_ids, calendly.now(), slice) d));
+end
+$$;
+comment on function calendly.queue_due_invitees(public.calendly_sync_runs, integer[]) is
+  'Puts what is due into the run''s queue, a slice of it: no-show checks, what an earlier run has '
+  'left, what has fallen due while the run goes on. What the listing has changed is there already.';
+
+create type calendly.queued_event as (event_uri text, requests integer, seats integer);
+comment on type calendly.queued_event is
+  'An event whose invitees a run has to fetch, with the requests that this takes and its seats.';
+
+create function calendly.drop_settled_invitees(
+  run_id uuid, user_ids integer[], max_events integer
+) returns boolean
+language plpgsql set search_path = ''
+as $$
+declare
+  now_at constant timestamptz := calendly.now();
+begin
+  delete from calendly.run_invitees i
+    using (
+      select q.event_uri
+      from (
+        select k.event_uri from calendly.run_invitees k
+        where k.run_id = drop_settled_invitees.run_id
+        order by k.is_past, k.distance, k.event_uri
+        limit max_events
+      ) q
+      left join lateral (
+        select true as is_due
+        from (
+          select m.user_id from public.calendly_meetings m
+          where m.calendly_event_uri = q.event_uri
+            and (not m.is_deleted or m.deleted_reason = 'canceled')
+          offset 0
+        ) m
+        cross join lateral (
+          select from calendly.meeting_sync k
+          where k.user_id = m.user_id and k.event_uri = q.event_uri and k.invitees_due_at <= now_at
+          offset 0
+        ) s
+        where m.user_id = any (user_ids)
+        limit 1
+      ) due on true
+      where due.is_due is null
+    ) settled
+    where i.run_id = drop_settled_invitees.run_id and i.event_uri = settled.event_uri;
+  return found;
+end
+$$;
+comment on function calendly.drop_settled_invitees(uuid, integer[], integer) is
+  'Takes those out of the first events of a run''s queue whose invitees are no longer due: a '
+  'delivery has brought them, or the event is gone. True where there was one.';
+
+create function calendly.next_in_queue(
+  run public.calendly_sync_runs, user_ids integer[], max_events integer
+) returns calendly.queued_event[]
+language plpgsql set search_path = ''
+as $$
+declare
+  seats_per_request constant integer := 100;  -- Calendly's largest page of invitees
+begin
+  loop
+    exit when not calendly.drop_settled_invitees(run.id, user_ids, max_events);
+  end loop;
+  return array(
+    select row(k.event_uri,
+      greatest(ceil(coalesce(k.seats, 1) / seats_per_request::numeric), 1)::integer,
+      coalesce(k.seats, 1))::calendly.queued_event
+    from calendly.run_invitees k
+    where k.run_id = run.id
+    order by k.is_past, k.distance, k.event_uri
+    limit max_events);
+end
+$$;
+comment on function calendly.next_in_queue(
+  public.calendly_sync_runs, integer[], integer) is
+  'The first events of a run''s queue whose invitees are still due.';
+
+create function calendly.first_batch(
+  queue calendly.queued_event[], batch_size integer, requests_left integer
+) returns integer
+language plpgsql immutable set search_path = ''
+as $$
+declare
   max_seats constant integer := 1000;  -- what one statement can apply in time
 begin
-  return array(
-    select batch.event_uri
+  return (
+    select count(*)
     from (
-      select due.event_uri, due.place,
-        sum(greatest(ceil(coalesce(due.seats, 1) / seats_per_request), 1))
-          over (order by due.place) as requests,
-        sum(coalesce(due.seats, 1)) over (order by due.place) as seats
-      from calendly.next_due_events(state.user_ids, run.started_at, batch_size) due
+      select q.place, sum(q.requests) over (order by q.place) as requests,
+        sum(q.seats) over (order by q.place) as seats
+      from unnest(queue[1:batch_size]) with ordinality q (event_uri, requests, seats, place)
     ) batch
-    -- always one, however large, or the run would never go on
-    where batch.place = 1 or (batch.requests <= requests_left and batch.seats <= max_seats)
-    order by batch.place);
+    where batch.requests <= requests_left and (batch.place = 1 or batch.seats <= max_seats));
+end
+$$;
+comment on function calendly.first_batch(calendly.queued_event[], integer, integer) is
+  'How many of the first events of a queue one step can fetch: as many as the requests allow.';
+
+create function calendly.invitees_to_fetch(
+  context calendly.run_context, batch_size integer, requests_left integer, read_ahead boolean
+) returns jsonb
+language plpgsql set search_path = ''
+as $$
+declare
+  run constant public.calendly_sync_runs := context.run;
+  user_ids constant integer[] := (context.state).user_ids;
+  queue calendly.queued_event[] := calendly.next_in_queue(run, user_ids, 2 * batch_size);
+  now_read integer;
+  then_read integer := 0;
+begin
+  if queue = '{}' or (context.state).invitees_to_read is null then
+    perform calendly.queue_due_invitees(run, user_ids);
+    queue := calendly.next_in_queue(run, user_ids, 2 * batch_size);
+  end if;
+  if queue = '{}' then
+    return null;
+  end if;
+  -- always one, however large, or the run would never go on
+  now_read := greatest(calendly.first_batch(queue, batch_size, requests_left), 1);
+  if read_ahead then
+    then_read := calendly.first_batch(queue[now_read + 1:], batch_size, requests_left - (
+      select sum(q.requests)::integer from unnest(queue[1:now_read]) q));
+  end if;
+  return jsonb_build_object('do', 'fetch_invitees',
+    'event_uris', array(select q.event_uri from unnest(queue[1:now_read]) q),
+    'ahead', jsonb_build_object('event_uris', array(
+      select q.event_uri from unnest(queue[now_read + 1:now_read + then_read]) q)));
 end
 $$;
 comment on function
-  calendly.invitees_to_fetch(public.calendly_sync_runs, calendly.active_runs, integer, integer) is
-  'Events whose invitees are fetched in one step: as many as the requests allow, one at least.';
+  calendly.invitees_to_fetch(calendly.run_context, integer, integer, boolean) is
+  'The step that fetches the invitees of the first events in the queue, and of which ones after '
+  'that; null: nothing is left to fetch.';
 
-create function calendly.next_work(
-  run public.calendly_sync_runs, state calendly.active_runs, settings calendly.settings,
-  requests_left integer
-) returns jsonb
+-- The work ----------------------------------------------------------------------------------------
+
+create function calendly.page_query(context calendly.run_context, page_size integer) returns jsonb
 language plpgsql stable set search_path = ''
 as $$
 declare
+  run constant public.calendly_sync_runs := context.run;
+  organization constant text := (context.connection).calendly_organization_uri;
+begin
+  return jsonb_strip_nulls(jsonb_build_object(
+    'user', case when run.subject is distinct from organization then run.subject end,
+    -- one member of an organization: not the token's own user, but nobody outside of it
+    'organization', case
+      when run.subject <> (context.connection).calendly_user_uri then organization end,
+    'min_start_time', calendly.to_calendly((context.state).list_after),
+    'max_start_time', calendly.to_calendly(run.max_start_time),
+    'sort', 'start_time:asc',
+    'count', page_size::text,
+    'page_token', (context.state).page_token));
+end
+$$;
+comment on function calendly.page_query(calendly.run_context, integer) is
+  'The query of the next page of the listing: {user} for the token''s own user, {organization} for '
+  'all members, both for one member.';
+
+create function calendly.next_work(
+  context calendly.run_context, settings calendly.settings, requests_left integer,
+  now_at timestamptz
+) returns jsonb
+language plpgsql set search_path = ''
+as $$
+declare
+  -- A step takes seconds: what is read ahead when the worker's time is nearly up would be lost.
+  time_of_a_step constant interval := interval '5 seconds';
+  read_ahead constant boolean := now_at < (context.state).worker_ends_at - time_of_a_step;
   event_uris text[];
 begin
-  if state.phase = 'list_events' then
+  if (context.state).phase = 'list_events' then
     return jsonb_build_object(
-      'do', 'list_events', 'query', calendly.page_query(run, state, settings.page_size));
+      'do', 'list_events', 'query', calendly.page_query(context, settings.page_size),
+      'ahead', read_ahead and requests_left > 1);
   end if;
-  if state.phase = 'fetch_events' then
+  if (context.state).phase = 'fetch_events' then
     event_uris := calendly.events_to_fetch(
-      run, state, settings.missing_event_lookups - state.missing_event_lookups);
+      context, settings.missing_event_lookups - (context.state).missing_event_lookups);
     if event_uris <> '{}' then
       return jsonb_build_object(
-        'do', 'fetch_events', 'event_uris', to_jsonb(event_uris[1:greatest(requests_left, 1)]));
+        'do', 'fetch_events', 'event_uris', event_uris[1:greatest(requests_left, 1)]);
     end if;
   end if;
-  event_uris := calendly.invitees_to_fetch(run, state, settings.invitee_batch, requests_left);
-  if event_uris <> '{}' then
-    return jsonb_build_object('do', 'fetch_invitees', 'event_uris', to_jsonb(event_uris));
-  end if;
-  return jsonb_build_object('do', 'finish');
+  return coalesce(
+    calendly.invitees_to_fetch(context, settings.invitee_batch, requests_left, read_ahead),
+    jsonb_build_object('do', 'finish'));
 end
 $$;
 comment on function calendly.next_work(
-  public.calendly_sync_runs, calendly.active_runs, calendly.settings, integer) is
-  'The work that comes next, cut to the requests that may be spent: {do, query | event_uris}.';
+  calendly.run_context, calendly.settings, integer, timestamptz) is
+  'The work that comes next, cut to the requests that may be spent: {do, query | event_uris, '
+  'ahead?}. ahead: what may be read while the step is applied, the next page or these events.';
 
 -- What may be spent -------------------------------------------------------------------------------
 
 create function calendly.request_budget(
-  run public.calendly_sync_runs, state calendly.active_runs,
-  connection public.calendly_connections, now_at timestamptz,
+  context calendly.run_context, settings calendly.settings, now_at timestamptz,
   out requests_left integer, out wait_seconds integer
 )
-language plpgsql stable set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
 declare
-  reserve integer := 0;
+  connection constant public.calendly_connections := context.connection;
+  worker_requests constant integer := (context.state).worker_requests;
+  -- scheduled work leaves some of Calendly's rate limit for a click
+  reserve constant integer := case when (context.run).trigger = 'scheduled'
+    then ceil(coalesce(connection.rate_limit, 0) * settings.rate_reserve) else 0 end;
+  -- in a window of which nothing is known yet: a limit that is all reserve lets one through
+  full_window constant integer := case when connection.rate_limit is not null
+    then greatest(connection.rate_limit - reserve, 1) end;
 begin
-  requests_left := state.worker_requests;
+  requests_left := least(worker_requests, full_window);
   wait_seconds := 0;
   if connection.rate_remaining is null or connection.rate_resets_at is null
       or connection.rate_resets_at <= now_at then
     return;
   end if;
-  if run.trigger = 'scheduled' then
-    -- scheduled work leaves some of Calendly's rate limit for a click
-    reserve := (
-      select ceil(coalesce(connection.rate_limit, 0) * s.rate_reserve) from calendly.settings s);
-  end if;
-  requests_left := least(requests_left, connection.rate_remaining - reserve);
-  if requests_left <= 0 and connection.rate_resets_at <= state.worker_ends_at then
+  requests_left := least(worker_requests, connection.rate_remaining - reserve);
+  if requests_left <= 0 and connection.rate_resets_at <= (context.state).worker_ends_at then
     -- the limit resets while this worker still has time: it waits for that
     wait_seconds := ceil(extract(epoch from connection.rate_resets_at - now_at));
-    requests_left := state.worker_requests;
+    requests_left := least(worker_requests, full_window);
   end if;
 end
 $$;
 comment on function calendly.request_budget(
-  public.calendly_sync_runs, calendly.active_runs, public.calendly_connections, timestamptz) is
+  calendly.run_context, calendly.settings, timestamptz) is
   'How many requests the worker may make now, by its own budget and Calendly''s rate limit, and '
   'how long it waits before the first.';
 
 -- The step ----------------------------------------------------------------------------------------
 
 create function calendly.record_step(
-  run_id uuid, phase text, lease_expires_at timestamptz, now_at timestamptz
+  context calendly.run_context, work jsonb, lease_expires_at timestamptz, now_at timestamptz
 ) returns void
 language plpgsql set search_path = ''
 as $$
+declare
+  state calendly.active_runs := context.state;
 begin
-  update calendly.active_runs o
-    set phase = record_step.phase, lease_expires_at = record_step.lease_expires_at,
-      invitees_to_read = case
-        when record_step.phase = 'fetch_invitees' and o.invitees_to_read is null
-          then o.invitees_read
-            + (select count(distinct d.event_uri) from calendly.meetings_due(o.user_ids) d)
-        else o.invitees_to_read
-      end
-    where o.run_id = record_step.run_id;
-  update public.calendly_sync_runs r
-    set status = 'running', heartbeat_at = now_at, resume_at = null, error = null,
-      progress = calendly.run_progress(r.id)
-    where r.id = record_step.run_id;
+  state.phase := work ->> 'do';
+  state.lease_expires_at := record_step.lease_expires_at;
+  -- A step that is told again, because the answer was lost, began when it was told first.
+  state.step_began_at := coalesce(state.step_began_at, now_at);
+  if work #> '{ahead,event_uris}' <> '[]' then
+    state.ahead_began_at := coalesce(state.ahead_began_at, now_at);
+  end if;
+  if state.phase = 'fetch_invitees'
+      and state.invitees_read < state.invitees_to_read is not true then
+    state.invitees_to_read := state.invitees_read + (
+      select count(*) from calendly.run_invitees i where i.run_id = state.run_id);
+  end if;
+  context.state := state;
+  context.run.status := 'running';
+  context.run.heartbeat_at := now_at;
+  context.run.resume_at := null;
+  context.run.error := null;
+  perform calendly.save_run(context);
 end
 $$;
-comment on function calendly.record_step(uuid, text, timestamptz, timestamptz) is
-  'Notes the step that is given out, and extends the lease.';
+comment on function calendly.record_step(
+  calendly.run_context, jsonb, timestamptz, timestamptz) is
+  'Notes the step that is given out, extends the lease, and writes the run.';
 
-create function calendly.next_step(run_id uuid) returns jsonb
+create function calendly.next_step(context calendly.run_context) returns jsonb
 language plpgsql set search_path = ''
 as $$
 declare
   now_at constant timestamptz := calendly.now();
   settings calendly.settings;
-  run public.calendly_sync_runs;
-  state calendly.active_runs;
-  connection public.calendly_connections;
   budget record;
   work jsonb;
 begin
   select s.* into settings from calendly.settings s;
-  select r.* into run from public.calendly_sync_runs r where r.id = next_step.run_id;
-  select o.* into state from calendly.active_runs o where o.run_id = next_step.run_id;
-  select c.* into connection from public.calendly_connections c where c.id = run.connection_id;
-  budget := calendly.request_budget(run, state, connection, now_at);
-  work := calendly.next_work(run, state, settings, budget.requests_left);
+  budget := calendly.request_budget(context, settings, now_at);
+  work := calendly.next_work(context, settings, budget.requests_left, now_at);
 
   -- to finish takes no request
   if work ->> 'do' <> 'finish' then
-    if now_at >= state.worker_ends_at or state.worker_requests <= 0 then
-      return calendly.pause(run.id, now_at, null);
+    if now_at >= (context.state).worker_ends_at or (context.state).worker_requests <= 0 then
+      return calendly.pause(context, now_at, null);
     elsif budget.requests_left <= 0 then
-      return calendly.pause(run.id, connection.rate_resets_at, jsonb_build_object(
+      return calendly.pause(context, (context.connection).rate_resets_at, jsonb_build_object(
         'code', 'rate_limited', 'message', 'Calendly''s rate limit is used up.',
         'hint', 'The sync goes on by itself when the limit resets.'));
     end if;
+    work := work || jsonb_build_object(
+      'concurrency', least(settings.max_concurrency, budget.requests_left));
   end if;
 
-  perform calendly.record_step(run.id, work ->> 'do',
+  perform calendly.record_step(context, work,
     now_at + make_interval(secs => budget.wait_seconds) + settings.lease_duration, now_at);
-  return work || jsonb_build_object('step', state.step, 'wait_seconds', budget.wait_seconds);
+  return work || jsonb_build_object(
+    'step', (context.state).step, 'wait_seconds', budget.wait_seconds);
 end
 $$;
-comment on function calendly.next_step(uuid) is
+comment on function calendly.next_step(calendly.run_context) is
   'What the worker does next, within its time, its requests and Calendly''s rate limit: '
-  '{step, do, wait_seconds, …}, or {do: stop} where the run is paused instead.';
+  '{step, do, wait_seconds, …, concurrency (requests at the same time)}, or {do: stop} where the '
+  'run is paused instead.';

@@ -5,61 +5,121 @@
 -- Both ways ---------------------------------------------------------------------------------------
 
 create function calendly.apply_api_events(
-  state calendly.active_runs, snapshots calendly.event_snapshot[], answered_uris text[],
-  direct boolean
+  user_ids integer[], snapshots calendly.event_snapshot[], answered_uris text[],
+  waiting text[], refetch_all boolean, direct boolean
 ) returns calendly.meeting_change[]
 language plpgsql set search_path = ''
 as $$
 declare
   -- A webhook told too little about these: their invitees are fetched as well.
-  waiting constant text[] := array(
-    select w.event_uri from calendly.waiting_events(state.user_ids) w
-    where w.event_uri = any (answered_uris));
   refetch_uris constant text[] := case
-    when state.refetch_all then array(select c.uri from unnest(snapshots) c) else waiting end;
+    when refetch_all then array(select c.uri from unnest(snapshots) c) else waiting end;
   changes calendly.meeting_change[];
 begin
   changes := array(
     select c
-    from calendly.apply_events(snapshots, false, state.user_ids, direct, refetch_uris) c);
-  update calendly.meeting_sync s set event_due_at = null
-    where s.event_uri = any (waiting) and s.user_id = any (state.user_ids)
-      and s.event_due_at is not null;
-  perform calendly.settle_deferred(state.user_ids, answered_uris);
+    from calendly.apply_events(snapshots, false, user_ids, direct, refetch_uris) c);
+  if waiting <> '{}' then
+    update calendly.meeting_sync s set event_due_at = null
+      where s.event_uri = any (waiting) and s.user_id = any (user_ids)
+        and s.event_due_at is not null;
+  end if;
+  if calendly.may_settle_deferred(user_ids) then
+    perform calendly.settle_deferred(user_ids, answered_uris);
+  end if;
   return changes;
 end
 $$;
 comment on function calendly.apply_api_events(
-  calendly.active_runs, calendly.event_snapshot[], text[], boolean) is
+  integer[], calendly.event_snapshot[], text[], text[], boolean, boolean) is
   'Writes events that the API has shown to the run''s people, and settles what waited for any '
-  'event that it has answered for, usable or not.';
+  'event that it has answered for, usable or not. waiting: those of these events that wait.';
 
 create function calendly.bare_change(
   user_id integer, event_uri text, class text, deleted_reason text default null
 ) returns calendly.meeting_change
-language sql immutable set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
-  select row(user_id, event_uri, class, null, false, deleted_reason is not null, deleted_reason,
-    deleted_reason is not null, false)::calendly.meeting_change
+begin
+  return row(user_id, event_uri, class, null, false, deleted_reason is not null, deleted_reason,
+    deleted_reason is not null, false)::calendly.meeting_change;
+end
 $$;
 comment on function calendly.bare_change(integer, text, text, text) is
   'A change of a meeting that no snapshot of its event made: it is gone, or its invitees changed.';
 
 -- A page of the listing ---------------------------------------------------------------------------
 
+create type calendly.listed_page as (
+  rest jsonb,
+  fresh_uris text[],
+  active integer,
+  canceled integer,
+  meetings integer,
+  listed_until timestamptz
+);
+comment on type calendly.listed_page is
+  'A page, sorted: rest has the events that may bring something new, and fresh_uris those of the '
+  'rest that no earlier page has shown. All other events are exactly as they are stored: of those '
+  'that are listed for the first time, so many are active or canceled and stand for so many '
+  'meetings. listed_until: the last start time of these other events.';
+
+create function calendly.sort_page(
+  run_id uuid, events jsonb, user_ids integer[], changed_uris text[], refetch_all boolean
+) returns calendly.listed_page
+language plpgsql set search_path = ''
+as $$
+declare
+  longest_uri constant integer := 500;  -- a longer one is of no event: see calendly.event_problem
+  page calendly.listed_page;
+begin
+  with listed as (
+    select e.event, e.place, e.event ->> 'uri' as uri
+    from jsonb_array_elements(events) with ordinality e (event, place)
+  ), seen as (
+    insert into calendly.run_seen (run_id, event_uri, direct)
+      select distinct sort_page.run_id, l.uri, false from listed l
+      where length(l.uri) <= longest_uri
+      on conflict do nothing
+      returning event_uri
+  ), sorted as (
+    select l.event, l.place, l.uri, k.status, k.start_time, k.meetings,
+      k.event_uri is not null as is_known,
+      s.event_uri is not null or length(l.uri) > longest_uri as is_fresh
+    from listed l
+    left join calendly.known_events(events, user_ids) k
+      on k.event_uri = l.uri and not refetch_all and l.uri <> all (changed_uris)
+    left join seen s on s.event_uri = l.uri
+  )
+  select coalesce(jsonb_agg(s.event order by s.place) filter (where not s.is_known), '[]'),
+      coalesce(array_agg(distinct s.uri) filter (where s.is_fresh and not s.is_known), '{}'),
+      count(*) filter (where s.is_fresh and s.status = 'active'),
+      count(*) filter (where s.is_fresh and s.status = 'canceled'),
+      coalesce(sum(s.meetings) filter (where s.is_fresh), 0),
+      max(s.start_time)
+    into page
+    from sorted s;
+  return page;
+end
+$$;
+comment on function calendly.sort_page(uuid, jsonb, integer[], text[], boolean) is
+  'Notes the events of a page as seen, and tells those that are exactly as stored from the rest. '
+  'changed_uris: events that are never taken as unchanged.';
+
 create function calendly.reject_listed_events(
-  run public.calendly_sync_runs, snapshots calendly.event_snapshot[], fresh_uris text[],
+  context calendly.run_context, snapshots calendly.event_snapshot[], fresh_uris text[],
   changes calendly.meeting_change[]
-) returns void
+) returns public.calendly_sync_runs
 language plpgsql set search_path = ''
 as $$
 declare
   -- Of an organization's events, many may belong to hosts whose meetings are not kept.
-  host_expected constant boolean := not calendly.lists_organization(run);
+  host_expected constant boolean := (context.run).subject
+    is distinct from (context.connection).calendly_organization_uri;
 begin
-  perform calendly.reject(run.id, (
-    select coalesce(jsonb_agg(jsonb_build_object('uri', c.uri,
-      'problem', coalesce(c.problem, 'the user is not among the hosts'))), '[]')
+  return calendly.reject(context.run, (
+    select jsonb_agg(jsonb_build_object('uri', c.uri,
+      'problem', coalesce(c.problem, 'the user is not among the hosts')))
     from unnest(snapshots) c
     where (c.uri is null or c.uri = any (fresh_uris))
       and (c.problem is not null
@@ -67,107 +127,171 @@ begin
 end
 $$;
 comment on function calendly.reject_listed_events(
-  public.calendly_sync_runs, calendly.event_snapshot[], text[], calendly.meeting_change[]) is
+  calendly.run_context, calendly.event_snapshot[], text[], calendly.meeting_change[]) is
   'Records the events of a page that could not be used.';
 
 create function calendly.look_up_unlisted_hosts(
   user_ids integer[], snapshots calendly.event_snapshot[]
 ) returns void
-language sql set search_path = ''
+language plpgsql set search_path = ''
 as $$
+declare
+  now_at constant timestamptz := calendly.now();
+begin
   -- A listing may leave out a host who still has the event: only the event itself can say so. No
   -- more per page than one run may look up, those that no run has looked up yet first.
-  update calendly.meeting_sync s set event_due_at = calendly.now()
-    where (s.user_id, s.event_uri) in (
-      select m.user_id, m.calendly_event_uri
-      from unnest(snapshots) c
-      join public.calendly_meetings m
-        on m.calendly_event_uri = c.uri and m.user_id = any (user_ids) and not m.is_deleted
-      join public.calendly_users u
-        on u.id = m.user_id and u.connection_id is not null
-        and u.calendly_user_uri <> all (c.hosts)
-      left join calendly.meeting_sync stored
-        on stored.user_id = m.user_id and stored.event_uri = m.calendly_event_uri
-      order by stored.last_looked_up_at nulls first
-      limit (select g.missing_event_lookups from calendly.settings g))
+  insert into calendly.meeting_sync as s (user_id, event_uri, event_due_at)
+    select m.user_id, c.uri, now_at
+    from unnest(snapshots) c
+    -- By index: see calendly.note_missing.
+    cross join lateral (
+      select k.user_id from public.calendly_meetings k
+      where k.calendly_event_uri = c.uri and not k.is_deleted
+      offset 0
+    ) m
+    cross join lateral (
+      select k.calendly_user_uri from public.calendly_users k
+      where k.id = m.user_id and k.connection_id is not null
+      offset 0
+    ) u
+    cross join lateral (
+      select k.last_looked_up_at, k.event_due_at from calendly.meeting_sync k
+      where k.user_id = m.user_id and k.event_uri = c.uri
+      offset 0
+    ) stored
+    where m.user_id = any (user_ids) and u.calendly_user_uri <> all (c.hosts)
+    order by stored.last_looked_up_at nulls first
+    limit (select g.missing_event_lookups from calendly.settings g)
+    on conflict (user_id, event_uri) do update set event_due_at = excluded.event_due_at
+      where s.event_due_at <= now_at is not true;
+end
 $$;
 comment on function calendly.look_up_unlisted_hosts(integer[], calendly.event_snapshot[]) is
   'Makes events due whose listed hosts lack somebody who has the meeting.';
 
-create function calendly.record_listed_page(
-  run public.calendly_sync_runs, state calendly.active_runs, next_page_token text,
-  snapshots calendly.event_snapshot[], fresh_uris text[], changes calendly.meeting_change[]
-) returns void
+create function calendly.join_run(context calendly.run_context, joining integer[])
+returns calendly.run_context
 language plpgsql set search_path = ''
 as $$
 begin
-  insert into calendly.run_pages (run_id, step, event_uris, direct)
-    values (run.id, state.step, fresh_uris, false);
-  update calendly.active_runs o
-    set page_token = next_page_token, user_ids = state.user_ids, list_restarts = 0,
-      phase = case when next_page_token is null then 'fetch_events' else 'list_events' end,
-      listed_until = greatest(
-        o.listed_until, (select max(c.start_time) from unnest(snapshots) c)),
-      processed = o.processed
-        + (select count(*) from unnest(changes) c where c.event_uri = any (fresh_uris))
-    where o.run_id = run.id;
-  update public.calendly_sync_runs r
-    set fetched_active = r.fetched_active + listed.active,
-      fetched_canceled = r.fetched_canceled + listed.canceled,
-      missing = case
-        when next_page_token is null then (select count(*) from calendly.missing_meetings(r))
-        else r.missing
-      end
-    from (
-      select count(*) filter (where c.status = 'active') as active,
-        count(*) filter (where c.status = 'canceled') as canceled
-      from unnest(snapshots) c
-      where c.uri = any (fresh_uris)
-    ) listed
-    where r.id = run.id;
+  context.state.user_ids := (context.state).user_ids || joining;
+  update calendly.active_runs o set user_ids = (context.state).user_ids
+    where o.run_id = (context.run).id;
+  -- The pages up to now have shown nothing of these people.
+  context.run.missing := (context.run).missing + calendly.note_missing(
+    context.run, joining, (context.run).min_start_time, (context.state).listed_until);
+  return context;
 end
 $$;
-comment on function calendly.record_listed_page(
-  public.calendly_sync_runs, calendly.active_runs, text, calendly.event_snapshot[], text[],
-  calendly.meeting_change[]) is
-  'Notes what an applied page held, where the listing goes on and, after the last page, how many '
-  'meetings it did not show.';
+comment on function calendly.join_run(calendly.run_context, integer[]) is
+  'From here on the run writes the meetings of these people as well.';
 
-create function calendly.apply_listed_page(
-  run public.calendly_sync_runs, state calendly.active_runs, page jsonb
-) returns void
+create function calendly.record_listed_until(
+  context calendly.run_context, events jsonb, listed_from timestamptz, next_page_token text
+) returns calendly.run_context
 language plpgsql set search_path = ''
 as $$
 declare
+  run public.calendly_sync_runs := context.run;
+  state calendly.active_runs := context.state;
+begin
+  if run.missing > 0 then
+    run.missing := run.missing - calendly.forget_missing(
+      run.id, array(select e ->> 'uri' from jsonb_array_elements(events) e));
+  end if;
+  run.missing := run.missing + calendly.note_missing(run, state.user_ids,
+    coalesce(listed_from, run.min_start_time),
+    -- An event that starts at the same time as this page's last may be on the next page.
+    case when next_page_token is null then run.max_start_time else state.listed_until end);
+  state.page_token := next_page_token;
+  state.list_restarts := 0;
+  state.phase := case when next_page_token is null then 'fetch_events' else 'list_events' end;
+  context.run := run;
+  context.state := state;
+  return context;
+end
+$$;
+comment on function calendly.record_listed_until(
+  calendly.run_context, jsonb, timestamptz, text) is
+  'Notes where the listing goes on, and which meetings it has passed without showing them. '
+  'listed_from: the last start time that earlier pages have shown.';
+
+create function calendly.apply_listed_events(
+  context calendly.run_context, page calendly.listed_page, waiting text[]
+) returns calendly.run_context
+language plpgsql set search_path = ''
+as $$
+declare
+  run public.calendly_sync_runs := context.run;
+  user_ids constant integer[] := (context.state).user_ids;
   snapshots constant calendly.event_snapshot[] := array(
-    select calendly.read_event(e) from jsonb_array_elements(page -> 'collection') e);
+    select calendly.read_event(e) from jsonb_array_elements(page.rest) e);
   -- where an event is twice on the page, the newer one
   usable constant calendly.event_snapshot[] := array(
     select distinct on (c.uri) c from unnest(snapshots) c
     where c.problem is null
     order by c.uri, c.updated_at desc);
-  -- an event that an earlier page has shown counts once
-  fresh_uris constant text[] := array(
-    select distinct c.uri from unnest(snapshots) c
-    where c.uri is not null and not exists (
-      select from calendly.seen_events(run.id) seen where seen.event_uri = c.uri));
   changes calendly.meeting_change[];
+  looked_at integer;
 begin
-  -- Events before people: see the lock order in 060_locks.
-  perform calendly.lock_events(array(select c.uri from unnest(usable) c));
-  state.user_ids := state.user_ids || calendly.meet_hosts(run, usable);
-  changes := calendly.apply_api_events(state, usable, fresh_uris, false);
-  perform calendly.record_listed_page(
-    run, state, page ->> 'next_page_token', usable, fresh_uris, changes);
-  perform calendly.reject_listed_events(run, snapshots, fresh_uris, changes);
-  perform calendly.count_changes(run.id, changes);
-  perform calendly.look_up_unlisted_hosts(state.user_ids, usable);
+  changes := calendly.apply_api_events(user_ids, usable, page.fresh_uris,
+    array(select w.uri from unnest(waiting) w (uri) where w.uri = any (page.fresh_uris)),
+    (context.state).refetch_all, false);
+  context.run := calendly.reject_listed_events(context, snapshots, page.fresh_uris, changes);
+  run := context.run;
+  select run.fetched_active + count(*) filter (where c.status = 'active'),
+      run.fetched_canceled + count(*) filter (where c.status = 'canceled')
+    into run.fetched_active, run.fetched_canceled
+    from unnest(usable) c
+    where c.uri = any (page.fresh_uris);
+  looked_at := (select count(*) from unnest(changes) c where c.event_uri = any (page.fresh_uris));
+  context.run := calendly.count_changes(run, changes, looked_at);
+  context.state.processed := (context.state).processed + looked_at;
+  context.state.listed_until := greatest(
+    (context.state).listed_until, (select max(c.start_time) from unnest(usable) c));
+  perform calendly.queue_invitees(run, user_ids, array(
+    select c.event_uri from unnest(changes) c));
+  perform calendly.look_up_unlisted_hosts(user_ids, usable);
+  return context;
 end
 $$;
-comment on function calendly.apply_listed_page(
-  public.calendly_sync_runs, calendly.active_runs, jsonb) is
+comment on function calendly.apply_listed_events(
+  calendly.run_context, calendly.listed_page, text[]) is
+  'Applies the events of a page that may bring something new. An event that cannot be used is '
+  'recorded and counts as seen; an event that an earlier page has shown counts once.';
+
+create function calendly.apply_listed_page(context calendly.run_context, result_page jsonb)
+returns calendly.run_context
+language plpgsql set search_path = ''
+as $$
+declare
+  events constant jsonb := result_page -> 'collection';
+  joining constant integer[] := calendly.meet_hosts(context.run, context.connection, events);
+  listed_from constant timestamptz := (context.state).listed_until;
+  waiting text[];
+  page calendly.listed_page;
+begin
+  if joining <> '{}' then
+    context := calendly.join_run(context, joining);
+  end if;
+  waiting := calendly.events_that_wait((context.state).user_ids);
+  page := calendly.sort_page((context.run).id, events, (context.state).user_ids, waiting,
+    (context.state).refetch_all);
+  context.run.fetched_active := (context.run).fetched_active + page.active;
+  context.run.fetched_canceled := (context.run).fetched_canceled + page.canceled;
+  context.run.unchanged := (context.run).unchanged + page.meetings;
+  context.state.processed := (context.state).processed + page.meetings;
+  context.state.listed_until := greatest((context.state).listed_until, page.listed_until);
+  if page.rest <> '[]' then
+    context := calendly.apply_listed_events(context, page, waiting);
+  end if;
+  return calendly.record_listed_until(
+    context, events, listed_from, result_page ->> 'next_page_token');
+end
+$$;
+comment on function calendly.apply_listed_page(calendly.run_context, jsonb) is
   'Applies one page of the listing, {collection, next_page_token}: hosts, meetings, what was seen, '
-  'counts. An event that cannot be used is recorded and counts as seen.';
+  'counts.';
 
 -- Events that were fetched one by one -------------------------------------------------------------
 
@@ -202,60 +326,68 @@ comment on function calendly.delete_gone_meetings(
   'Marks the meetings of events that Calendly no longer has as deleted, and returns the changes.';
 
 create function calendly.reject_fetched_events(
-  run_id uuid, results jsonb, settled_uris text[]
-) returns void
-language sql set search_path = ''
-as $$
-  select calendly.reject(run_id, (
-    select coalesce(jsonb_agg(jsonb_build_object('uri', r ->> 'event_uri',
-      'problem', coalesce(r ->> 'problem', c.problem, 'is another event'))), '[]')
-    from jsonb_array_elements(results) r
-    cross join lateral calendly.read_event(r -> 'event') c
-    where r ->> 'event_uri' <> all (settled_uris)))
-$$;
-comment on function calendly.reject_fetched_events(uuid, jsonb, text[]) is
-  'Records the fetched events that could not be used.';
-
-create function calendly.record_lookups(
-  run public.calendly_sync_runs, state calendly.active_runs, asked_uris text[],
-  waiting_uris text[], listed_uris text[], changes calendly.meeting_change[]
-) returns void
+  run public.calendly_sync_runs, results jsonb, settled_uris text[]
+) returns public.calendly_sync_runs
 language plpgsql set search_path = ''
 as $$
 begin
-  update calendly.meeting_sync s set last_looked_up_at = calendly.now(), event_due_at = null
-    where s.event_uri = any (asked_uris) and s.user_id = any (state.user_ids);
-  update calendly.active_runs o
-    set missing_event_lookups =
-        o.missing_event_lookups + cardinality(asked_uris) - cardinality(waiting_uris),
-      -- The hosts of an event that was listed have been counted with the page.
-      processed = o.processed + (
-        select count(*) from unnest(changes) c
-        where c.deleted_reason = 'reassigned' or c.event_uri <> all (listed_uris))
-    where o.run_id = run.id;
-  insert into calendly.run_pages (run_id, step, event_uris, direct)
-    values (run.id, state.step, asked_uris, true);
+  return calendly.reject(run, (
+    select jsonb_agg(jsonb_build_object('uri', r ->> 'event_uri',
+      'problem', coalesce(r ->> 'problem', c.problem, 'is another event')))
+    from jsonb_array_elements(results) r
+    cross join lateral calendly.read_event(r -> 'event') c
+    where r ->> 'event_uri' <> all (settled_uris)));
 end
 $$;
-comment on function calendly.record_lookups(
-  public.calendly_sync_runs, calendly.active_runs, text[], text[], text[],
-  calendly.meeting_change[]) is
-  'Notes which events were fetched one by one.';
+comment on function calendly.reject_fetched_events(
+  public.calendly_sync_runs, jsonb, text[]) is
+  'Records the fetched events that could not be used.';
 
-create function calendly.apply_fetched_events(
-  run public.calendly_sync_runs, state calendly.active_runs, results jsonb
-) returns void
+create function calendly.record_lookups(
+  context calendly.run_context, asked_uris text[], waiting text[],
+  changes calendly.meeting_change[]
+) returns calendly.run_context
 language plpgsql set search_path = ''
 as $$
 declare
+  state calendly.active_runs := context.state;
+  looked_at integer;
+begin
+  update calendly.meeting_sync s set last_looked_up_at = calendly.now(), event_due_at = null
+    where s.event_uri = any (asked_uris) and s.user_id = any (state.user_ids);
+  -- The hosts of an event that was listed have been counted with the page.
+  looked_at := (
+    select count(*) from unnest(changes) c
+    where c.deleted_reason = 'reassigned' or not exists (
+      select from calendly.run_seen s
+      where s.run_id = state.run_id and s.event_uri = c.event_uri));
+  insert into calendly.run_seen as s (run_id, event_uri, direct)
+    select distinct state.run_id, uri, true from unnest(asked_uris) uri
+    on conflict (run_id, event_uri) do update set direct = true where not s.direct;
+  perform calendly.forget_missing(state.run_id, asked_uris);
+  state.missing_event_lookups :=
+    state.missing_event_lookups + cardinality(asked_uris) - cardinality(waiting);
+  state.processed := state.processed + looked_at;
+  context.state := state;
+  context.run := calendly.count_changes(context.run, changes, looked_at);
+  return context;
+end
+$$;
+comment on function calendly.record_lookups(
+  calendly.run_context, text[], text[], calendly.meeting_change[]) is
+  'Notes which events were fetched one by one, and what that changed.';
+
+create function calendly.apply_fetched_events(context calendly.run_context, results jsonb)
+returns calendly.run_context
+language plpgsql set search_path = ''
+as $$
+declare
+  user_ids constant integer[] := (context.state).user_ids;
   asked_uris constant text[] := array(
     select r ->> 'event_uri' from jsonb_array_elements(results) r);
-  waiting_uris constant text[] := array(
-    select w.event_uri from calendly.waiting_events(state.user_ids) w
-    where w.event_uri = any (asked_uris));
-  listed_uris constant text[] := array(
-    select seen.event_uri from calendly.seen_events(run.id) seen
-    where seen.event_uri = any (asked_uris));
+  waiting constant text[] := array(
+    select w.uri from unnest(calendly.events_that_wait(user_ids)) w (uri)
+    where w.uri = any (asked_uris));
   -- The token has just listed this range: a 403 is about the event.
   gone_uris constant text[] := array(
     select r ->> 'event_uri' from jsonb_array_elements(results) r
@@ -268,17 +400,19 @@ declare
   changes calendly.meeting_change[];
 begin
   perform calendly.lock_events(asked_uris);
-  changes := calendly.apply_api_events(state, usable, asked_uris, true);
+  changes := calendly.apply_api_events(user_ids, usable, asked_uris, waiting,
+    (context.state).refetch_all, true);
   changes := changes
-    || calendly.delete_gone_meetings(run, state.user_ids, gone_uris, waiting_uris);
-  perform calendly.record_lookups(run, state, asked_uris, waiting_uris, listed_uris, changes);
-  perform calendly.reject_fetched_events(
-    run.id, results, gone_uris || array(select c.uri from unnest(usable) c));
-  perform calendly.count_changes(run.id, changes);
+    || calendly.delete_gone_meetings(context.run, user_ids, gone_uris, waiting);
+  context := calendly.record_lookups(context, asked_uris, waiting, changes);
+  context.run := calendly.reject_fetched_events(
+    context.run, results, gone_uris || array(select c.uri from unnest(usable) c));
+  perform calendly.queue_invitees(
+    context.run, user_ids, array(select c.event_uri from unnest(changes) c));
+  return context;
 end
 $$;
-comment on function calendly.apply_fetched_events(
-  public.calendly_sync_runs, calendly.active_runs, jsonb) is
+comment on function calendly.apply_fetched_events(calendly.run_context, jsonb) is
   'Applies events that were fetched one by one, [{event_uri, status, event?, problem?}]. 200: it '
   'is merged, and a person who is not among its hosts loses it. 404 and 403: it is gone. Anything '
   'else is recorded and changes nothing.';

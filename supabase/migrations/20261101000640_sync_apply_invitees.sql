@@ -18,17 +18,27 @@ $$;
 comment on function calendly.usable_invitees(jsonb) is 'The invitees of readings that can be used.';
 
 create function calendly.count_mismatches(results jsonb, user_ids integer[]) returns text[]
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select array(
-    select distinct s.event_uri
+begin
+  return array(
+    select distinct r ->> 'event_uri'
     from jsonb_array_elements(results) r
-    join calendly.meeting_sync s
-      on s.event_uri = r ->> 'event_uri' and s.user_id = any (count_mismatches.user_ids)
-    join public.calendly_meetings m
-      on m.user_id = s.user_id and m.calendly_event_uri = s.event_uri
-    where jsonb_array_length(r -> 'invitees') < calendly.seats(m.raw, 'total')
-      and not s.count_mismatch)
+    -- By index: see calendly.note_missing.
+    cross join lateral (
+      select k.user_id, calendly.seats(k.raw, 'total') as seats
+      from public.calendly_meetings k
+      where k.calendly_event_uri = r ->> 'event_uri'
+      offset 0
+    ) m
+    cross join lateral (
+      select k.count_mismatch from calendly.meeting_sync k
+      where k.user_id = m.user_id and k.event_uri = r ->> 'event_uri'
+      offset 0
+    ) s
+    where m.user_id = any (count_mismatches.user_ids)
+      and jsonb_array_length(r -> 'invitees') < m.seats and not s.count_mismatch);
+end
 $$;
 comment on function calendly.count_mismatches(jsonb, integer[]) is
   'Events of which fewer invitees were read than the event counts, for the first time in a row. '
@@ -107,29 +117,31 @@ comment on function calendly.record_invitee_reads(
   jsonb, integer[], calendly.invitees_outcome[], text[], timestamptz) is
   'Notes that invitees have been read, as of when, and when they must be read again.';
 
-create function calendly.reject_invitees(run_id uuid, results jsonb, mismatches text[])
-returns void
+create function calendly.reject_invitees(
+  run public.calendly_sync_runs, results jsonb, mismatches text[]
+) returns public.calendly_sync_runs
 language plpgsql set search_path = ''
 as $$
 begin
-  perform calendly.reject(run_id, (
-    select coalesce(jsonb_agg(jsonb_build_object('uri', coalesce(i.uri, r ->> 'event_uri'),
-      'problem', coalesce(i.problem, 'belongs to another event'))), '[]')
+  run := calendly.reject(run, (
+    select jsonb_agg(jsonb_build_object('uri', coalesce(i.uri, r ->> 'event_uri'),
+      'problem', coalesce(i.problem, 'belongs to another event')))
     from jsonb_array_elements(results) r
     cross join lateral jsonb_array_elements(coalesce(r -> 'invitees', '[]')) invitee
     cross join lateral calendly.read_invitee(invitee, null) i
     where i.problem is not null or i.event_uri <> r ->> 'event_uri'));
-  perform calendly.reject(run_id, (
-    select coalesce(jsonb_agg(jsonb_build_object(
-      'uri', uri, 'problem', 'lists fewer invitees than it counts')), '[]')
+  return calendly.reject(run, (
+    select jsonb_agg(jsonb_build_object(
+      'uri', uri, 'problem', 'lists fewer invitees than it counts'))
     from unnest(mismatches) uri));
 end
 $$;
-comment on function calendly.reject_invitees(uuid, jsonb, text[]) is
+comment on function calendly.reject_invitees(public.calendly_sync_runs, jsonb, text[]) is
   'Records the invitees that could not be used, and the events that count more than they list.';
 
-create function calendly.postpone_invitees(run_id uuid, user_ids integer[], failures jsonb)
-returns void
+create function calendly.postpone_invitees(
+  run public.calendly_sync_runs, user_ids integer[], failures jsonb
+) returns public.calendly_sync_runs
 language plpgsql set search_path = ''
 as $$
 declare
@@ -144,27 +156,62 @@ begin
         calendly.interval_between_syncs(false) * power(2, least(s.read_failures, max_doublings)))
     from jsonb_array_elements(failures) f
     where s.event_uri = f ->> 'event_uri' and s.user_id = any (user_ids);
-  perform calendly.reject(run_id, (
-    select coalesce(jsonb_agg(jsonb_build_object(
-      'uri', f ->> 'event_uri', 'problem', f ->> 'problem')), '[]')
+  return calendly.reject(run, (
+    select jsonb_agg(jsonb_build_object('uri', f ->> 'event_uri', 'problem', f ->> 'problem'))
     from jsonb_array_elements(failures) f));
 end
 $$;
-comment on function calendly.postpone_invitees(uuid, integer[], jsonb) is
+comment on function calendly.postpone_invitees(public.calendly_sync_runs, integer[], jsonb) is
   'Leaves events whose invitees could not be fetched, [{event_uri, problem}], for a later run and '
   'records why.';
 
-create function calendly.apply_fetched_invitees(
-  run public.calendly_sync_runs, state calendly.active_runs, results jsonb
-) returns void
+create function calendly.leave_queue(run_id uuid, event_uris text[]) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  delete from calendly.run_invitees q
+    where q.run_id = leave_queue.run_id and q.event_uri = any (event_uris);
+end
+$$;
+comment on function calendly.leave_queue(uuid, text[]) is
+  'Takes events out of a run''s queue: their invitees have been fetched, or are fetched by a later '
+  'run.';
+
+create function calendly.count_invitee_changes(
+  run public.calendly_sync_runs, changes calendly.meeting_change[]
+) returns public.calendly_sync_runs
 language plpgsql set search_path = ''
 as $$
 declare
-  -- when the step was given out: no reading has begun before
-  step_began_at constant timestamptz := run.heartbeat_at;
+  -- A meeting that the listing did not show is looked at here for the first time.
+  looked_at constant integer := (
+    select count(distinct (c.user_id, c.event_uri)) from unnest(changes) c
+    where not exists (
+        select from calendly.run_seen s where s.run_id = run.id and s.event_uri = c.event_uri)
+      and not exists (
+        select from calendly.run_changes n
+        where n.run_id = run.id and n.user_id = c.user_id and n.event_uri = c.event_uri));
+begin
+  return calendly.count_changes(run, changes, looked_at);
+end
+$$;
+comment on function calendly.count_invitee_changes(
+  public.calendly_sync_runs, calendly.meeting_change[]) is
+  'Counts the meetings whose invitees changed.';
+
+create function calendly.apply_fetched_invitees(context calendly.run_context, results jsonb)
+returns calendly.run_context
+language plpgsql set search_path = ''
+as $$
+declare
+  run public.calendly_sync_runs := context.run;
+  user_ids constant integer[] := (context.state).user_ids;
+  step_began_at constant timestamptz := (context.state).step_began_at;
   read_uris constant text[] := array(
     select r ->> 'event_uri' from jsonb_array_elements(results) r where r ? 'invitees');
-  mismatches constant text[] := calendly.count_mismatches(results, state.user_ids);
+  failures constant jsonb := (
+    select jsonb_agg(r) from jsonb_array_elements(results) r where not r ? 'invitees');
+  mismatches constant text[] := calendly.count_mismatches(results, user_ids);
   invitees constant calendly.invitee_snapshot[] := calendly.usable_invitees(results);
   outcomes calendly.invitees_outcome[];
   changes calendly.meeting_change[];
@@ -176,29 +223,28 @@ begin
     cross join lateral calendly.event_of(c.content ->> 'old_invitee') former (event_uri)
     where former.event_uri is not null));
   outcomes := array(
-    select o from calendly.apply_invitees(invitees, false, state.user_ids) o);
+    select o from calendly.apply_invitees(invitees, false, user_ids) o);
   changes := array(
     select calendly.bare_change(o.user_id, o.event_uri, 'updated')
     from unnest(outcomes) o where o.changed);
   changes := changes
-    || calendly.delete_unlisted_invitees(results, state.user_ids, mismatches, step_began_at);
-  perform calendly.record_invitee_reads(
-    results, state.user_ids, outcomes, mismatches, step_began_at);
-  perform calendly.postpone_invitees(run.id, state.user_ids, (
-    select coalesce(jsonb_agg(r), '[]')
-    from jsonb_array_elements(results) r where not r ? 'invitees'));
+    || calendly.delete_unlisted_invitees(results, user_ids, mismatches, step_began_at);
+  perform calendly.record_invitee_reads(results, user_ids, outcomes, mismatches, step_began_at);
+  if failures is not null then
+    run := calendly.postpone_invitees(run, user_ids, failures);
+  end if;
   changes := changes || array(
     select calendly.bare_change(l.user_id, l.event_uri, 'updated')
-    from calendly.link_reschedules(read_uris, state.user_ids) l);
-  update calendly.active_runs o
-    set invitees_read = o.invitees_read + cardinality(read_uris)
-    where o.run_id = run.id;
-  perform calendly.reject_invitees(run.id, results, mismatches);
-  perform calendly.count_changes(run.id, changes);
+    from calendly.link_reschedules(read_uris, user_ids) l);
+  run := calendly.reject_invitees(run, results, mismatches);
+  context.run := calendly.count_invitee_changes(run, changes);
+  context.state.invitees_read := (context.state).invitees_read + cardinality(read_uris);
+  perform calendly.leave_queue(run.id, array(
+    select r ->> 'event_uri' from jsonb_array_elements(results) r));
+  return context;
 end
 $$;
-comment on function calendly.apply_fetched_invitees(
-  public.calendly_sync_runs, calendly.active_runs, jsonb) is
+comment on function calendly.apply_fetched_invitees(calendly.run_context, jsonb) is
   'Applies complete readings of the invitees of events, [{event_uri, invitees, observed_at} or '
   '{event_uri, problem}]; observed_at is Calendly''s time when the reading began. A problem '
   'changes nothing that is stored.';

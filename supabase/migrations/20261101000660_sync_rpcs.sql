@@ -78,23 +78,32 @@ comment on function
   calendly.create_run(uuid, integer, text, integer[], text, text, boolean, timestamptz) is
   'Makes a run and decides its range.';
 
-create function calendly.refetch_listed_invitees(run_id uuid, now_at timestamptz) returns void
+create function calendly.refetch_listed_invitees(
+  run public.calendly_sync_runs, now_at timestamptz
+) returns void
 language plpgsql set search_path = ''
 as $$
+declare
+  state calendly.active_runs;
 begin
+  select o.* into state from calendly.active_runs o where o.run_id = run.id;
+  if state.refetch_all then
+    return;
+  end if;
   update calendly.meeting_sync s
     set invitees_due_at = calendly.invitees_due_at(
       m.raw, s.invitees_due_at, null, true, false, now_at)
-    from calendly.active_runs o, public.calendly_meetings m
-    where o.run_id = refetch_listed_invitees.run_id and not o.refetch_all
-      and s.user_id = any (o.user_ids)
-      and s.event_uri in (select seen.event_uri from calendly.seen_events(o.run_id) seen)
-      and m.user_id = s.user_id and m.calendly_event_uri = s.event_uri;
-  update calendly.active_runs o set refetch_all = true
-    where o.run_id = refetch_listed_invitees.run_id;
+    from calendly.run_seen seen
+    join public.calendly_meetings m on m.calendly_event_uri = seen.event_uri
+    where seen.run_id = run.id and m.user_id = any (state.user_ids)
+      and s.user_id = m.user_id and s.event_uri = m.calendly_event_uri;
+  perform calendly.queue_invitees(run, state.user_ids, array(
+    select seen.event_uri from calendly.run_seen seen where seen.run_id = run.id));
+  update calendly.active_runs o set refetch_all = true where o.run_id = run.id;
 end
 $$;
-comment on function calendly.refetch_listed_invitees(uuid, timestamptz) is
+comment on function
+  calendly.refetch_listed_invitees(public.calendly_sync_runs, timestamptz) is
   'A forced sync goes on with a run: the invitees of what it has listed so far are fetched again '
   'as well.';
 
@@ -115,7 +124,7 @@ begin
       select unnest(o.user_ids) intersect select unnest(resume_run.user_ids) order by 1)
     where o.run_id = run.id and not o.user_ids <@ resume_run.user_ids;
   if forced then
-    perform calendly.refetch_listed_invitees(run.id, now_at);
+    perform calendly.refetch_listed_invitees(run, now_at);
   end if;
   return run;
 end
@@ -140,7 +149,9 @@ begin
       -- a worker that still has the lease has crashed
       interruptions = o.interruptions + case when o.lease is null then 0 else 1 end,
       worker_ends_at = now_at + settings.worker_time - make_interval(secs => spent_seconds),
-      worker_requests = settings.worker_requests - spent_requests
+      worker_requests = settings.worker_requests - spent_requests,
+      -- what the former worker has begun to read is lost
+      step_began_at = null, ahead_began_at = null
     where o.run_id = run.id
     returning o.interruptions into worker_crashes;
   -- If this worker crashes too, the schedule goes on with the run when the lease has ended, and
@@ -190,7 +201,8 @@ comment on function calendly.open_run(
 
 create function public.calendly_begin_sync(request jsonb) returns jsonb
 language plpgsql security definer
-set search_path = '' set lock_timeout = '5s' set jit = off
+set search_path = '' set lock_timeout = '5s' set statement_timeout = '30s' set jit = off
+set enable_seqscan = off
 as $$
 declare
   now_at timestamptz;
@@ -230,7 +242,7 @@ begin
     'range_in_words', (calendly.sync_range(run.sync_type, now_at)).range_in_words,
     'credential', calendly.credential(connection.id),
     'review_webhooks', calendly.needs_review(connection, now_at),
-    'next', calendly.next_step(run.id));
+    'next', calendly.next_step(calendly.read_run(run.id)));
 end
 $$;
 comment on function public.calendly_begin_sync(jsonb) is
@@ -245,60 +257,63 @@ comment on function public.calendly_begin_sync(jsonb) is
 
 -- Apply -------------------------------------------------------------------------------------------
 
-create function calendly.apply_result(
-  run public.calendly_sync_runs, state calendly.active_runs, result jsonb
-) returns void
+create function calendly.apply_result(context calendly.run_context, result jsonb)
+returns calendly.run_context
 language plpgsql set search_path = ''
 as $$
 begin
   if result ? 'page' then
-    perform calendly.apply_listed_page(run, state, result -> 'page');
+    context := calendly.apply_listed_page(context, result -> 'page');
   elsif result ? 'events' then
-    perform calendly.apply_fetched_events(run, state, result -> 'events');
+    context := calendly.apply_fetched_events(context, result -> 'events');
   elsif result ? 'invitees' then
-    perform calendly.apply_fetched_invitees(run, state, result -> 'invitees');
+    context := calendly.apply_fetched_invitees(context, result -> 'invitees');
   end if;
-  update calendly.active_runs o
-    set step = o.step + 1,
-      interruptions = case when result ? 'interruption' then o.interruptions else 0 end
-    where o.run_id = run.id;
+  context.state.step := (context.state).step + 1;
+  -- Readings of the next step may have begun when they were offered, before that step is told.
+  context.state.step_began_at := (context.state).ahead_began_at;
+  context.state.ahead_began_at := null;
+  if not result ? 'interruption' then
+    context.state.interruptions := 0;
+  end if;
+  return context;
 end
 $$;
-comment on function calendly.apply_result(
-  public.calendly_sync_runs, calendly.active_runs, jsonb) is
+comment on function calendly.apply_result(calendly.run_context, jsonb) is
   'Writes what a step brought, and counts the step.';
 
 create function public.calendly_apply_step(run_id uuid, lease uuid, step integer, result jsonb)
 returns jsonb
 language plpgsql security definer
-set search_path = '' set lock_timeout = '5s' set jit = off
+set search_path = '' set lock_timeout = '5s' set statement_timeout = '30s' set jit = off
+-- Whatever the statistics say of a young database, no plan reads a table from end to end.
+set enable_seqscan = off
 as $$
 declare
-  state calendly.active_runs;
-  run public.calendly_sync_runs;
-  stopped jsonb;
+  context calendly.run_context;
+  asked_step integer;
 begin
   perform calendly.lock_connection(calendly_apply_step.run_id);
-  select r.* into run from public.calendly_sync_runs r where r.id = calendly_apply_step.run_id;
-  if run.status = 'paused' and exists (
-      select from calendly.active_runs o
-      where o.run_id = run.id and o.step = calendly_apply_step.step + 1) then
+  context := calendly.read_run(calendly_apply_step.run_id);
+  asked_step := (context.state).step;
+  if (context.run).status = 'paused' and asked_step = step + 1 then
     -- this very step has paused the run, and the answer was lost
-    return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run.id));
+    return jsonb_build_object('do', 'stop', 'result', calendly.run_result(context.run));
   end if;
-  state := calendly.check_lease(calendly_apply_step.run_id, calendly_apply_step.lease);
-  if step = state.step - 1 then
-    return calendly.next_step(run.id);  -- applied before, and the answer was lost
-  elsif step <> state.step then
+  perform calendly.check_lease(context, calendly_apply_step.lease);
+  if step = asked_step - 1 then
+    return calendly.next_step(context);  -- applied before, and the answer was lost
+  elsif step <> asked_step then
     perform calendly.raise_error('unexpected_step',
-      format('Step %s was brought where %s was asked for.', step, state.step));
+      format('Step %s was brought where %s was asked for.', step, asked_step));
   end if;
-  perform calendly.record_requests(run, (result ->> 'requests')::integer, result -> 'rate');
-  perform calendly.apply_result(run, state, result);
+  context := calendly.record_requests(
+    context, (result ->> 'requests')::integer, result -> 'rate');
+  context := calendly.apply_result(context, result);
   if result ? 'interruption' then
-    stopped := calendly.interrupt(run, state, result -> 'interruption');
+    return calendly.interrupt(context, result -> 'interruption');
   end if;
-  return coalesce(stopped, calendly.next_step(run.id));
+  return calendly.next_step(context);
 end
 $$;
 comment on function public.calendly_apply_step(uuid, uuid, integer, jsonb) is
@@ -309,34 +324,40 @@ comment on function public.calendly_apply_step(uuid, uuid, integer, jsonb) is
 
 -- Finish ------------------------------------------------------------------------------------------
 
-create function calendly.count_hosts_without_account(run public.calendly_sync_runs)
+create function calendly.count_hosts_without_account(context calendly.run_context)
 returns integer
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select case when calendly.lists_organization(run) then (
+begin
+  if (context.run).subject
+      is distinct from (context.connection).calendly_organization_uri then
+    return null;
+  end if;
+  return (
     select count(*)
     from calendly.run_hosts h
-    where h.run_id = run.id and not exists (
-      select from public.calendly_users u
-      where u.calendly_user_uri = h.calendly_user_uri and u.auth_user_id is not null))::integer
-  end
+    left join lateral (
+      select u.auth_user_id from public.calendly_users u
+      where u.calendly_user_uri = h.calendly_user_uri offset 0
+    ) known on true
+    where h.run_id = (context.run).id and known.auth_user_id is null);
+end
 $$;
-comment on function calendly.count_hosts_without_account(public.calendly_sync_runs) is
+comment on function calendly.count_hosts_without_account(calendly.run_context) is
   'How many hosts in an organization''s listing have no account here; null for one person''s.';
 
-create function calendly.complete_run(run public.calendly_sync_runs, user_ids integer[])
-returns void
+create function calendly.complete_run(context calendly.run_context) returns void
 language plpgsql set search_path = ''
 as $$
 begin
   update public.calendly_sync_runs r
-    set initial = r.sync_type = 'FULL' and calendly.needs_full_sync(complete_run.user_ids),
-      hosts_without_account = calendly.count_hosts_without_account(r)
-    where r.id = run.id;
-  perform calendly.end_run(run.id, 'complete', null);
+    set initial = r.sync_type = 'FULL' and calendly.needs_full_sync((context.state).user_ids),
+      hosts_without_account = calendly.count_hosts_without_account(context)
+    where r.id = (context.run).id;
+  perform calendly.end_run((context.run).id, 'complete', null);
 end
 $$;
-comment on function calendly.complete_run(public.calendly_sync_runs, integer[]) is
+comment on function calendly.complete_run(calendly.run_context) is
   'Ends a run as complete, with what is known only at its end.';
 
 create function calendly.record_synced_people(
@@ -355,14 +376,12 @@ $$;
 comment on function calendly.record_synced_people(integer[], text, timestamptz) is
   'Notes with each person that their sync is complete, and whether it was a FULL one.';
 
-create function calendly.schedule_next_sync(run public.calendly_sync_runs, now_at timestamptz)
-returns void
+create function calendly.schedule_next_sync(
+  run public.calendly_sync_runs, connection public.calendly_connections, now_at timestamptz
+) returns void
 language plpgsql set search_path = ''
 as $$
-declare
-  connection public.calendly_connections;
 begin
-  select c.* into connection from public.calendly_connections c where c.id = run.connection_id;
   if not calendly.covers_connection(run, connection) then
     -- A webhook could not bring the next sync forward while this run had the connection.
     update public.calendly_connections c
@@ -382,34 +401,37 @@ begin
     where c.id = connection.id;
 end
 $$;
-comment on function calendly.schedule_next_sync(public.calendly_sync_runs, timestamptz) is
+comment on function calendly.schedule_next_sync(
+  public.calendly_sync_runs, public.calendly_connections, timestamptz) is
   'After a complete run: the connection works, and is due again at next_sync_at.';
 
 create function public.calendly_finish_sync(run_id uuid, lease uuid) returns jsonb
 language plpgsql security definer
-set search_path = '' set lock_timeout = '5s' set jit = off
+set search_path = '' set lock_timeout = '5s' set statement_timeout = '30s' set jit = off
+set enable_seqscan = off
 as $$
 declare
   now_at timestamptz;
-  state calendly.active_runs;
+  context calendly.run_context;
   run public.calendly_sync_runs;
 begin
   perform calendly.lock_connection(calendly_finish_sync.run_id);
   now_at := calendly.now();
-  select r.* into run from public.calendly_sync_runs r where r.id = calendly_finish_sync.run_id;
+  context := calendly.read_run(calendly_finish_sync.run_id);
+  run := context.run;
   -- complete: finished before, and the answer was lost
   if run.status is distinct from 'complete' then
-    state := calendly.check_lease(calendly_finish_sync.run_id, calendly_finish_sync.lease);
-    if state.phase <> 'finish' then
-      return calendly.next_step(run.id);
+    perform calendly.check_lease(context, calendly_finish_sync.lease);
+    if (context.state).phase <> 'finish' then
+      return calendly.next_step(context);
     end if;
-    perform calendly.complete_run(run, state.user_ids);
-    perform calendly.record_synced_people(state.user_ids, run.sync_type, now_at);
-    perform calendly.schedule_next_sync(run, now_at);
+    perform calendly.complete_run(context);
+    perform calendly.record_synced_people((context.state).user_ids, run.sync_type, now_at);
+    perform calendly.schedule_next_sync(run, context.connection, now_at);
+    select r.* into run from public.calendly_sync_runs r where r.id = run.id;
   end if;
-  return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run.id),
-    'initial_sync_complete', (
-      select r.initial from public.calendly_sync_runs r where r.id = run.id));
+  return jsonb_build_object('do', 'stop', 'result', calendly.run_result(run),
+    'initial_sync_complete', run.initial);
 end
 $$;
 comment on function public.calendly_finish_sync(uuid, uuid) is
@@ -464,13 +486,15 @@ comment on function calendly.record_failure(public.calendly_sync_runs, jsonb, ti
   'Notes a failed run with its connection, which is tried again later. The third refusal of the '
   'token in a row asks for a reconnect.';
 
-create function calendly.fail_run(run public.calendly_sync_runs, error jsonb) returns void
+create function calendly.fail_run(
+  run public.calendly_sync_runs, connection public.calendly_connections, error jsonb
+) returns void
 language plpgsql set search_path = ''
 as $$
 begin
   perform calendly.end_run(run.id, 'failed', fail_run.error);
-  if fail_run.error ->> 'code' = 'calendly_refused' and not calendly.covers_connection(run, (
-      select c from public.calendly_connections c where c.id = run.connection_id)) then
+  if fail_run.error ->> 'code' = 'calendly_refused'
+      and not calendly.covers_connection(run, connection) then
     -- The organization no longer has this member; the token is not at fault.
     perform calendly.leave_organization(run.user_id);
   else
@@ -478,51 +502,50 @@ begin
   end if;
 end
 $$;
-comment on function calendly.fail_run(public.calendly_sync_runs, jsonb) is
+comment on function calendly.fail_run(
+  public.calendly_sync_runs, public.calendly_connections, jsonb) is
   'Ends a run that only a person can mend.';
 
-create function calendly.pause_outdated(run_id uuid, error jsonb) returns void
+create function calendly.pause_outdated(context calendly.run_context, error jsonb) returns void
 language plpgsql set search_path = ''
 as $$
-declare
-  attempt integer;
 begin
-  update calendly.active_runs o set interruptions = o.interruptions + 1
-    where o.run_id = pause_outdated.run_id
-    returning o.interruptions into attempt;
-  perform calendly.pause(
-    pause_outdated.run_id, calendly.back_off(attempt, calendly.now()), pause_outdated.error);
+  context.state.interruptions := (context.state).interruptions + 1;
+  perform calendly.pause(context,
+    calendly.back_off((context.state).interruptions, calendly.now()), pause_outdated.error);
 end
 $$;
-comment on function calendly.pause_outdated(uuid, jsonb) is
+comment on function calendly.pause_outdated(calendly.run_context, jsonb) is
   'Pauses a run whose next step the functions do not know, until newer ones are deployed.';
 
 create function public.calendly_fail_sync(
   run_id uuid, lease uuid, error jsonb, requests integer default 0
 ) returns jsonb
 language plpgsql security definer
-set search_path = '' set lock_timeout = '5s' set jit = off
+set search_path = '' set lock_timeout = '5s' set statement_timeout = '30s' set jit = off
+set enable_seqscan = off
 as $$
 declare
-  state constant calendly.active_runs := calendly.check_lease(
-    calendly_fail_sync.run_id, calendly_fail_sync.lease);
-  run public.calendly_sync_runs;
+  context calendly.run_context;
 begin
-  select r.* into run from public.calendly_sync_runs r where r.id = state.run_id;
-  perform calendly.record_requests(run, calendly_fail_sync.requests, null);
+  perform calendly.lock_connection(calendly_fail_sync.run_id);
+  context := calendly.read_run(calendly_fail_sync.run_id);
+  perform calendly.check_lease(context, calendly_fail_sync.lease);
+  context := calendly.record_requests(context, calendly_fail_sync.requests, null);
+  perform calendly.save_run(context);
   case
     when calendly_fail_sync.error ->> 'code' in ('internal', 'token_refused', 'scope_missing',
         'calendly_refused', 'token_unreadable', 'not_configured') then
-      perform calendly.fail_run(run, calendly_fail_sync.error);
+      perform calendly.fail_run(context.run, context.connection, calendly_fail_sync.error);
     when calendly_fail_sync.error ->> 'code' = 'functions_outdated' then
-      perform calendly.pause_outdated(run.id, calendly_fail_sync.error);
+      perform calendly.pause_outdated(context, calendly_fail_sync.error);
     else
       -- Nothing is known to be wrong: another worker goes on when the lease has ended.
       null;
   end case;
   return (
     select jsonb_build_object('status', r.status)
-    from public.calendly_sync_runs r where r.id = state.run_id);
+    from public.calendly_sync_runs r where r.id = calendly_fail_sync.run_id);
 end
 $$;
 comment on function public.calendly_fail_sync(uuid, uuid, jsonb, integer) is

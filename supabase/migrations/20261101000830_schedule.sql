@@ -276,7 +276,8 @@ select cron.schedule('calendly-accounts', '* * * * *', 'select calendly.end_clos
 select cron.schedule('calendly-clean-webhook-events', '7 * * * *',
   'do $do$ begin while public.clean_old_webhook_events() > 0 loop commit; end loop; end $do$');
 select cron.schedule('calendly-clean-runs', '17 3 * * *',
-  'do $do$ begin while calendly.clean_old_runs() > 0 loop commit; end loop; end $do$');
+  'do $do$ begin while calendly.clean_old_runs() + calendly.clean_run_rows() > 0 loop commit; '
+  'end loop; end $do$');
 select cron.schedule('calendly-clean-job-log', '27 3 * * *', 'select calendly.clean_job_log()');
 
 -- What an operator sees of it --------------------------------------------------------------------

@@ -34,7 +34,7 @@ select is(tests.counts(),
   'a step that is brought twice counts once');
 select is(tests.row_versions(), before, 'a step that is brought twice writes nothing')
   from versions;
-select is((select count(*) from calendly.run_pages), 1::bigint,
+select is((select count(*) from calendly.run_seen), 3::bigint,
   'a page that is brought twice is seen once');
 select is(tests.bring_step(0,
   '{"requests": 7, "interruption": {"code": "calendly_unavailable", "message": "x"}}'),
@@ -110,8 +110,9 @@ select is(tests.finish('ana') #>> '{result,status}', 'complete',
   'a run without work left is finished');
 select is((select count(*) from calendly.active_runs), 0::bigint,
   'a finished run is no longer active');
-select is((select count(*) from calendly.run_pages) + (select count(*) from calendly.run_changes),
-  0::bigint, 'a finished run leaves neither pages nor changes');
+select is((select count(*) from calendly.run_seen) + (select count(*) from calendly.run_changes)
+  + (select count(*) from calendly.run_invitees),
+  0::bigint, 'a finished run leaves nothing that it has collected');
 select is(tests.code_of(format($$select public.calendly_apply_step(%L, %L, 5, '{"requests": 1}'
   || tests.page('{}'))$$,
   run_id, lease)),

@@ -13,7 +13,7 @@ create function tests.counts() returns text language sql as $$
 $$;
 create function tests.seen() returns text[] language sql as $$
   select array(select substring(s.event_uri from '[^/]+$')
-    from calendly.seen_events((tests.run_of('ana')).id) s order by 1)
+    from calendly.run_seen s where s.run_id = (tests.run_of('ana')).id order by 1)
 $$;
 
 -- one page after the other

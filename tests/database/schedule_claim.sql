@@ -25,7 +25,7 @@ create function tests.due(name text, ago interval) returns void language sql as 
 $$;
 create function tests.pause(name text, trigger text) returns void language sql as $$
   select tests.begin(pause.name, pause.trigger);
-  select calendly.pause((tests.run_of(pause.name)).id, calendly.now(), null);
+  select calendly.pause(calendly.read_run((tests.run_of(pause.name)).id), calendly.now(), null);
 $$;
 comment on function tests.pause(text, text) is 'A run of this person that is paused until now.';
 create function tests.reset_work() returns void language sql as $$
@@ -113,8 +113,8 @@ update public.calendly_connections set state = 'active' where user_id = tests.id
 select tests.connect('ben');
 select tests.reset_work();
 select tests.begin('ana', 'scheduled');
-select calendly.pause((tests.run_of('ana')).id, calendly.now() + interval '40 seconds',
-  '{"code": "rate_limited"}');
+select calendly.pause(calendly.read_run((tests.run_of('ana')).id),
+  calendly.now() + interval '40 seconds', '{"code": "rate_limited"}');
 select is(tests.claimed(), 'idle', 'a paused run is not claimed before its pause is over');
 select tests.pass('40 seconds');
 select is(tests.claimed(), 'ana', 'a paused run is claimed when its pause is over');

@@ -67,7 +67,7 @@ async function pass(database: Database, strangers = 0): Promise<void> {
     await database.query(`call tests.pass(1, ${strangers})`);
     await database.query(
       `vacuum analyze public.calendly_connections, public.calendly_sync_runs, public.calendly_users,
-         calendly.active_runs, calendly.run_pages, calendly.clock, tests.person, tests.worker`,
+         calendly.active_runs, calendly.run_seen, calendly.clock, tests.person, tests.worker`,
     );
   }
 }
