@@ -157,7 +157,9 @@ comment on column calendly.active_runs.interruptions is
   'Interruptions in a row: the back-off grows with them.';
 
 -- What a run collects, one row per event or meeting. No foreign key: it would be checked for each
--- row, and the end of a large run would take as long as deleting all of them.
+-- row, and the end of a large run would take as long as deleting all of them. One index only, the
+-- primary key: the statistics know nothing of a run that has just begun, and by a second index a
+-- plan could read all rows of the run.
 
 create table calendly.run_seen (
   run_id uuid not null,
@@ -180,10 +182,6 @@ create table calendly.run_missing (
   primary key (run_id, event_uri)
 );
 
--- Those that no run has looked up yet, or not for the longest time, are fetched first.
-create index run_missing_order_idx
-  on calendly.run_missing (run_id, last_looked_up_at, start_time, event_uri);
-
 alter table calendly.run_missing enable row level security;
 
 comment on table calendly.run_missing is
@@ -198,17 +196,15 @@ create table calendly.run_invitees (
   is_past boolean not null,
   distance interval not null,
   seats integer,
-  primary key (run_id, event_uri)
+  -- in the order in which they are fetched: upcoming events first, the nearest first
+  primary key (run_id, is_past, distance, event_uri)
 );
-
--- Upcoming events come first, the nearest first.
-create index run_invitees_order_idx
-  on calendly.run_invitees (run_id, is_past, distance, event_uri);
 
 alter table calendly.run_invitees enable row level security;
 
 comment on table calendly.run_invitees is
-  'The queue of a run: the events whose invitees it still has to fetch.';
+  'The queue of a run: the events whose invitees it still has to fetch. An event that has moved '
+  'may be there twice.';
 comment on column calendly.run_invitees.distance is
   'Between the event''s start and the begin of the run.';
 comment on column calendly.run_invitees.seats is

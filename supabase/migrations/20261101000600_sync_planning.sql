@@ -217,12 +217,8 @@ language plpgsql stable set search_path = ''
 as $$
 begin
   return exists (
-    select
-    from unnest(user_ids) listed (id)
-    cross join lateral (
-      select from public.calendly_webhook_events e
-      where e.status = 'deferred' and e.user_id = listed.id limit 1
-    ) deferred);
+    select from public.calendly_webhook_events e
+    where e.status = 'deferred' and e.user_id = any (user_ids));
 end
 $$;
 comment on function calendly.has_deferred_deliveries(integer[]) is

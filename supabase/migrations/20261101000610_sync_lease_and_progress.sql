@@ -220,8 +220,8 @@ end
 $$;
 comment on function calendly.count_changes(
   public.calendly_sync_runs, calendly.meeting_change[], integer) is
-  'Adds to the run''s counts: one class per meeting. looked_at: so many meetings were looked at for '
-  'the first time in this run; those that did not change are unchanged.';
+  'Adds to the run''s counts: one class per meeting. looked_at: so many meetings were looked at '
+  'for the first time in this run; those that did not change are unchanged.';
 
 -- Pause and result --------------------------------------------------------------------------------
 

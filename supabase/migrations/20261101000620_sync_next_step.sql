@@ -144,9 +144,12 @@ declare
   waiting constant text[] := array(
     select w.event_uri
     from unnest(calendly.events_that_wait((context.state).user_ids)) w (event_uri)
-    where not exists (
-      select from calendly.run_seen s
-      where s.run_id = (context.run).id and s.event_uri = w.event_uri and s.direct));
+    left join lateral (
+      select s.direct from calendly.run_seen s
+      where s.run_id = (context.run).id and s.event_uri = w.event_uri
+      offset 0
+    ) seen on true
+    where seen.direct is not true);
 begin
   return waiting || array(
     select missing.event_uri
@@ -228,40 +231,37 @@ as $$
 declare
   now_at constant timestamptz := calendly.now();
 begin
-  delete from calendly.run_invitees i
-    using (
-      select q.event_uri
+  delete from calendly.run_invitees i where i.ctid = any (array(
+    select q.ctid
+    from (
+      select k.ctid, k.event_uri from calendly.run_invitees k
+      where k.run_id = drop_settled_invitees.run_id
+      order by k.is_past, k.distance, k.event_uri
+      limit max_events
+    ) q
+    left join lateral (
+      select true as is_due
       from (
-        select k.event_uri from calendly.run_invitees k
-        where k.run_id = drop_settled_invitees.run_id
-        order by k.is_past, k.distance, k.event_uri
-        limit max_events
-      ) q
-      left join lateral (
-        select true as is_due
-        from (
-          select m.user_id from public.calendly_meetings m
-          where m.calendly_event_uri = q.event_uri
-            and (not m.is_deleted or m.deleted_reason = 'canceled')
-          offset 0
-        ) m
-        cross join lateral (
-          select from calendly.meeting_sync k
-          where k.user_id = m.user_id and k.event_uri = q.event_uri and k.invitees_due_at <= now_at
-          offset 0
-        ) s
-        where m.user_id = any (user_ids)
-        limit 1
-      ) due on true
-      where due.is_due is null
-    ) settled
-    where i.run_id = drop_settled_invitees.run_id and i.event_uri = settled.event_uri;
+        select m.user_id from public.calendly_meetings m
+        where m.calendly_event_uri = q.event_uri
+          and (not m.is_deleted or m.deleted_reason = 'canceled')
+        offset 0
+      ) m
+      cross join lateral (
+        select from calendly.meeting_sync k
+        where k.user_id = m.user_id and k.event_uri = q.event_uri and k.invitees_due_at <= now_at
+        offset 0
+      ) s
+      where m.user_id = any (user_ids)
+      limit 1
+    ) due on true
+    where due.is_due is null));
   return found;
 end
 $$;
 comment on function calendly.drop_settled_invitees(uuid, integer[], integer) is
-  'Takes those out of the first events of a run''s queue whose invitees are no longer due: a '
-  'delivery has brought them, or the event is gone. True where there was one.';
+  'Takes those out of the first events of a run''s queue whose invitees are no longer due: they '
+  'have been fetched or delivered, are left for later, or the event is gone. True: there was one.';
 
 create function calendly.next_in_queue(
   run public.calendly_sync_runs, user_ids integer[], max_events integer
@@ -269,19 +269,24 @@ create function calendly.next_in_queue(
 language plpgsql set search_path = ''
 as $$
 declare
-  seats_per_request constant integer := 100;  -- Calendly's largest page of invitees
+  seats_per_request constant numeric := 100;  -- Calendly's largest page of invitees
 begin
   loop
     exit when not calendly.drop_settled_invitees(run.id, user_ids, max_events);
   end loop;
   return array(
-    select row(k.event_uri,
-      greatest(ceil(coalesce(k.seats, 1) / seats_per_request::numeric), 1)::integer,
-      coalesce(k.seats, 1))::calendly.queued_event
-    from calendly.run_invitees k
-    where k.run_id = run.id
-    order by k.is_past, k.distance, k.event_uri
-    limit max_events);
+    select row(q.event_uri, greatest(ceil(max(q.seats) / seats_per_request), 1)::integer,
+      max(q.seats))::calendly.queued_event
+    from (
+      select k.event_uri, coalesce(k.seats, 1) as seats,
+        row_number() over (order by k.is_past, k.distance, k.event_uri) as place
+      from calendly.run_invitees k
+      where k.run_id = run.id
+      order by place
+      limit max_events
+    ) q
+    group by q.event_uri
+    order by min(q.place));
 end
 $$;
 comment on function calendly.next_in_queue(

@@ -358,9 +358,12 @@ begin
   -- The hosts of an event that was listed have been counted with the page.
   looked_at := (
     select count(*) from unnest(changes) c
-    where c.deleted_reason = 'reassigned' or not exists (
-      select from calendly.run_seen s
-      where s.run_id = state.run_id and s.event_uri = c.event_uri));
+    left join lateral (
+      select true as is_seen from calendly.run_seen s
+      where s.run_id = state.run_id and s.event_uri = c.event_uri
+      offset 0
+    ) seen on true
+    where c.deleted_reason = 'reassigned' or seen.is_seen is null);
   insert into calendly.run_seen as s (run_id, event_uri, direct)
     select distinct state.run_id, uri, true from unnest(asked_uris) uri
     on conflict (run_id, event_uri) do update set direct = true where not s.direct;

@@ -165,18 +165,6 @@ comment on function calendly.postpone_invitees(public.calendly_sync_runs, intege
   'Leaves events whose invitees could not be fetched, [{event_uri, problem}], for a later run and '
   'records why.';
 
-create function calendly.leave_queue(run_id uuid, event_uris text[]) returns void
-language plpgsql set search_path = ''
-as $$
-begin
-  delete from calendly.run_invitees q
-    where q.run_id = leave_queue.run_id and q.event_uri = any (event_uris);
-end
-$$;
-comment on function calendly.leave_queue(uuid, text[]) is
-  'Takes events out of a run''s queue: their invitees have been fetched, or are fetched by a later '
-  'run.';
-
 create function calendly.count_invitee_changes(
   run public.calendly_sync_runs, changes calendly.meeting_change[]
 ) returns public.calendly_sync_runs
@@ -185,12 +173,19 @@ as $$
 declare
   -- A meeting that the listing did not show is looked at here for the first time.
   looked_at constant integer := (
-    select count(distinct (c.user_id, c.event_uri)) from unnest(changes) c
-    where not exists (
-        select from calendly.run_seen s where s.run_id = run.id and s.event_uri = c.event_uri)
-      and not exists (
-        select from calendly.run_changes n
-        where n.run_id = run.id and n.user_id = c.user_id and n.event_uri = c.event_uri));
+    select count(distinct (c.user_id, c.event_uri))
+    from unnest(changes) c
+    left join lateral (
+      select true as is_seen from calendly.run_seen s
+      where s.run_id = run.id and s.event_uri = c.event_uri
+      offset 0
+    ) seen on true
+    left join lateral (
+      select n.class from calendly.run_changes n
+      where n.run_id = run.id and n.user_id = c.user_id and n.event_uri = c.event_uri
+      offset 0
+    ) before on true
+    where seen.is_seen is null and before.class is null);
 begin
   return calendly.count_changes(run, changes, looked_at);
 end
@@ -239,8 +234,6 @@ begin
   run := calendly.reject_invitees(run, results, mismatches);
   context.run := calendly.count_invitee_changes(run, changes);
   context.state.invitees_read := (context.state).invitees_read + cardinality(read_uris);
-  perform calendly.leave_queue(run.id, array(
-    select r ->> 'event_uri' from jsonb_array_elements(results) r));
   return context;
 end
 $$;

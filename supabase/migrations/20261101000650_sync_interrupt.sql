@@ -81,7 +81,6 @@ begin
       and (context.state).interruptions % max_attempts = 0 then
     return calendly.skip_failing_event(context, leave_failing_event.event_uri, problem);
   elsif fails_repeatedly then
-    perform calendly.leave_queue((context.run).id, array[leave_failing_event.event_uri]);
     return calendly.postpone_invitees(context.run, user_ids, jsonb_build_array(
       jsonb_build_object('event_uri', leave_failing_event.event_uri, 'problem', problem)));
   end if;
