@@ -275,18 +275,21 @@ begin
     exit when not calendly.drop_settled_invitees(run.id, user_ids, max_events);
   end loop;
   return array(
-    select row(q.event_uri, greatest(ceil(max(q.seats) / seats_per_request), 1)::integer,
-      max(q.seats))::calendly.queued_event
+    select row(q.event_uri, greatest(ceil(q.seats / seats_per_request), 1)::integer,
+      q.seats)::calendly.queued_event
     from (
-      select k.event_uri, coalesce(k.seats, 1) as seats,
-        row_number() over (order by k.is_past, k.distance, k.event_uri) as place
-      from calendly.run_invitees k
-      where k.run_id = run.id
-      order by place
-      limit max_events
+      -- once, where it is there twice
+      select distinct on (k.event_uri) k.event_uri, k.is_past, k.distance,
+        coalesce(k.seats, 1) as seats
+      from (
+        select i.event_uri, i.is_past, i.distance, i.seats from calendly.run_invitees i
+        where i.run_id = run.id
+        order by i.is_past, i.distance, i.event_uri
+        limit max_events
+      ) k
+      order by k.event_uri, k.is_past, k.distance
     ) q
-    group by q.event_uri
-    order by min(q.place));
+    order by q.is_past, q.distance, q.event_uri);
 end
 $$;
 comment on function calendly.next_in_queue(
