@@ -17,7 +17,7 @@ create table calendly.settings (
   schedule_jitter real not null default 0.1 check (schedule_jitter between 0 and 0.5),
   max_workers integer not null default 20 check (max_workers between 1 and 200),
   page_size integer not null default 100 check (page_size between 1 and 100),
-  invitee_batch integer not null default 25 check (invitee_batch between 1 and 100),
+  invitee_batch integer not null default 100 check (invitee_batch between 1 and 100),
   max_concurrency integer not null default 20 check (max_concurrency between 1 and 20),
   missing_event_lookups integer not null default 25
     check (missing_event_lookups between 0 and 100),

@@ -225,7 +225,7 @@ declare
   run public.calendly_sync_runs := context.run;
   user_ids constant integer[] := (context.state).user_ids;
   snapshots constant calendly.event_snapshot[] := array(
-    select calendly.read_event(e) from jsonb_array_elements(page.rest) e);
+    select c from calendly.event_snapshots(page.rest) c);
   -- where an event is twice on the page, the newer one
   usable constant calendly.event_snapshot[] := array(
     select distinct on (c.uri) c from unnest(snapshots) c

@@ -2,21 +2,6 @@
 -- are written by the rules of 530_apply_invitees. A reading can also show that Calendly has erased
 -- an invitee; one that failed, or that brought fewer invitees than the event counts, erases nobody.
 
-create function calendly.usable_invitees(results jsonb) returns calendly.invitee_snapshot[]
-language sql stable set search_path = ''
-as $$
-  select array(
-    -- where an invitee was listed twice, the newer one
-    select distinct on (i.uri) i
-    from jsonb_array_elements(results) r
-    cross join lateral jsonb_array_elements(coalesce(r -> 'invitees', '[]')) invitee
-    cross join lateral calendly.read_invitee(
-      invitee, calendly.to_time(r ->> 'observed_at')) i
-    where i.problem is null and i.event_uri = r ->> 'event_uri'
-    order by i.uri, i.updated_at desc)
-$$;
-comment on function calendly.usable_invitees(jsonb) is 'The invitees of readings that can be used.';
-
 create function calendly.count_mismatches(results jsonb, user_ids integer[]) returns text[]
 language plpgsql stable set search_path = ''
 as $$
@@ -118,25 +103,24 @@ comment on function calendly.record_invitee_reads(
   'Notes that invitees have been read, as of when, and when they must be read again.';
 
 create function calendly.reject_invitees(
-  run public.calendly_sync_runs, results jsonb, mismatches text[]
+  run public.calendly_sync_runs, snapshots calendly.invitee_snapshot[], mismatches text[]
 ) returns public.calendly_sync_runs
 language plpgsql set search_path = ''
 as $$
 begin
   run := calendly.reject(run, (
-    select jsonb_agg(jsonb_build_object('uri', coalesce(i.uri, r ->> 'event_uri'),
-      'problem', coalesce(i.problem, 'belongs to another event')))
-    from jsonb_array_elements(results) r
-    cross join lateral jsonb_array_elements(coalesce(r -> 'invitees', '[]')) invitee
-    cross join lateral calendly.read_invitee(invitee, null) i
-    where i.problem is not null or i.event_uri <> r ->> 'event_uri'));
+    select jsonb_agg(jsonb_build_object(
+      'uri', coalesce(i.uri, i.event_uri), 'problem', i.problem))
+    from unnest(snapshots) i
+    where i.problem is not null));
   return calendly.reject(run, (
     select jsonb_agg(jsonb_build_object(
       'uri', uri, 'problem', 'lists fewer invitees than it counts'))
     from unnest(mismatches) uri));
 end
 $$;
-comment on function calendly.reject_invitees(public.calendly_sync_runs, jsonb, text[]) is
+comment on function calendly.reject_invitees(
+  public.calendly_sync_runs, calendly.invitee_snapshot[], text[]) is
   'Records the invitees that could not be used, and the events that count more than they list.';
 
 create function calendly.postpone_invitees(
@@ -207,18 +191,24 @@ declare
   failures constant jsonb := (
     select jsonb_agg(r) from jsonb_array_elements(results) r where not r ? 'invitees');
   mismatches constant text[] := calendly.count_mismatches(results, user_ids);
-  invitees constant calendly.invitee_snapshot[] := calendly.usable_invitees(results);
+  snapshots constant calendly.invitee_snapshot[] := array(
+    select i from calendly.invitee_snapshots(results) i);
+  -- where an invitee was listed twice, the newer one
+  usable constant calendly.invitee_snapshot[] := array(
+    select distinct on (i.uri) i from unnest(snapshots) i
+    where i.problem is null
+    order by i.uri, i.updated_at desc);
   outcomes calendly.invitees_outcome[];
   changes calendly.meeting_change[];
 begin
   -- with the events that were rescheduled to these, which are linked to them below
   perform calendly.lock_events(read_uris || array(
     select former.event_uri
-    from unnest(invitees) c
+    from unnest(usable) c
     cross join lateral calendly.event_of(c.content ->> 'old_invitee') former (event_uri)
     where former.event_uri is not null));
   outcomes := array(
-    select o from calendly.apply_invitees(invitees, false, user_ids) o);
+    select o from calendly.apply_invitees(usable, false, user_ids) o);
   changes := array(
     select calendly.bare_change(o.user_id, o.event_uri, 'updated')
     from unnest(outcomes) o where o.changed);
@@ -231,7 +221,7 @@ begin
   changes := changes || array(
     select calendly.bare_change(l.user_id, l.event_uri, 'updated')
     from calendly.link_reschedules(read_uris, user_ids) l);
-  run := calendly.reject_invitees(run, results, mismatches);
+  run := calendly.reject_invitees(run, snapshots, mismatches);
   context.run := calendly.count_invitee_changes(run, changes);
   context.state.invitees_read := (context.state).invitees_read + cardinality(read_uris);
   return context;

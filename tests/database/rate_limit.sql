@@ -3,7 +3,7 @@
 begin;
 select plan(34);
 select calendly.set_clock('2026-06-01T12:00:00Z');
-update calendly.settings set schedule_jitter = 0;
+update calendly.settings set schedule_jitter = 0, invitee_batch = 25;
 select tests.add_person('ana');
 create function tests.rate(remaining integer, reset integer,
   limit_ integer default 500) returns jsonb

@@ -1,6 +1,6 @@
 -- Retention of ended runs and of pg_cron's log of our own jobs.
 begin;
-select plan(22);
+select plan(25);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 create function tests.keep(
@@ -19,6 +19,17 @@ create function tests.kept() returns text language sql as $$
   select coalesce(string_agg(r.subject, ', ' order by r.subject), 'nothing')
   from public.calendly_sync_runs r
 $$;
+
+-- what a large run has collected
+insert into calendly.run_seen (run_id, event_uri, direct)
+  select '00000000-0000-0000-0000-000000000001', tests.event_uri('E' || n), false
+  from generate_series(1, 5001) n;
+insert into calendly.ended_runs values ('00000000-0000-0000-0000-000000000001');
+select is(calendly.clean_run_rows(), 5000,
+  'at most 5,000 rows that a large run has left go in one call');
+select is(calendly.clean_run_rows(), 1, 'the next call deletes the rest of a large run''s rows');
+select is(array[calendly.clean_run_rows(), calendly.clean_run_rows()], array[1, 0],
+  'a run that has left nothing more is forgotten');
 
 -- runs
 select is(calendly.clean_old_runs(), 0, 'an empty table is left as it is');

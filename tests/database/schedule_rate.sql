@@ -2,6 +2,7 @@
 begin;
 select plan(29);
 select calendly.set_clock('2026-06-01T12:00:00Z');
+update calendly.settings set invitee_batch = 25;
 select tests.add_person('ana');
 select tests.sync('ana', '{}');
 

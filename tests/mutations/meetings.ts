@@ -115,8 +115,8 @@ export const MEETINGS: Mutation[] = [
   {
     breaks: "hosts that a listing names are not counted",
     file: HOSTS,
-    from: "select run.id, h.calendly_user_uri from calendly.listed_hosts(snapshots) h",
-    to: "select run.id, h.calendly_user_uri from calendly.listed_hosts(snapshots) h where false",
+    from: "select run.id, h.calendly_user_uri from calendly.listed_hosts(events) h",
+    to: "select run.id, h.calendly_user_uri from calendly.listed_hosts(events) h where false",
     caughtBy: [pgtap("organization", "the run counts the hosts without an account")],
   },
 

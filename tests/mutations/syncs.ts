@@ -14,9 +14,9 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "the last page of a listing is skipped",
     file: APPLY,
-    from: "select calendly.read_event(e) from jsonb_array_elements(page -> 'collection') e);",
-    to: `select calendly.read_event(e) from jsonb_array_elements(page -> 'collection') e
-    where page ->> 'next_page_token' is not null);`,
+    from: "events constant jsonb := result_page -> 'collection';",
+    to: `events constant jsonb := case when result_page ->> 'next_page_token' is null then '[]'
+    else result_page -> 'collection' end;`,
     caughtBy: [
       behaviour("syncs", "all events and all invitees are stored, however many there are"),
     ],
@@ -37,9 +37,10 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "a page is asked for by its token without the filters",
     file: NEXT,
-    from: "  select calendly.listed_subject(run)\n    ||",
-    to: `  select case when state.page_token is null then calendly.listed_subject(run) else '{}' end
-    ||`,
+    from: "    'min_start_time', calendly.to_calendly((context.state).list_after),\n",
+    to: `    'min_start_time', case when (context.state).page_token is null
+      then calendly.to_calendly((context.state).list_after) end,
+`,
     caughtBy: [pgtap("listing", "the query of the next page repeats every filter")],
   },
 
@@ -47,12 +48,14 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "the listing alone deletes",
     file: APPLY,
-    from: "perform calendly.look_up_unlisted_hosts(state.user_ids, usable);",
-    to: `update public.calendly_meetings m
+    from: "  state.page_token := next_page_token;\n",
+    to: `  state.page_token := next_page_token;
+  update public.calendly_meetings m
     set is_deleted = true, deleted_reason = 'gone', deleted_at = calendly.now()
-    from calendly.missing_meetings(run) a
-    where page ->> 'next_page_token' is null
-      and m.user_id = a.user_id and m.calendly_event_uri = a.event_uri;`,
+    from calendly.run_missing x
+    where next_page_token is null and x.run_id = run.id
+      and m.calendly_event_uri = x.event_uri and m.user_id = any (state.user_ids);
+`,
     caughtBy: [
       behaviour("syncs", "a missing meeting is deleted only once its event is proven to be gone"),
     ],
@@ -67,8 +70,8 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "any number of missing events is fetched in one run",
     file: NEXT,
-    from: "limit greatest(max_missing, 0));",
-    to: ");",
+    from: "    limit greatest(max_events, 0));",
+    to: "    limit case when max_events > 0 then 1000 else 0 end);",
     caughtBy: [pgtap("missing_events", "at most 25 missing events are fetched in a run")],
   },
   {
@@ -83,7 +86,7 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "an invitee whom a webhook brings during a step is taken for an old one",
     file: FETCHED,
-    from: "step_began_at constant timestamptz := run.heartbeat_at;",
+    from: "step_began_at constant timestamptz := (context.state).step_began_at;",
     to: "step_began_at constant timestamptz := calendly.now();",
     caughtBy: [
       pgtap(
@@ -93,34 +96,53 @@ export const SYNCS: Mutation[] = [
     ],
   },
 
+  {
+    breaks: "readings that began ahead of their step count as begun with it",
+    file: RPCS,
+    from: "  context.state.step_began_at := (context.state).ahead_began_at;\n",
+    to: "  context.state.step_began_at := null;\n",
+    caughtBy: [
+      pgtap("read_ahead", "an invitee who came while they were read ahead is not taken for erased"),
+    ],
+  },
+  {
+    breaks: "a page passes over events without noting that they are missing",
+    file: APPLY,
+    from: "    coalesce(listed_from, run.min_start_time),\n",
+    to: "    coalesce(state.listed_until, run.min_start_time),\n",
+    caughtBy: [
+      pgtap("read_pages", "what earlier pages have passed without showing it is missing"),
+    ],
+  },
+
   // Leases and steps
   {
     breaks: "a worker without the lease may write",
     file: LEASE,
-    from: "where o.run_id = check_lease.run_id and o.lease = check_lease.lease;",
-    to: "where o.run_id = check_lease.run_id;",
+    from: "if (context.state).lease = check_lease.lease is not true then",
+    to: "if (context.state).lease is null then",
     caughtBy: [pgtap("apply_step", "a worker with another lease cannot apply a step")],
   },
   {
     breaks: "a step does not extend the lease",
     file: NEXT,
-    from: "set phase = record_step.phase, lease_expires_at = record_step.lease_expires_at,",
-    to: "set phase = record_step.phase,",
+    from: "  state.lease_expires_at := record_step.lease_expires_at;\n",
+    to: "",
     caughtBy: [pgtap("apply_step", "a step extends the lease")],
   },
   {
     breaks: "a step that is brought twice counts twice",
     file: RPCS,
-    from: `if step = state.step - 1 then
-    return calendly.next_step(run.id);  -- applied before, and the answer was lost
-  elsif step <> state.step then`,
-    to: "if step not in (state.step, state.step - 1) then",
+    from: `if step = asked_step - 1 then
+    return calendly.next_step(context);  -- applied before, and the answer was lost
+  elsif step <> asked_step then`,
+    to: "if step not in (asked_step, asked_step - 1) then",
     caughtBy: [pgtap("apply_step", "a step that is brought twice counts once")],
   },
   {
     breaks: "the number of a step is ignored",
     file: RPCS,
-    from: "elsif step <> state.step then",
+    from: "elsif step <> asked_step then",
     to: "elsif false then",
     caughtBy: [pgtap("apply_step", "a step that was not asked for is refused")],
   },
@@ -198,8 +220,8 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "scheduled work takes the reserve too",
     file: NEXT,
-    from: "if run.trigger = 'scheduled' then",
-    to: "if run.trigger = '' then",
+    from: "case when (context.run).trigger = 'scheduled'",
+    to: "case when (context.run).trigger = ''",
     caughtBy: [
       pgtap("rate_limit", "a scheduled run pauses when only the reserve is left"),
     ],
