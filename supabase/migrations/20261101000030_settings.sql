@@ -31,6 +31,7 @@ create table calendly.settings (
     check (webhook_event_retention >= '1 day'),
   dead_webhook_event_retention interval not null default '90 days'
     check (dead_webhook_event_retention >= '1 day'),
+  payload_retention interval default '7 days' check (payload_retention >= '1 day'),
   run_retention interval not null default '90 days' check (run_retention >= '1 day'),
   job_log_retention interval not null default '7 days' check (job_log_retention >= '1 hour')
 );
@@ -79,6 +80,9 @@ comment on column calendly.settings.webhook_event_retention is
   'How long processed and ignored webhook events are kept.';
 comment on column calendly.settings.dead_webhook_event_retention is
   'How long dead webhook events are kept.';
+comment on column calendly.settings.payload_retention is
+  'How long processed webhook events keep their payload, without which they cannot be replayed; '
+  'null: as long as they are kept themselves.';
 comment on column calendly.settings.run_retention is 'How long ended runs are kept.';
 comment on column calendly.settings.job_log_retention is
   'How long pg_cron''s log of our jobs is kept.';

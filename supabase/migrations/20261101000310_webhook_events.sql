@@ -1,9 +1,10 @@
 -- What Calendly delivered: each authentic delivery once, whatever became of it. The unique event_id
--- is what makes a delivery that is repeated do nothing. The rules are in 700_webhook_delivery.
+-- is what makes a delivery that is repeated do nothing. The rules are in 700_webhook_delivery, and
+-- for how long a payload and a delivery are kept in 820_retention.
 
 create table public.calendly_webhook_events (
   id uuid primary key default gen_random_uuid(),
-  event_id text not null unique,
+  event_id text collate "C" not null unique,  -- a digest: compared byte by byte
   event_type text not null,
   payload jsonb,
   processed_at timestamptz,
@@ -12,9 +13,14 @@ create table public.calendly_webhook_events (
   status text not null check (status in ('processed', 'ignored', 'deferred', 'dead')),
   attempts integer not null default 0,
   error jsonb,
-  -- An ignored delivery is about people of whom nothing is kept.
+  -- An ignored delivery is about people of whom nothing is kept. One that is deferred or dead may
+  -- be applied later, from its payload.
   constraint calendly_webhook_events_payload_check
-    check ((payload is null) = (status = 'ignored'))
+    check (case status
+      when 'ignored' then payload is null
+      when 'processed' then true
+      else payload is not null
+    end)
 );
 
 -- health counts them per user; when a user is erased, theirs are deleted
@@ -24,29 +30,36 @@ create index calendly_webhook_events_user_idx
 -- retention deletes the oldest first
 create index calendly_webhook_events_created_idx on public.calendly_webhook_events (created_at);
 
+-- payloads of processed ones go before the rest, the oldest first: no longer than they are kept
+create index calendly_webhook_events_payload_idx on public.calendly_webhook_events (created_at)
+  where status = 'processed' and payload is not null;
+
 -- deferred ones wait for the next sync of their user, dead ones are an alert; both are few
 create index calendly_webhook_events_unapplied_idx
   on public.calendly_webhook_events (status, user_id, created_at)
   where status in ('deferred', 'dead');
 
--- A person who is erased is found by e-mail, as an invitee or as a guest. No e-mail is longer than
--- 320 characters, and a longer text must not break the index.
+-- A person who is erased is found by e-mail, as an invitee or as a guest, while the payload is kept.
+-- No e-mail is longer than 320 characters, and a longer text must not break the index.
 create index calendly_webhook_events_email_idx
-  on public.calendly_webhook_events (left(lower(payload #>> '{payload,email}'), 320));
+  on public.calendly_webhook_events (left(lower(payload #>> '{payload,email}'), 320))
+  where payload is not null;
 create index calendly_webhook_events_guests_idx
   on public.calendly_webhook_events
   using gin (calendly.guest_emails(payload #> '{payload,scheduled_event}'))
   where payload #> '{payload,scheduled_event,event_guests}' <> '[]';
 
 comment on table public.calendly_webhook_events is
-  'Every authentic delivery, stored before it is applied.';
+  'Every authentic delivery, stored in the transaction that applies it.';
 comment on column public.calendly_webhook_events.event_id is
-  'Names the delivery, not the meeting: the same change delivered twice has the same one.';
+  'Names the delivery, not the meeting: the same change delivered twice has the same one. A digest '
+  'in 43 characters, see calendly.delivery_id.';
 comment on column public.calendly_webhook_events.event_type is
   'Calendly''s: invitee.created, invitee.canceled, invitee_no_show.created, '
   'invitee_no_show.deleted, …';
 comment on column public.calendly_webhook_events.payload is
-  'The delivery''s JSON, without conference passwords. Null where it was ignored.';
+  'The delivery''s JSON, without conference passwords. Null where it was ignored, and of a '
+  'processed one when it is older than the setting payload_retention.';
 comment on column public.calendly_webhook_events.processed_at is
   'When it was applied or ignored; null while it is deferred, and of a dead one.';
 comment on column public.calendly_webhook_events.user_id is

@@ -37,6 +37,36 @@ comment on function public.clean_old_webhook_events() is
   'Deletes at most 5,000 webhook events older than 30 days and returns how many. Deferred ones are '
   'kept, dead ones for 90 days. Call it until it returns 0.';
 
+create function calendly.clean_old_payloads() returns integer
+language plpgsql set search_path = ''
+as $$
+declare
+  -- null where all are kept: then no delivery is older
+  kept_after constant timestamptz :=
+    calendly.now() - (select s.payload_retention from calendly.settings s);
+  slice constant integer := 5000;
+  cleaned integer;
+begin
+  perform calendly.lock_against_erasure();
+  update public.calendly_webhook_events e
+    set payload = null
+    where e.id = any (array(
+      select old.id
+      from public.calendly_webhook_events old
+      where old.status = 'processed' and old.payload is not null and old.created_at < kept_after
+      order by old.created_at
+      limit slice
+      -- a second cleaner, or a replay, is not waited for
+      for update of old skip locked
+    ));
+  get diagnostics cleaned = row_count;
+  return cleaned;
+end
+$$;
+comment on function calendly.clean_old_payloads() is
+  'Removes the payload of at most 5,000 processed webhook events older than the setting '
+  'payload_retention and returns how many.';
+
 create function calendly.clean_old_runs() returns integer
 language plpgsql set search_path = ''
 as $$

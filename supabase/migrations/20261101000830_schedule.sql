@@ -274,7 +274,8 @@ select cron.schedule('calendly-nudge', '* * * * *', 'select calendly.nudge()');
 select cron.schedule('calendly-accounts', '* * * * *', 'select calendly.end_closed_accounts()');
 -- Slice by slice, each committed.
 select cron.schedule('calendly-clean-webhook-events', '7 * * * *',
-  'do $do$ begin while public.clean_old_webhook_events() > 0 loop commit; end loop; end $do$');
+  'do $do$ begin while public.clean_old_webhook_events() > 0 loop commit; end loop; '
+  'while calendly.clean_old_payloads() > 0 loop commit; end loop; end $do$');
 select cron.schedule('calendly-clean-runs', '17 3 * * *',
   'do $do$ begin while calendly.clean_old_runs() + calendly.clean_run_rows() > 0 loop commit; '
   'end loop; end $do$');

@@ -1,7 +1,7 @@
 -- Retention of webhook events: settled ones go after 30 days, dead ones after 90, deferred ones
--- never.
+-- never. The payload of processed ones goes after 7 days.
 begin;
-select plan(22);
+select plan(33);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 create function tests.keep(id text, status text, age interval) returns void language sql as $$
   insert into public.calendly_webhook_events (event_id, event_type, payload, created_at, status)
@@ -63,6 +63,33 @@ select tests.keep('of ana', 'processed', '31 days');
 update public.calendly_webhook_events set user_id = tests.id_of('ana');
 select is(clean_old_webhook_events(), 1, 'events of a user go as well');
 
+-- payloads
+create function tests.payloads() returns text language sql as $$
+  select coalesce(string_agg(e.event_id, ', ' order by e.event_id), 'none')
+  from public.calendly_webhook_events e where e.payload is not null
+$$;
+select is(calendly.clean_old_payloads(), 0, 'without events there are no payloads to remove');
+select tests.keep('old', 'processed', '7 days 1 second'),
+  tests.keep('of the age', 'processed', '7 days'), tests.keep('ignored', 'ignored', '8 days'),
+  tests.keep('deferred', 'deferred', '8 days'), tests.keep('dead', 'dead', '8 days');
+select is(calendly.clean_old_payloads(), 1, 'the payload of a processed event goes after 7 days');
+select is(tests.payloads(), 'dead, deferred, of the age',
+  'deferred and dead events keep their payload, younger ones too');
+select is(tests.kept(), 'dead, deferred, ignored, of the age, old', 'every event itself stays');
+select throws_ok(format($$update public.calendly_webhook_events set payload = null
+    where event_id = %L$$, kept.id), '23514', null, kept.reason)
+  from (values ('deferred', 'no deferred event can lose its payload'),
+    ('dead', 'no dead event can lose its payload')) kept (id, reason);
+select tests.keep(n::text, 'processed', '8 days') from generate_series(1, 5001) n;
+select is(calendly.clean_old_payloads(), 5000, 'at most 5,000 payloads go in one call');
+select is(calendly.clean_old_payloads(), 1, 'the second call removes the rest');
+select public.calendly_configure('{"payload_retention": "1 day"}');
+select is(calendly.clean_old_payloads(), 1, 'the age is a setting');
+select public.calendly_configure('{"payload_retention": null}');
+select tests.keep('very old', 'processed', '29 days');
+select is(calendly.clean_old_payloads(), 0, 'without an age every payload is kept');
+delete from public.calendly_webhook_events;
+
 -- who may
 select is((select array_agg(p.grantee::text order by p.grantee::text)
     from information_schema.routine_privileges p
@@ -83,6 +110,8 @@ reset role;
 select is((select j.schedule || ' ' || j.active from cron.job j
     where j.jobname = 'calendly-clean-webhook-events'), '7 * * * * true',
   'a job cleans webhook events every hour');
+select ok((select j.command ~ 'clean_old_payloads' from cron.job j
+    where j.jobname = 'calendly-clean-webhook-events'), 'the same job removes old payloads');
 
 select * from finish();
 rollback;
