@@ -4,7 +4,7 @@
 --   1. calendly.erasure   shared by everybody who locks any of the following, exclusive for whoever
 --                         connects, ends or erases people
 --   2. the run and its connection (row locks)
---   3. the stored delivery (row lock)
+--   3. the delivery: calendly.lock_delivery while it is not stored, else its row lock
 --   4. events: calendly.lock_events, sorted
 --   5. meetings, then invitees
 --   6. calendly.people    shared by the rules, exclusive for statements that people type; then the

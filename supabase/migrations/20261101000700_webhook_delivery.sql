@@ -1,6 +1,6 @@
--- Deliveries. Each is stored, then applied by the same rule as a page of a sync, in one
--- transaction, and only then answered: what Calendly was told to be received is stored. A delivery
--- that comes twice does nothing. What cannot be applied yet is deferred, see
+-- Deliveries. Each is applied by the same rule as a page of a sync and stored with what became of
+-- it, in one transaction, and only then answered: what Calendly was told to be received is stored.
+-- A delivery that comes twice does nothing. What cannot be applied yet is deferred, see
 -- 550_deferred_deliveries.
 
 -- Which delivery it is ---------------------------------------------------------------------------
@@ -18,11 +18,10 @@ create function calendly.delivery_id(body jsonb, digest text) returns text
 language plpgsql immutable set search_path = ''
 as $$
 declare
-  max_length constant integer := 1000;  -- for the unique index
   -- Calendly sends no id. A change is named by the invitee and by a mark of its own. The event's
   -- URI would not do: a cancellation, or the second attendee of a group, would be taken for a
   -- repetition.
-  id constant text := body ->> 'event' || ' ' || (body #>> '{payload,uri}') || ' '
+  name constant text := body ->> 'event' || ' ' || (body #>> '{payload,uri}') || ' '
     || case body ->> 'event'
       when 'invitee.created' then body #>> '{payload,updated_at}'
       when 'invitee.canceled' then
@@ -31,22 +30,36 @@ declare
       when 'invitee_no_show.deleted' then body ->> 'created_at'
     end;
 begin
-  return case when octet_length(id) <= max_length then id else 'sha256 ' || digest end;
+  -- The SHA-256 as base64url: 43 characters to store and to index, however long the name is.
+  return translate(
+    encode(sha256(convert_to(coalesce(name, digest), 'UTF8')), 'base64'), '+/=', '-_');
 end
 $$;
 comment on function calendly.delivery_id(jsonb, text) is
-  'The name of a delivery: the same for every repetition of it. digest is the SHA-256 of the raw '
-  'body, for what has no mark of its own, or one too long for an index.';
+  'The id of a delivery, a digest: the same for every repetition of it. digest is the SHA-256 of '
+  'the raw body, for what has no mark of its own.';
+
+create function calendly.lock_delivery(event_id text) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('calendly.delivery ' || event_id, 0));
+end
+$$;
+comment on function calendly.lock_delivery(text) is
+  'Step 3 of the lock order for a delivery that has just come and has no row yet: whoever brings '
+  'the same one waits here until it is stored, and then finds it.';
 
 create function calendly.storable_delivery(body jsonb) returns jsonb
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select calendly.redact_erased_delivery(case
-    when jsonb_typeof(body #> '{payload,scheduled_event}') = 'object' then
-      jsonb_set(body, '{payload,scheduled_event}',
-        calendly.without_conference_password(body #> '{payload,scheduled_event}'))
-    else body
-  end)
+begin
+  if jsonb_typeof(body #> '{payload,scheduled_event}') = 'object' then
+    body := jsonb_set(body, '{payload,scheduled_event}',
+      calendly.without_conference_password(body #> '{payload,scheduled_event}'));
+  end if;
+  return calendly.redact_erased_delivery(body);
+end
 $$;
 comment on function calendly.storable_delivery(jsonb) is
   'A delivery without conference passwords and without people who were erased.';
@@ -66,21 +79,30 @@ begin
   -- somebody is missing, a no-show is unsure, the snapshot had no time, or the last invitee has
   -- left an event that is still active.
   update calendly.meeting_sync s
-    set invitees_due_at = calendly.invitees_due_at(
-        m.raw, s.invitees_due_at, greatest(s.invitees_read_at, now_at),
-        not calendly.has_all_invitees(m.user_id, m.calendly_event_uri, m.raw), o.unsure, now_at),
-      event_due_at = case
-        when m.calendly_updated_at is null then now_at
-        when plan_reads.event_type = 'invitee.canceled' and m.status = 'active' and not exists (
-            select from public.calendly_invitees v
-            where v.meeting_id = m.id and v.status = 'active')
-          then now_at + cancellation_wait
-        else s.event_due_at
-      end
-    from public.calendly_meetings m
-    left join unnest(outcomes) o on o.user_id = m.user_id
-    where m.calendly_event_uri = plan_reads.event_uri
-      and s.user_id = m.user_id and s.event_uri = m.calendly_event_uri;
+    set invitees_due_at = planned.invitees_due_at, event_due_at = planned.event_due_at
+    from (
+      select m.user_id,
+        calendly.invitees_due_at(
+          m.raw, k.invitees_due_at, greatest(k.invitees_read_at, now_at),
+          not calendly.has_all_invitees(m.user_id, m.calendly_event_uri, m.raw), o.unsure, now_at)
+          as invitees_due_at,
+        case
+          when m.calendly_updated_at is null then now_at
+          when plan_reads.event_type = 'invitee.canceled' and m.status = 'active' and not exists (
+              select from public.calendly_invitees v
+              where v.meeting_id = m.id and v.status = 'active')
+            then now_at + cancellation_wait
+          else k.event_due_at
+        end as event_due_at
+      from public.calendly_meetings m
+      join calendly.meeting_sync k
+        on k.user_id = m.user_id and k.event_uri = m.calendly_event_uri
+      left join unnest(outcomes) o on o.user_id = m.user_id
+      where m.calendly_event_uri = plan_reads.event_uri
+    ) planned
+    where s.user_id = planned.user_id and s.event_uri = plan_reads.event_uri
+      and (s.invitees_due_at, s.event_due_at)
+        is distinct from (planned.invitees_due_at, planned.event_due_at);
 end
 $$;
 comment on function calendly.plan_reads(text, text, calendly.invitees_outcome[], timestamptz) is
@@ -103,7 +125,16 @@ $$;
 comment on function calendly.sync_for_reads(text, integer[], timestamptz) is
   'Brings the next sync of these users forward where something of the event must be read soon.';
 
-create function calendly.apply_delivery(body jsonb) returns jsonb
+create type calendly.delivery_outcome as (
+  status text,
+  error jsonb,
+  user_ids integer[],
+  created boolean
+);
+comment on type calendly.delivery_outcome is
+  'What became of a delivery: processed, and for which users; ignored; or deferred, with an error.';
+
+create function calendly.apply_delivery(body jsonb) returns calendly.delivery_outcome
 language plpgsql set search_path = ''
 as $$
 declare
@@ -117,16 +148,16 @@ declare
   user_ids integer[];
 begin
   if (body ->> 'event' = any (calendly.handled_event_types())) is not true then
-    return '{"status": "ignored"}'::jsonb;
+    return row('ignored', null, '{}', false)::calendly.delivery_outcome;
   end if;
   event := calendly.read_event(body #> '{payload,scheduled_event}');
   invitee := calendly.read_invitee(body -> 'payload', calendly.to_time(body ->> 'created_at'));
   -- scheduled_event is the event, whatever the invitee's own URI says.
   invitee.event_uri := event.uri;
   if event.problem is not null or invitee.problem is not null then
-    return jsonb_build_object('status', 'deferred', 'error', jsonb_build_object(
-      'code', 'not_understood',
-      'message', coalesce('scheduled_event: ' || event.problem, 'invitee: ' || invitee.problem)));
+    return row('deferred', jsonb_build_object('code', 'not_understood', 'message',
+        coalesce('scheduled_event: ' || event.problem, 'invitee: ' || invitee.problem)),
+      '{}', false)::calendly.delivery_outcome;
   end if;
 
   moved_from := calendly.event_of(invitee.content ->> 'old_invitee');
@@ -137,23 +168,22 @@ begin
     select c from calendly.apply_events(
       array[event], true, null, event.updated_at > '-infinity') c);
   if changes = '{}' then
-    return '{"status": "ignored"}'::jsonb;
+    return row('ignored', null, '{}', false)::calendly.delivery_outcome;
   end if;
   user_ids := array(select c.user_id from unnest(changes) c order by 1);
   outcomes := array(select o from calendly.apply_invitees(array[invitee], true, null) o);
   perform calendly.link_reschedules(array_remove(array[event.uri, moved_from], null), null);
   perform calendly.plan_reads(event.uri, body ->> 'event', outcomes, now_at);
   perform calendly.sync_for_reads(event.uri, user_ids, now_at);
-  return jsonb_build_object('status', 'processed', 'user_ids', to_jsonb(user_ids),
-    'created', exists (select from unnest(changes) c where c.class = 'created'));
+  return row('processed', null, user_ids,
+    exists (select from unnest(changes) c where c.class = 'created'))::calendly.delivery_outcome;
 end
 $$;
 comment on function calendly.apply_delivery(jsonb) is
-  'Applies a delivery to the meeting of every host who is kept: {status: processed, user_ids, '
-  'created}; ignored where no host is kept or the type is not handled; deferred, with an error, '
-  'where it is not understood.';
+  'Applies a delivery to the meeting of every host who is kept: processed; ignored where no host '
+  'is kept or the type is not handled; deferred where it is not understood.';
 
-create function calendly.try_delivery(body jsonb) returns jsonb
+create function calendly.try_delivery(body jsonb) returns calendly.delivery_outcome
 language plpgsql set search_path = ''
 as $$
 begin
@@ -163,8 +193,8 @@ exception
   when lock_not_available or deadlock_detected or serialization_failure or query_canceled
     or operator_intervention or insufficient_resources then raise;
   when others then
-    return jsonb_build_object('status', 'deferred',
-      'error', jsonb_build_object('code', sqlstate, 'message', sqlerrm));
+    return row('deferred', jsonb_build_object('code', sqlstate, 'message', sqlerrm),
+      '{}', false)::calendly.delivery_outcome;
 end
 $$;
 comment on function calendly.try_delivery(jsonb) is
@@ -172,6 +202,43 @@ comment on function calendly.try_delivery(jsonb) is
   'where the database is busy or going down.';
 
 -- What follows from it ---------------------------------------------------------------------------
+
+create type calendly.delivery_source as (
+  user_id integer,
+  connection_id uuid,
+  is_wanted boolean,
+  keeps_everyone boolean
+);
+comment on type calendly.delivery_source is
+  'The subscription that has just brought a delivery: whose it is and of which connection (null: '
+  'made by hand), whether it is still wanted, and whether its connection keeps every host.';
+
+create function calendly.source_of_delivery(subscription_id uuid)
+returns calendly.delivery_source
+language plpgsql stable set search_path = ''
+as $$
+declare
+  source calendly.delivery_source;
+begin
+  if subscription_id is null then
+    -- Signed with the OAuth app's or the person's own key: made by hand.
+    return row(null, null, true, false)::calendly.delivery_source;
+  end if;
+  select c.user_id, c.id, w.state <> 'ended',
+      c.scope = 'organization' and c.members = 'everyone'
+    into source
+    from calendly.webhook_subscriptions w
+    join public.calendly_connections c on c.id = w.connection_id
+    where w.id = source_of_delivery.subscription_id and c.state <> 'disconnected';
+  if source.user_id is null then
+    -- Nothing more is stored of a connection that has ended.
+    perform calendly.raise_error('not_authentic', 'There is no such subscription.');
+  end if;
+  return source;
+end
+$$;
+comment on function calendly.source_of_delivery(uuid) is
+  'Which subscription delivers; null: one made by hand. Error: not_authentic.';
 
 create function calendly.users_with_working_webhooks(
   user_ids integer[], connection_id uuid, created_by text
@@ -198,20 +265,28 @@ comment on function calendly.users_with_working_webhooks(integer[], uuid, text) 
   'subscription brings the shared events only.';
 
 create function calendly.note_delivery(
-  user_ids integer[], confirmed integer[], now_at timestamptz
+  user_ids integer[], source calendly.delivery_source, created_by text, now_at timestamptz
 ) returns void
 language plpgsql set search_path = ''
 as $$
 declare
   -- A person's row is what everything else about them may wait for: it is written once a second.
   stale_before constant timestamptz := now_at - interval '1 second';
-  touched constant integer[] := array(
+  confirmed integer[] := '{}';
+  touched integer[];
+begin
+  -- Nearly always webhooks are known to come to all of them.
+  if source.is_wanted and exists (
+      select from public.calendly_users u
+      where u.id = any (user_ids) and not u.calendly_webhook_enabled) then
+    confirmed := calendly.users_with_working_webhooks(user_ids, source.connection_id, created_by);
+  end if;
+  touched := array(
     select u.id
     from public.calendly_users u
     where u.id = any (user_ids) and (u.last_calendly_sync is null
       or u.last_calendly_sync < stale_before
       or (u.id = any (confirmed) and not u.calendly_webhook_enabled)));
-begin
   if touched = '{}' then
     return;
   end if;
@@ -221,27 +296,28 @@ begin
     array(select unnest(touched) intersect select unnest(confirmed)), true);
 end
 $$;
-comment on function calendly.note_delivery(integer[], integer[], timestamptz) is
-  'Notes with these users that a delivery was applied; confirmed: for whom webhooks are proven to '
-  'come.';
+comment on function calendly.note_delivery(
+  integer[], calendly.delivery_source, text, timestamptz) is
+  'Notes with these users that a delivery was applied, and with those for whom it is a proof that '
+  'webhooks come.';
 
 create function calendly.sync_for_unmet_host(body jsonb, connection_id uuid, now_at timestamptz)
 returns void
-language sql set search_path = ''
+language plpgsql set search_path = ''
 as $$
-  select calendly.sync_sooner(array[c.user_id], now_at)
-  from public.calendly_connections c
-  where c.id = sync_for_unmet_host.connection_id
-    and c.scope = 'organization' and c.members = 'everyone'
-    and exists (
-      select
-      from unnest((calendly.read_event(body #> '{payload,scheduled_event}')).hosts) host (uri)
-      where not exists (
-        select from public.calendly_users u where u.calendly_user_uri = host.uri))
+begin
+  perform calendly.sync_sooner(array[c.user_id], now_at)
+    from public.calendly_connections c
+    where c.id = sync_for_unmet_host.connection_id
+      and exists (
+        select
+        from unnest((calendly.read_event(body #> '{payload,scheduled_event}')).hosts) host (uri)
+        where not exists (
+          select from public.calendly_users u where u.calendly_user_uri = host.uri));
+end
 $$;
 comment on function calendly.sync_for_unmet_host(jsonb, uuid, timestamptz) is
-  'Makes an organization''s connection due where a delivery names a host whom it keeps, but has '
-  'not met yet.';
+  'Makes a connection that keeps every host due where a delivery names one whom it has not met.';
 
 create function calendly.user_of_deferred(body jsonb) returns integer
 language sql stable set search_path = ''
@@ -257,75 +333,68 @@ comment on function calendly.user_of_deferred(jsonb) is
   'subscription, or has the meeting; null: anybody''s.';
 
 create function calendly.user_of_delivery(
-  subscriber integer, user_ids integer[], body jsonb, status text
+  subscriber integer, outcome calendly.delivery_outcome, body jsonb
 ) returns integer
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select case
+begin
+  return case
     -- A subscriber who is no host of it must not read it: see calendly.readable_user_ids.
-    when user_ids <> '{}' and (subscriber = any (user_ids)) is not true then user_ids[1]
-    when status = 'deferred' then coalesce(subscriber, calendly.user_of_deferred(body))
+    when outcome.user_ids <> '{}' and (subscriber = any (outcome.user_ids)) is not true
+      then outcome.user_ids[1]
+    when outcome.status = 'deferred' then coalesce(subscriber, calendly.user_of_deferred(body))
     else subscriber
-  end
+  end;
+end
 $$;
-comment on function calendly.user_of_delivery(integer, integer[], jsonb, text) is
+comment on function calendly.user_of_delivery(integer, calendly.delivery_outcome, jsonb) is
   'Whose a delivery is: the subscriber''s as a host of what was applied, else the first host''s; '
   'the subscriber''s where nothing was applied.';
 
-create function calendly.process_delivery(
-  id uuid, confirms_delivery boolean, connection_id uuid default null
-) returns jsonb
+create function calendly.follow_delivery(
+  outcome calendly.delivery_outcome, user_id integer, body jsonb,
+  source calendly.delivery_source, now_at timestamptz
+) returns void
 language plpgsql set search_path = ''
 as $$
-declare
-  now_at constant timestamptz := calendly.now();
-  delivery public.calendly_webhook_events;
-  outcome jsonb;
-  outcome_status text;
-  user_ids integer[];
 begin
-  select e.* into delivery from public.calendly_webhook_events e
-    where e.id = process_delivery.id for update;
-  outcome := calendly.try_delivery(delivery.payload);
-  outcome_status := outcome ->> 'status';
-  user_ids := array(select jsonb_array_elements_text(outcome -> 'user_ids')::integer);
-  delivery.user_id := calendly.user_of_delivery(
-    delivery.user_id, user_ids, delivery.payload, outcome_status);
-  update public.calendly_webhook_events e
-    set status = outcome_status, error = outcome -> 'error', attempts = e.attempts + 1,
-      user_id = delivery.user_id,
-      processed_at = case when outcome_status <> 'deferred' then now_at end,
-      payload = case when outcome_status <> 'ignored' then e.payload end
-    where e.id = delivery.id;
-
   -- The next sync reads the event, or meets the host.
-  if outcome_status = 'deferred' then
-    perform calendly.sync_sooner(array[delivery.user_id], now_at);
-  else
-    perform calendly.sync_for_unmet_host(
-      delivery.payload, process_delivery.connection_id, now_at);
+  if outcome.status = 'deferred' then
+    perform calendly.sync_sooner(array[follow_delivery.user_id], now_at);
+  elsif source.keeps_everyone then
+    perform calendly.sync_for_unmet_host(body, source.connection_id, now_at);
   end if;
-  if outcome_status = 'processed' then
-    perform calendly.note_delivery(user_ids, case when confirms_delivery then
-      calendly.users_with_working_webhooks(
-        user_ids, process_delivery.connection_id, delivery.payload ->> 'created_by')
-      else '{}' end, now_at);
+  if outcome.status = 'processed' then
+    perform calendly.note_delivery(outcome.user_ids, source, body ->> 'created_by', now_at);
   end if;
-  return outcome - 'user_ids';
 end
 $$;
-comment on function calendly.process_delivery(uuid, boolean, uuid) is
-  'Applies a stored delivery and notes what became of it. confirms_delivery: it arrived just now, '
-  'by a subscription that is still wanted: that of connection_id, or one made by hand. Raises only '
-  'where the database is busy or going down.';
+comment on function calendly.follow_delivery(
+  calendly.delivery_outcome, integer, jsonb, calendly.delivery_source, timestamptz) is
+  'Notes what follows from a delivery of this user. source: the subscription that has just brought '
+  'it; null for a replay, which proves nothing of webhooks.';
+
+create function calendly.delivery_answer(outcome calendly.delivery_outcome) returns jsonb
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  return jsonb_build_object('status', outcome.status)
+    || case outcome.status
+      when 'processed' then jsonb_build_object('created', outcome.created)
+      when 'deferred' then jsonb_build_object('error', outcome.error)
+      else '{}'
+    end;
+end
+$$;
+comment on function calendly.delivery_answer(calendly.delivery_outcome) is
+  'What the function is told of a delivery: {status, created?, error?}.';
 
 -- RPCs -------------------------------------------------------------------------------------------
 
-create function calendly.check_signature_age(signed_at timestamptz) returns void
+create function calendly.check_signature_age(signed_at timestamptz, now_at timestamptz) returns void
 language plpgsql set search_path = ''
 as $$
 declare
-  now_at constant timestamptz := calendly.now();
   -- Calendly repeats a delivery for a day, perhaps with its first signature. Applying it again does
   -- nothing.
   oldest constant timestamptz := now_at - interval '25 hours';
@@ -337,86 +406,97 @@ begin
   end if;
 end
 $$;
-comment on function calendly.check_signature_age(timestamptz) is
+comment on function calendly.check_signature_age(timestamptz, timestamptz) is
   'Refuses deliveries that were recorded long ago. Error: not_authentic.';
-
-create function calendly.delivering_subscription(
-  subscription_id uuid, out user_id integer, out connection_id uuid, out is_wanted boolean
-)
-language plpgsql stable set search_path = ''
-as $$
-begin
-  select c.user_id, c.id, w.state <> 'ended' into user_id, connection_id, is_wanted
-    from calendly.webhook_subscriptions w
-    join public.calendly_connections c on c.id = w.connection_id
-    where w.id = delivering_subscription.subscription_id and c.state <> 'disconnected';
-  if user_id is null then
-    -- Nothing more is stored of a connection that has ended.
-    perform calendly.raise_error('not_authentic', 'There is no such subscription.');
-  end if;
-end
-$$;
-comment on function calendly.delivering_subscription(uuid) is
-  'Whose subscription delivers, and whether it is still wanted. Error: not_authentic.';
 
 create function public.calendly_receive_webhook(delivery jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
+-- Every statement of a delivery is about a few rows that an index finds. A session keeps its plans,
+-- also those that it made while the tables were empty.
+set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
-  body constant jsonb := delivery -> 'body';
-  delivered_id constant text := calendly.delivery_id(body, delivery ->> 'digest');
-  subscription record;
-  stored_id uuid;
+  now_at constant timestamptz := calendly.now();
+  delivered_id constant text :=
+    calendly.delivery_id(delivery -> 'body', delivery ->> 'digest');
+  source calendly.delivery_source;
+  body jsonb;
+  outcome calendly.delivery_outcome;
+  owner_id integer;
 begin
   perform calendly.check_signature_age(
-    to_timestamp((delivery ->> 'signed_at')::double precision));
+    to_timestamp((delivery ->> 'signed_at')::double precision), now_at);
   perform calendly.lock_against_erasure();
-  if delivery ->> 'subscription_id' is not null then
-    subscription := calendly.delivering_subscription((delivery ->> 'subscription_id')::uuid);
-  else
-    -- Signed with the OAuth app's or the person's own key: made by hand.
-    select null::integer as user_id, null::uuid as connection_id, true as is_wanted
-      into subscription;
-  end if;
-
-  insert into public.calendly_webhook_events as e
-      (event_id, event_type, payload, user_id, created_at, status)
-    values (delivered_id, coalesce(body ->> 'event', 'unknown'),
-      calendly.storable_delivery(body), subscription.user_id, calendly.now(), 'deferred')
-    on conflict (event_id) do nothing
-    returning e.id into stored_id;
-  if stored_id is null then
+  source := calendly.source_of_delivery((delivery ->> 'subscription_id')::uuid);
+  perform calendly.lock_delivery(delivered_id);
+  if exists (select from public.calendly_webhook_events e where e.event_id = delivered_id) then
     return jsonb_build_object('status', 'duplicate', 'event_id', delivered_id);
   end if;
-  return jsonb_build_object('event_id', delivered_id) || calendly.process_delivery(
-    stored_id, subscription.is_wanted, subscription.connection_id);
+
+  body := calendly.storable_delivery(delivery -> 'body');
+  outcome := calendly.try_delivery(body);
+  owner_id := calendly.user_of_delivery(source.user_id, outcome, body);
+  -- Stored once, with what became of it. The id is ours: see calendly.lock_delivery.
+  insert into public.calendly_webhook_events
+      (event_id, event_type, payload, processed_at, user_id, created_at, status, attempts, error)
+    values (delivered_id, coalesce(body ->> 'event', 'unknown'),
+      case when outcome.status <> 'ignored' then body end,
+      case when outcome.status <> 'deferred' then now_at end,
+      owner_id, now_at, outcome.status, 1, outcome.error);
+  perform calendly.follow_delivery(outcome, owner_id, body, source, now_at);
+  return calendly.delivery_answer(outcome) || jsonb_build_object('event_id', delivered_id);
 end
 $$;
 comment on function public.calendly_receive_webhook(jsonb) is
-  'Stores an authentic delivery and applies it, all or nothing. Takes {body, digest (SHA-256 of '
+  'Applies an authentic delivery and stores it, all or nothing. Takes {body, digest (SHA-256 of '
   'the raw body), signed_at (seconds since 1970), subscription_id?}. Returns {status: processed | '
   'duplicate | ignored | deferred, event_id, created?, error?}. Error: not_authentic.';
+
+create function calendly.stored_delivery(id uuid) returns public.calendly_webhook_events
+language plpgsql set search_path = ''
+as $$
+declare
+  delivery public.calendly_webhook_events;
+begin
+  select e.* into delivery from public.calendly_webhook_events e
+    where e.id = stored_delivery.id for update;
+  if delivery.id is null then
+    perform calendly.raise_error('not_found', 'There is no such webhook event.',
+      'select id from calendly_webhook_events where status = ''dead'';');
+  elsif delivery.payload is null then
+    perform calendly.raise_error('payload_not_kept', case delivery.status
+        when 'ignored' then 'This webhook event was ignored, and its payload is not kept.'
+        else 'This webhook event was processed, and its payload is not kept any more.'
+      end,
+      'A sync brings what Calendly has: POST /functions/v1/calendly-sync.');
+  end if;
+  return delivery;
+end
+$$;
+comment on function calendly.stored_delivery(uuid) is
+  'Locks a delivery to apply it again: step 3 of the lock order. Errors: not_found, '
+  'payload_not_kept.';
 
 create function public.calendly_replay_webhook_event(id uuid) returns jsonb
 language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
 as $$
 declare
-  stored_status text;
+  now_at constant timestamptz := calendly.now();
+  delivery public.calendly_webhook_events;
+  outcome calendly.delivery_outcome;
 begin
   perform calendly.lock_against_erasure();
+  delivery := calendly.stored_delivery(calendly_replay_webhook_event.id);
+  outcome := calendly.try_delivery(delivery.payload);
+  delivery.user_id := calendly.user_of_delivery(delivery.user_id, outcome, delivery.payload);
   update public.calendly_webhook_events e
-    set attempts = 0
-    where e.id = calendly_replay_webhook_event.id
-    returning e.status into stored_status;
-  if stored_status is null then
-    perform calendly.raise_error('not_found', 'There is no such webhook event.',
-      'select id from calendly_webhook_events where status = ''dead'';');
-  elsif stored_status = 'ignored' then
-    perform calendly.raise_error('payload_not_kept',
-      'This webhook event was ignored, and its payload is not kept.',
-      'A sync brings what Calendly has: POST /functions/v1/calendly-sync.');
-  end if;
-  return calendly.process_delivery(calendly_replay_webhook_event.id, false);
+    set status = outcome.status, error = outcome.error, user_id = delivery.user_id,
+      attempts = 1,  -- as if it had just come
+      processed_at = case when outcome.status <> 'deferred' then now_at end,
+      payload = case when outcome.status <> 'ignored' then e.payload end
+    where e.id = delivery.id;
+  perform calendly.follow_delivery(outcome, delivery.user_id, delivery.payload, null, now_at);
+  return calendly.delivery_answer(outcome);
 end
 $$;
 comment on function public.calendly_replay_webhook_event(uuid) is

@@ -1,7 +1,7 @@
 -- Deferred deliveries: they wait for a sync of their user, are dead after five tries, and can be
 -- replayed by hand.
 begin;
-select plan(25);
+select plan(26);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 select tests.add_person('ben');
@@ -98,6 +98,10 @@ select is((select payload from public.calendly_webhook_events where event_id = '
   'a replay that is ignored loses its payload');
 select is(tests.code_of($$select replay('E1ana')$$), 'payload_not_kept',
   'an ignored delivery cannot be replayed');
+update public.calendly_webhook_events set payload = null, status = 'processed'
+  where event_id = 'E3';
+select is(tests.code_of($$select replay('E3')$$), 'payload_not_kept',
+  'a processed delivery whose payload is not kept any more cannot be replayed');
 select is(tests.code_of($$select public.calendly_replay_webhook_event(
     '00000000-0000-4000-8000-000000000000')$$), 'not_found',
   'a delivery that is not stored cannot be replayed');

@@ -1,6 +1,6 @@
 -- The id of a delivery: the same for a repetition, another one for each change and each attendee.
 begin;
-select plan(13);
+select plan(14);
 
 create temporary table body as select jsonb_build_object(
   'event', 'invitee.created', 'created_at', '2026-06-01T12:00:00.000000Z',
@@ -43,15 +43,20 @@ select isnt(id_of('{"event": "invitee_no_show.deleted"}'),
   id_of('{"event": "invitee_no_show.deleted", "created_at": "2026-06-01T12:00:01.000000Z"}'),
   'each removal of a mark is a delivery of its own, by the time it was sent');
 
-select is(id_of('{"event": "contact.created"}'), 'sha256 digest',
+select is(id_of('{"event": "contact.created"}'), calendly.delivery_id('{}', 'digest'),
   'a delivery of an unknown type is named by the digest of its body');
-select is(id_of('{"event": "invitee_no_show.created"}', '{"no_show": null}'), 'sha256 digest',
+select is(id_of('{"event": "invitee_no_show.created"}', '{"no_show": null}'),
+  calendly.delivery_id('{}', 'digest'),
   'a delivery without its mark is named by the digest of its body');
-select is(calendly.delivery_id('[1]', 'digest'), 'sha256 digest',
+select is(calendly.delivery_id('[1]', 'digest'), calendly.delivery_id('{}', 'digest'),
   'a delivery that is no object is named by the digest of its body');
-select is(id_of('{}', jsonb_build_object('uri', repeat('x', 2000))), 'sha256 digest',
-  'a delivery whose name is too long for an index is named by the digest of its body');
-select ok(octet_length(id_of()) < 1000, 'the name of a real delivery is short enough');
+select isnt(calendly.delivery_id('{}', 'digest'), calendly.delivery_id('{}', 'other'),
+  'another body has another id');
+select isnt(id_of('{}', jsonb_build_object('uri', repeat('x', 2000))),
+  id_of('{}', jsonb_build_object('uri', repeat('x', 2001))),
+  'a name of any length tells two deliveries apart');
+select matches(id_of('{}', jsonb_build_object('uri', repeat('x', 2000))), '^[\w-]{43}$',
+  'an id is 43 characters, however long the name');
 
 select * from finish();
 rollback;

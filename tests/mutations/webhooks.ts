@@ -16,8 +16,8 @@ export const WEBHOOKS: Mutation[] = [
   {
     breaks: "a cancellation is taken for a repetition of its booking",
     file: DELIVERY,
-    from: "id constant text := body ->> 'event' || ' ' || (body",
-    to: "id constant text := (body",
+    from: "name constant text := body ->> 'event' || ' ' || (body",
+    to: "name constant text := (body",
     caughtBy: [
       pgtap("webhook_delivery_id", "a cancellation is another delivery than the booking"),
     ],
@@ -33,9 +33,9 @@ export const WEBHOOKS: Mutation[] = [
   {
     breaks: "a delivery is applied while people are being erased",
     file: DELIVERY,
-    from: `    to_timestamp((delivery ->> 'signed_at')::double precision));
+    from: `    to_timestamp((delivery ->> 'signed_at')::double precision), now_at);
   perform calendly.lock_against_erasure();`,
-    to: "    to_timestamp((delivery ->> 'signed_at')::double precision));",
+    to: "    to_timestamp((delivery ->> 'signed_at')::double precision), now_at);",
     caughtBy: [
       pgtap(
         "lock_order",
@@ -106,8 +106,8 @@ export const WEBHOOKS: Mutation[] = [
   {
     breaks: "a subscription outlives its connection",
     file: DELIVERY,
-    from: "where w.id = delivering_subscription.subscription_id and c.state <> 'disconnected';",
-    to: "where w.id = delivering_subscription.subscription_id;",
+    from: "where w.id = source_of_delivery.subscription_id and c.state <> 'disconnected';",
+    to: "where w.id = source_of_delivery.subscription_id;",
     caughtBy: [
       pgtap("webhook_receive", "a subscription of a connection that has ended is refused"),
     ],
