@@ -39,7 +39,7 @@ create index calendly_webhook_events_unapplied_idx
   on public.calendly_webhook_events (status, user_id, created_at)
   where status in ('deferred', 'dead');
 
--- A person who is erased is found by e-mail, as an invitee or as a guest, while the payload is kept.
+-- A person who is erased is found by e-mail, as an invitee or a guest, while a payload is kept.
 -- No e-mail is longer than 320 characters, and a longer text must not break the index.
 create index calendly_webhook_events_email_idx
   on public.calendly_webhook_events (left(lower(payload #>> '{payload,email}'), 320))

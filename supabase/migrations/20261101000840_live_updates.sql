@@ -9,17 +9,15 @@
 
 -- Noting changes ---------------------------------------------------------------------------------
 
--- Unlogged: no row outlives its transaction.
+-- Unlogged: no row outlives its transaction. One row for each user, however many statements: the
+-- trigger that waits for the end is queued once.
 create unlogged table calendly.pending_announcements (
-  id bigint generated always as identity primary key,
   transaction_id xid8 not null default pg_current_xact_id(),
   user_id integer not null,
   meeting_ids bigint[] not null default '{}',
-  run_ids uuid[] not null default '{}'
+  run_ids uuid[] not null default '{}',
+  primary key (transaction_id, user_id)
 );
--- a transaction's own rows
-create index pending_announcements_transaction_idx
-  on calendly.pending_announcements (transaction_id);
 alter table calendly.pending_announcements enable row level security;
 comment on table calendly.pending_announcements is
   'What a transaction has changed and will announce at its end. The trigger that waits for the end '
@@ -30,11 +28,13 @@ create function calendly.note_meetings() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 begin
-  insert into calendly.pending_announcements (user_id, meeting_ids)
+  insert into calendly.pending_announcements as a (user_id, meeting_ids)
     select c.user_id, array_agg(c.id)
     from changed c
     where c.calendly_event_uri is not null
-    group by c.user_id;
+    group by c.user_id
+    on conflict (transaction_id, user_id) do update set
+      meeting_ids = a.meeting_ids || excluded.meeting_ids;
   return null;
 end
 $$;
@@ -44,10 +44,12 @@ create function calendly.note_invitees() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 begin
-  insert into calendly.pending_announcements (user_id, meeting_ids)
+  insert into calendly.pending_announcements as a (user_id, meeting_ids)
     select c.user_id, array_agg(distinct c.meeting_id)
     from changed c
-    group by c.user_id;
+    group by c.user_id
+    on conflict (transaction_id, user_id) do update set
+      meeting_ids = a.meeting_ids || excluded.meeting_ids;
   return null;
 end
 $$;
@@ -58,10 +60,11 @@ create function calendly.note_runs() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 begin
-  insert into calendly.pending_announcements (user_id, run_ids)
+  insert into calendly.pending_announcements as a (user_id, run_ids)
     select c.user_id, array_agg(c.id)
     from changed c
-    group by c.user_id;
+    group by c.user_id
+    on conflict (transaction_id, user_id) do update set run_ids = a.run_ids || excluded.run_ids;
   return null;
 end
 $$;
@@ -69,41 +72,47 @@ comment on function calendly.note_runs() is 'Notes the runs that a statement has
 
 -- Announcing -------------------------------------------------------------------------------------
 
-create view calendly.readers with (security_invoker = true) as
-  select u.id as user_id, u.auth_user_id
-  from public.calendly_users u
-  where u.auth_user_id is not null
-  union
-  select u.id, owner.auth_user_id
-  from public.calendly_users u
-  join public.calendly_connections c on c.id = u.connection_id
-  join public.calendly_users owner on owner.id = c.user_id
-  where c.scope = 'organization' and c.members = 'everyone' and c.state <> 'disconnected'
-    and owner.auth_user_id is not null;
-comment on view calendly.readers is
-  'Which accounts read whose rows: calendly.readable_user_ids, seen from the rows.';
-
 create function calendly.take_announcements(transaction_id xid8)
 returns table (auth_user_id uuid, meeting_ids bigint[], run_ids uuid[])
-language sql set search_path = ''
+language plpgsql set search_path = ''
+-- By index: the session keeps its plans, also those that it made while the tables were empty.
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
-  with taken as (
-    delete from calendly.pending_announcements a
-      where a.transaction_id = take_announcements.transaction_id
-      returning a.user_id, a.meeting_ids, a.run_ids
-  )
-  select r.auth_user_id,
-    coalesce(
-      array_agg(distinct changed.meeting_id) filter (where changed.meeting_id is not null), '{}'),
-    coalesce(array_agg(distinct changed.run_id) filter (where changed.run_id is not null), '{}')
-  from taken t
-  join calendly.readers r on r.user_id = t.user_id
-  -- side by side: the shorter list is filled up with nulls
-  cross join lateral unnest(t.meeting_ids, t.run_ids) changed (meeting_id, run_id)
-  group by r.auth_user_id
+begin
+  return query
+    with taken as (
+      delete from calendly.pending_announcements a
+        where a.transaction_id = take_announcements.transaction_id
+        returning a.user_id, a.meeting_ids, a.run_ids
+    )
+    select reader.auth_user_id,
+      coalesce(
+        array_agg(distinct changed.meeting_id) filter (where changed.meeting_id is not null), '{}'),
+      coalesce(array_agg(distinct changed.run_id) filter (where changed.run_id is not null), '{}')
+    from taken t
+    -- calendly.readable_user_ids, seen from the rows. Lateral: a transaction changes rows of a few
+    -- users, and each is looked up.
+    cross join lateral (
+      select u.auth_user_id
+      from public.calendly_users u
+      where u.id = t.user_id
+      union
+      select owner.auth_user_id
+      from public.calendly_users u
+      join public.calendly_connections c on c.id = u.connection_id
+      join public.calendly_users owner on owner.id = c.user_id
+      where u.id = t.user_id
+        and c.scope = 'organization' and c.members = 'everyone' and c.state <> 'disconnected'
+    ) reader
+    -- side by side: the shorter list is filled up with nulls
+    cross join lateral unnest(t.meeting_ids, t.run_ids) changed (meeting_id, run_id)
+    where reader.auth_user_id is not null
+    group by reader.auth_user_id;
+end
 $$;
 comment on function calendly.take_announcements(xid8) is
-  'What a transaction has noted, for each account that reads it. Takes it away.';
+  'What a transaction has noted, for each account that reads it. Takes it away: a second call '
+  'returns nothing.';
 
 create function calendly.announce_changes() returns trigger
 language plpgsql security definer set search_path = ''
@@ -113,10 +122,7 @@ declare
   max_meetings constant integer := 100;
   announcement record;
 begin
-  -- The first of a transaction's rows has taken all of them.
-  if not exists (select from calendly.pending_announcements a where a.id = new.id) then
-    return null;
-  end if;
+  -- The first of a transaction's rows takes all of them, and the others find none.
   for announcement in select * from calendly.take_announcements(new.transaction_id) loop
     begin
       perform realtime.send(

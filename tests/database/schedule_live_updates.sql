@@ -1,7 +1,7 @@
 -- Live updates: one private broadcast for each account and transaction that changed rows which the
 -- account may read, with ids and nothing else.
 begin;
-select plan(55);
+select plan(56);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben}'::text[]) name;
 create function tests.watched() returns bigint language sql as $$
@@ -115,6 +115,8 @@ select is(payload, jsonb_build_object(
 
 select tests.bring('ana', tests.page(array[
   tests.event('E1'), tests.event('E2'), tests.event('E0', tests.seats(0, 0))]));
+select is((select count(*) from calendly.pending_announcements), 1::bigint,
+  'whatever a page writes is noted in one row for each user');
 select is(tests.take(), 1::bigint, 'a page is one broadcast');
 select is(payload -> 'meeting_ids', tests.meeting_ids('ana', 'E1', 'E2'),
   'it names the meetings that changed and not those that did not') from sent;
