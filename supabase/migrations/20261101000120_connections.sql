@@ -134,22 +134,29 @@ comment on function calendly.check_connection(public.calendly_connections) is
 -- Whose meetings a connection brings --------------------------------------------------------------
 
 create function calendly.sync_sooner(user_ids integer[], due_at timestamptz) returns void
-language sql set search_path = ''
+language plpgsql set search_path = ''
 as $$
-  update public.calendly_connections c
-    set next_sync_at = sync_sooner.due_at
-    from (
-      select k.id
-      from public.calendly_connections k
-      where k.id in (select u.connection_id from public.calendly_users u
-          where u.id = any (user_ids))
-        and k.state = 'active'
-        and (k.next_sync_at > sync_sooner.due_at or k.next_sync_at is null)
+declare
+  connection_ids constant uuid[] := array(
+    select free.id
+    from public.calendly_users u
+    cross join lateral (
+      select c.id
+      from public.calendly_connections c
+      where c.id = u.connection_id and c.state = 'active'
+        and (c.next_sync_at > sync_sooner.due_at or c.next_sync_at is null)
       -- A run holds this row before it waits for an event, or for people, that we hold: do not wait
       -- for it. When that run finishes, it looks for what is due.
       for no key update skip locked
     ) free
-    where c.id = free.id
+    where u.id = any (user_ids));
+begin
+  if connection_ids <> '{}' then
+    update public.calendly_connections c
+      set next_sync_at = sync_sooner.due_at
+      where c.id = any (connection_ids);
+  end if;
+end
 $$;
 comment on function calendly.sync_sooner(integer[], timestamptz) is
   'Brings the next sync of these users forward to a time.';
