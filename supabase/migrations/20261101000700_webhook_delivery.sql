@@ -77,32 +77,36 @@ declare
 begin
   -- A delivery brings its own details. Something is left to read where the counter says that
   -- somebody is missing, a no-show is unsure, the snapshot had no time, or the last invitee has
-  -- left an event that is still active.
-  update calendly.meeting_sync s
-    set invitees_due_at = planned.invitees_due_at, event_due_at = planned.event_due_at
-    from (
-      select m.user_id,
+  -- left an event that is still active. Each row is there: an upsert finds it by its key, which a
+  -- join may not do by a plan that was made on empty tables.
+  insert into calendly.meeting_sync (user_id, event_uri, invitees_due_at, event_due_at)
+    select m.user_id, m.calendly_event_uri, planned.invitees_due_at, planned.event_due_at
+    from public.calendly_meetings m
+    cross join lateral (
+      select s.* from calendly.meeting_sync s
+      where s.user_id = m.user_id and s.event_uri = m.calendly_event_uri offset 0
+    ) stored
+    left join unnest(outcomes) o on o.user_id = m.user_id
+    cross join lateral (
+      select
         calendly.invitees_due_at(
-          m.raw, k.invitees_due_at, greatest(k.invitees_read_at, now_at),
-          not calendly.has_all_invitees(m.user_id, m.calendly_event_uri, m.raw), o.unsure, now_at)
-          as invitees_due_at,
+          m.raw, stored.invitees_due_at, greatest(stored.invitees_read_at, now_at),
+          not calendly.has_all_invitees(m.user_id, m.calendly_event_uri, m.raw), o.unsure, now_at),
         case
           when m.calendly_updated_at is null then now_at
           when plan_reads.event_type = 'invitee.canceled' and m.status = 'active' and not exists (
               select from public.calendly_invitees v
-              where v.meeting_id = m.id and v.status = 'active')
+              where v.meeting_id = m.id and v.status = 'active' offset 0)
             then now_at + cancellation_wait
-          else k.event_due_at
-        end as event_due_at
-      from public.calendly_meetings m
-      join calendly.meeting_sync k
-        on k.user_id = m.user_id and k.event_uri = m.calendly_event_uri
-      left join unnest(outcomes) o on o.user_id = m.user_id
-      where m.calendly_event_uri = plan_reads.event_uri
-    ) planned
-    where s.user_id = planned.user_id and s.event_uri = plan_reads.event_uri
-      and (s.invitees_due_at, s.event_due_at)
-        is distinct from (planned.invitees_due_at, planned.event_due_at);
+          else stored.event_due_at
+        end
+      offset 0
+    ) planned (invitees_due_at, event_due_at)
+    where m.calendly_event_uri = plan_reads.event_uri
+      and (stored.invitees_due_at, stored.event_due_at)
+        is distinct from (planned.invitees_due_at, planned.event_due_at)
+    on conflict on constraint meeting_sync_pkey do update set
+      invitees_due_at = excluded.invitees_due_at, event_due_at = excluded.event_due_at;
 end
 $$;
 comment on function calendly.plan_reads(text, text, calendly.invitees_outcome[], timestamptz) is

@@ -90,18 +90,14 @@ begin
         array_agg(distinct changed.meeting_id) filter (where changed.meeting_id is not null), '{}'),
       coalesce(array_agg(distinct changed.run_id) filter (where changed.run_id is not null), '{}')
     from taken t
-    -- calendly.readable_user_ids, seen from the rows. Lateral: a transaction changes rows of a few
-    -- users, and each is looked up.
+    -- calendly.readable_user_ids, seen from the rows. A transaction changes rows of a few users,
+    -- and each is looked up by key.
     cross join lateral (
-      select u.auth_user_id
-      from public.calendly_users u
-      where u.id = t.user_id
+      select u.auth_user_id from public.calendly_users u where u.id = t.user_id
       union
-      select owner.auth_user_id
-      from public.calendly_users u
-      join public.calendly_connections c on c.id = u.connection_id
-      join public.calendly_users owner on owner.id = c.user_id
-      where u.id = t.user_id
+      select (select u.auth_user_id from public.calendly_users u where u.id = c.user_id)
+      from public.calendly_connections c
+      where c.id = (select u.connection_id from public.calendly_users u where u.id = t.user_id)
         and c.scope = 'organization' and c.members = 'everyone' and c.state <> 'disconnected'
     ) reader
     -- side by side: the shorter list is filled up with nulls
