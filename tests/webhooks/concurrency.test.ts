@@ -172,3 +172,38 @@ hookTest(
   },
   { on: "real" },
 );
+
+hookTest("a repetition waits for the delivery that is being applied", async (hooks) => {
+  const ana = await hooks.person();
+  await withConnections(hooks, 3, async (sql) => {
+    for (const kept of [true, false]) {
+      await hooks.project.advance("2s");
+      hooks.control.book({ user: ana.host.uri, location: "physical" });
+      const [booked] = await hooks.take();
+      const first = await sql.reserve();
+      await first`begin`;
+      assert.equal(await receive(hooks, first, booked), "processed");
+      const repeated = receive(hooks, sql, booked);
+      await waiting(hooks);
+      await (kept ? first`commit` : first`rollback`);
+      first.release();
+      assert.equal(await repeated, kept ? "duplicate" : "processed");
+    }
+  });
+  await assertMirrors(ana, asDelivered);
+  assert.equal((await hooks.events()).length, 2);
+}, { on: "real" });
+
+/** Until a delivery waits for a lock. */
+async function waiting(hooks: Hooks): Promise<void> {
+  for (let tries = 0; tries < 1000; tries++) {
+    const [{ waiting }] = await hooks.project.stack.sql(
+      `select count(*)::integer as waiting from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock'
+         and query ~ 'calendly_receive_webhook'`,
+    );
+    if (waiting > 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.fail("nobody waits");
+}
