@@ -138,11 +138,11 @@ create type calendly.delivery_outcome as (
 comment on type calendly.delivery_outcome is
   'What became of a delivery: processed, and for which users; ignored; or deferred, with an error.';
 
-create function calendly.apply_delivery(body jsonb) returns calendly.delivery_outcome
+create function calendly.apply_delivery(body jsonb, now_at timestamptz)
+returns calendly.delivery_outcome
 language plpgsql set search_path = ''
 as $$
 declare
-  now_at constant timestamptz := calendly.now();
   event calendly.event_snapshot;
   invitee calendly.invitee_snapshot;
   moved_from text;
@@ -166,7 +166,10 @@ begin
 
   moved_from := calendly.event_of(invitee.content ->> 'old_invitee');
   moved_to := calendly.event_of(invitee.content ->> 'new_invitee');
-  perform calendly.lock_events(array_remove(array[event.uri, moved_from, moved_to], null));
+  if moved_from is not null or moved_to is not null then
+    -- All at once, because they are sorted; calendly.apply_events locks its own.
+    perform calendly.lock_events(array_remove(array[event.uri, moved_from, moved_to], null));
+  end if;
   -- A snapshot without updated_at may list only some hosts: do not mark the others as reassigned.
   changes := array(
     select c from calendly.apply_events(
@@ -183,15 +186,16 @@ begin
     exists (select from unnest(changes) c where c.class = 'created'))::calendly.delivery_outcome;
 end
 $$;
-comment on function calendly.apply_delivery(jsonb) is
+comment on function calendly.apply_delivery(jsonb, timestamptz) is
   'Applies a delivery to the meeting of every host who is kept: processed; ignored where no host '
   'is kept or the type is not handled; deferred where it is not understood.';
 
-create function calendly.try_delivery(body jsonb) returns calendly.delivery_outcome
+create function calendly.try_delivery(body jsonb, now_at timestamptz)
+returns calendly.delivery_outcome
 language plpgsql set search_path = ''
 as $$
 begin
-  return calendly.apply_delivery(body);
+  return calendly.apply_delivery(body, now_at);
 exception
   -- The database is busy or going down: nothing is stored, and Calendly delivers it again.
   when lock_not_available or deadlock_detected or serialization_failure or query_canceled
@@ -201,7 +205,7 @@ exception
       '{}', false)::calendly.delivery_outcome;
 end
 $$;
-comment on function calendly.try_delivery(jsonb) is
+comment on function calendly.try_delivery(jsonb, timestamptz) is
   'calendly.apply_delivery, all or nothing: what fails is deferred with its error. Raises only '
   'where the database is busy or going down.';
 
@@ -296,8 +300,10 @@ begin
   end if;
   perform calendly.lock_people(touched);
   update public.calendly_users u set last_calendly_sync = now_at where u.id = any (touched);
-  perform calendly.set_webhook_enabled(
-    array(select unnest(touched) intersect select unnest(confirmed)), true);
+  if confirmed <> '{}' then
+    perform calendly.set_webhook_enabled(
+      array(select unnest(touched) intersect select unnest(confirmed)), true);
+  end if;
 end
 $$;
 comment on function calendly.note_delivery(
@@ -438,7 +444,7 @@ begin
   end if;
 
   body := calendly.storable_delivery(delivery -> 'body');
-  outcome := calendly.try_delivery(body);
+  outcome := calendly.try_delivery(body, now_at);
   owner_id := calendly.user_of_delivery(source.user_id, outcome, body);
   -- Stored once, with what became of it. The id is ours: see calendly.lock_delivery.
   insert into public.calendly_webhook_events
@@ -491,7 +497,7 @@ declare
 begin
   perform calendly.lock_against_erasure();
   delivery := calendly.stored_delivery(calendly_replay_webhook_event.id);
-  outcome := calendly.try_delivery(delivery.payload);
+  outcome := calendly.try_delivery(delivery.payload, now_at);
   delivery.user_id := calendly.user_of_delivery(delivery.user_id, outcome, delivery.payload);
   update public.calendly_webhook_events e
     set status = outcome.status, error = outcome.error, user_id = delivery.user_id,
