@@ -31,6 +31,9 @@ create table public.calendly_connections (
 -- The schedule asks for what is due.
 create index calendly_connections_due_idx on public.calendly_connections (next_sync_at)
   where state = 'active';
+-- The same without first syncs, however many of them are due.
+create index calendly_connections_due_again_idx on public.calendly_connections (next_sync_at)
+  where state = 'active' and last_full_sync_at is not null;
 alter table public.calendly_connections enable row level security;
 alter table public.calendly_users
   add constraint calendly_users_connection_id_fkey

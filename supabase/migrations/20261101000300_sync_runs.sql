@@ -38,6 +38,10 @@ create table public.calendly_sync_runs (
 create unique index calendly_sync_runs_active_idx
   on public.calendly_sync_runs (connection_id, subject) where status in ('running', 'paused');
 
+-- The schedule goes on with paused runs, of each kind the one first that may go on first.
+create index calendly_sync_runs_paused_idx
+  on public.calendly_sync_runs (sync_type, trigger, resume_at) where status = 'paused';
+
 -- retention deletes the oldest first
 create index calendly_sync_runs_finished_idx
   on public.calendly_sync_runs (finished_at) where finished_at is not null;
@@ -102,6 +106,7 @@ create table calendly.active_runs (
   refetch_all boolean not null,
   lease uuid,
   lease_expires_at timestamptz,
+  slot integer,
   worker_ends_at timestamptz,
   worker_requests integer not null default 0,
   step integer not null default 0,
@@ -120,6 +125,11 @@ create table calendly.active_runs (
   interruptions integer not null default 0
 );
 
+-- The schedule counts the leases that last, and goes on with runs whose lease has ended. A paused
+-- run has no lease, and costs nothing here.
+create index active_runs_lease_idx on calendly.active_runs (lease_expires_at)
+  where lease_expires_at is not null;
+
 alter table calendly.active_runs enable row level security;
 
 comment on table calendly.active_runs is
@@ -130,6 +140,8 @@ comment on column calendly.active_runs.refetch_all is
 comment on column calendly.active_runs.lease is
   'Token of the worker that has the run: a worker that wakes up after another one has taken the '
   'run over cannot write.';
+comment on column calendly.active_runs.slot is
+  'Of max_workers the one that the schedule gave the run, while its lease lasts; null: a click.';
 comment on column calendly.active_runs.worker_ends_at is 'When the worker''s time is used up.';
 comment on column calendly.active_runs.worker_requests is
   'Requests that the worker may still make.';
