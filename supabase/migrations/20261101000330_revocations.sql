@@ -44,6 +44,17 @@ $$;
 comment on function calendly.queue_revocation(uuid) is
   'Takes a connection''s token away from it, and queues what has to be ended at Calendly.';
 
+create function calendly.revocations_are_due(now_at timestamptz) returns boolean
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return exists (
+    select from calendly.pending_revocations r where r.next_try_at <= revocations_are_due.now_at);
+end
+$$;
+comment on function calendly.revocations_are_due(timestamptz) is
+  'Is there a connection that has ended here, and must be ended at Calendly now?';
+
 create function public.calendly_claim_revocation(project_url text) returns jsonb
 language plpgsql security definer set search_path = ''
 as $$
@@ -52,12 +63,12 @@ declare
   claimed calendly.pending_revocations;
 begin
   -- A copy of the database must not end what goes on at the original.
-  if exists (select from calendly.project p
+  if not calendly.revocations_are_due(now_at) or exists (select from calendly.project p
       where p.url <> calendly_claim_revocation.project_url) then
     return '{"status": "idle"}'::jsonb;
   end if;
   -- After a day of tries it is given up: nobody is left who could mend the token.
-  delete from calendly.pending_revocations r where r.attempts >= 30;
+  delete from calendly.pending_revocations r where r.next_try_at <= now_at and r.attempts >= 30;
   update calendly.pending_revocations r
     set attempts = r.attempts + 1, next_try_at = calendly.back_off(r.attempts + 1, now_at)
     from (
