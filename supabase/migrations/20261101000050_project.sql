@@ -47,6 +47,34 @@ $$;
 comment on function calendly.check_project(text) is
   'Learns the project''s URL the first time and compares it ever after. Error: project_moved.';
 
+create function calendly.note_worker(project_url text, now_at timestamptz) returns boolean
+language plpgsql set search_path = ''
+as $$
+declare
+  project calendly.project;
+  found_at text;  -- another address; null: the project's own
+begin
+  select p.* into project from calendly.project p;
+  -- A copy of the database under another address must not spend the original's tokens.
+  found_at := case when project.url <> note_worker.project_url then note_worker.project_url end;
+  if project.unanswered_since is not null or project.moved_to is distinct from found_at then
+    update calendly.project p
+      set unanswered_since = null, moved_to = found_at,
+        moved_at = case when found_at is not null then coalesce(p.moved_at, now_at) end
+      from (
+        select k.only_row from calendly.project k
+        -- Workers that come together do not wait for each other: one of them writes.
+        for no key update skip locked
+      ) free
+      where p.only_row = free.only_row;
+  end if;
+  return found_at is null;
+end
+$$;
+comment on function calendly.note_worker(text, timestamptz) is
+  'Notes that a worker has come: writes only where that is news. False where the worker runs under '
+  'another address than the project''s.';
+
 create function public.calendly_confirm_project(url text) returns text
 language plpgsql security definer set search_path = ''
 as $$

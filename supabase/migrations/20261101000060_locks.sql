@@ -10,6 +10,11 @@
 --   6. calendly.people    shared by the rules, exclusive for statements that people type; then the
 --                         rows of calendly_users by id
 --
+-- A claim (830_schedule) locks in this order too, and waits for step 1 alone: it passes over
+-- connections that are locked, and tries the locks of its slots (calendly.slot), which nobody waits
+-- for. The row of calendly.project comes before all steps. A worker that finds it locked leaves it,
+-- and the minutely job locks nothing after it.
+--
 -- Whoever types several statements in one transaction deletes people before clearing their flags.
 -- In the other order step 6 comes before step 1: Postgres may end a delivery or a step of a sync
 -- that waits at the same moment, and it is then repeated.

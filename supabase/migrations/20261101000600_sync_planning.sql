@@ -84,18 +84,29 @@ comment on function
   'lists that member''s events only.';
 
 create view calendly.active_run_details with (security_invoker = true) as
-  select r.id, r.connection_id, r.user_id, r.trigger, r.sync_type, r.status, r.started_at,
-    calendly.covers_connection(r, c) as covers_connection,
-    case r.status when 'paused' then r.resume_at else o.lease_expires_at end as resumable_at
+  select r.id, r.connection_id, r.user_id, r.trigger, r.sync_type, r.status,
+    r.started_at, covering.covers_connection,
+    greatest(
+      case r.status when 'paused' then r.resume_at else o.lease_expires_at end,
+      -- next_sync_at is the connection's: the later, the more of its workers have crashed
+      case when covering.covers_connection then coalesce(c.next_sync_at, 'infinity') end
+    ) as resumable_at
   from public.calendly_sync_runs r
   join calendly.active_runs o on o.run_id = r.id
   join public.calendly_connections c on c.id = r.connection_id
-  where r.status in ('running', 'paused');
+  -- As calendly.covers_connection says: written out, because a claim asks it of many runs.
+  cross join lateral (
+    select r.subject = case c.scope
+      when 'organization' then c.calendly_organization_uri
+      else c.calendly_user_uri
+    end as covers_connection
+  ) covering
+  where r.status in ('running', 'paused') and c.state = 'active';
 comment on view calendly.active_run_details is
-  'Runs that have begun and not ended.';
+  'Runs of active connections that have begun and not ended.';
 comment on column calendly.active_run_details.resumable_at is
   'When any worker may go on with the run: its pause is over, or the lease of its worker, which '
-  'has crashed, has ended.';
+  'has crashed, has ended; and its connection is due, if it covers that.';
 
 -- When to sync again ------------------------------------------------------------------------------
 

@@ -1,42 +1,136 @@
 -- The schedule. Once a minute pg_cron counts what is due and nudges as many function instances
 -- (workers) as there is work and free slots. A nudge carries nothing and proves nothing: the worker
 -- claims here what is due, and goes on claiming until nothing is left or its time is up. A nudge
--- that is lost is repeated by the next tick.
+-- that is lost is repeated by the next tick. Anybody may nudge: where nothing is due, a claim reads
+-- a few rows by index, writes nothing and waits for no lock.
 
 create function calendly.running_workers(now_at timestamptz default calendly.now())
 returns integer
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select count(*)::integer
-  from calendly.active_runs o where o.lease_expires_at > running_workers.now_at
+begin
+  return (
+    select count(*) from calendly.active_runs o
+    where o.lease_expires_at > running_workers.now_at);
+end
 $$;
 comment on function calendly.running_workers(timestamptz) is 'Runs that a worker is working on.';
+
+-- What is due ------------------------------------------------------------------------------------
+
+-- However much is due or paused, a claim reads the beginning of each index. `limit 1` in a lateral
+-- subquery makes Postgres look up what belongs to a row by index, row by row, also with a plan that
+-- it made while the tables were empty.
+
+create view calendly.connection_syncs with (security_invoker = true) as
+  select c.id as connection_id, run.id as run_id, c.next_sync_at, c.last_full_sync_at,
+    coalesce(run.resumable_at, c.next_sync_at) as claimable_at
+  from public.calendly_connections c
+  left join lateral (
+    select d.id, d.resumable_at
+    from calendly.active_run_details d
+    where d.connection_id = c.id and d.covers_connection
+    limit 1
+  ) run on true
+  where c.state = 'active';
+comment on view calendly.connection_syncs is
+  'What the schedule does next with each active connection: it goes on with the active run that '
+  'covers the connection, or begins one (run_id is null), not before claimable_at.';
+
+create function calendly.resumable_runs(now_at timestamptz, at_most integer)
+returns table (connection_id uuid, run_id uuid)
+language plpgsql stable rows 50 set search_path = ''
+set enable_seqscan = off set plan_cache_mode = force_generic_plan set jit = off
+as $$
+begin
+  return query
+    select paused.connection_id, paused.id
+      from unnest('{FULL,INCREMENTAL}'::text[]) kind (sync_type)
+      cross join unnest('{manual,service,connect,scheduled}'::text[]) cause (trigger)
+      cross join lateral (
+        select r.connection_id, r.id
+        from public.calendly_sync_runs r
+        cross join lateral (
+          select d.resumable_at from calendly.active_run_details d where d.id = r.id limit 1) d
+        where r.status = 'paused' and r.sync_type = kind.sync_type and r.trigger = cause.trigger
+          and r.resume_at <= now_at and d.resumable_at <= now_at
+        order by r.resume_at limit at_most
+      ) paused
+    union all
+    -- Those whose worker has crashed. They are few: each has had a slot until its lease ended.
+    (select d.connection_id, o.run_id
+      from calendly.active_runs o
+      cross join lateral (
+        select d.connection_id, d.resumable_at
+        from calendly.active_run_details d where d.id = o.run_id limit 1) d
+      where o.lease_expires_at <= now_at and d.resumable_at <= now_at
+      order by o.lease_expires_at limit at_most);
+end
+$$;
+comment on function calendly.resumable_runs(timestamptz, integer) is
+  'Runs that any worker may go on with: of each kind the at_most that may go on first.';
+
+create function calendly.due_syncs(now_at timestamptz, at_most integer)
+returns table (connection_id uuid, run_id uuid)
+language plpgsql stable rows 50 set search_path = ''
+set enable_seqscan = off set plan_cache_mode = force_generic_plan set jit = off
+as $$
+begin
+  return query
+    (select s.connection_id, s.run_id
+      from calendly.connection_syncs s
+      where s.next_sync_at <= now_at and s.claimable_at <= now_at
+      order by s.next_sync_at limit at_most)
+    union
+    -- without first syncs, which are claimed later
+    (select s.connection_id, s.run_id
+      from calendly.connection_syncs s
+      where s.next_sync_at <= now_at and s.claimable_at <= now_at
+        and s.last_full_sync_at is not null
+      order by s.next_sync_at limit at_most)
+    union
+    -- clicks, which are claimed earlier, and runs for one member of an organization
+    select r.connection_id, r.run_id from calendly.resumable_runs(now_at, at_most) r;
+end
+$$;
+comment on function calendly.due_syncs(timestamptz, integer) is
+  'What a worker could claim now: runs that may go on, and connections whose next run may begin '
+  '(run_id is null). Of each kind the at_most that have been due longest.';
+
+create function calendly.is_anything_due(now_at timestamptz) returns boolean
+language plpgsql stable set search_path = ''
+set enable_seqscan = off set plan_cache_mode = force_generic_plan set jit = off
+as $$
+begin
+  return exists (
+      select from calendly.connection_syncs s
+      where s.next_sync_at <= now_at and s.claimable_at <= now_at)
+    or exists (
+      select from public.calendly_sync_runs r
+      cross join lateral (
+        select d.resumable_at from calendly.active_run_details d where d.id = r.id limit 1) d
+      where r.status = 'paused' and r.sync_type in ('FULL', 'INCREMENTAL')
+        and r.trigger in ('manual', 'service', 'connect', 'scheduled')
+        and r.resume_at <= now_at and d.resumable_at <= now_at)
+    or exists (
+      select from calendly.active_runs o
+      cross join lateral (
+        select d.resumable_at from calendly.active_run_details d where d.id = o.run_id limit 1) d
+      where o.lease_expires_at <= now_at and d.resumable_at <= now_at);
+end
+$$;
+comment on function calendly.is_anything_due(timestamptz) is
+  'Is there a sync that a worker could claim now? As calendly.due_syncs, with less to read.';
 
 -- Nudging ----------------------------------------------------------------------------------------
 
 create function calendly.count_due(now_at timestamptz, at_most integer) returns integer
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select count(*)::integer
-  from (
-    (select c.id
-      from public.calendly_connections c
-      where c.state = 'active' and c.next_sync_at <= count_due.now_at
-        -- not where a worker has its run, or the run is paused until later
-        and not exists (
-          select from calendly.active_run_details d
-          where d.connection_id = c.id and d.covers_connection
-            and d.resumable_at > count_due.now_at)
-      limit at_most)
-    union all
-    -- clicks of members of an organization that were paused, or whose worker has crashed
-    (select d.id
-      from calendly.active_run_details d
-      join public.calendly_connections c on c.id = d.connection_id
-      where c.state = 'active' and not d.covers_connection and d.resumable_at <= count_due.now_at
-      limit at_most)
-    limit at_most
-  ) due
+begin
+  return least(at_most, (
+    select count(*) from calendly.due_syncs(count_due.now_at, count_due.at_most)));
+end
 $$;
 comment on function calendly.count_due(timestamptz, integer) is
   'How many syncs a worker could claim now. No further than at_most is counted.';
@@ -50,26 +144,24 @@ declare
     (select s.max_workers from calendly.settings s) - calendly.running_workers(now_at));
   -- pg_net forgets failures, so the answers are never read. What was claimed is the truth.
   answer_timeout constant integer := 5000;  -- milliseconds
-  project calendly.project;
-  due integer;
+  due integer := calendly.count_due(now_at, free_slots);
+  project_url text;
 begin
-  update calendly.project p set ticked_at = now_at where p.only_row returning p.* into project;
-  due := calendly.count_due(now_at, free_slots);
-  if due = 0 and exists (
-      select from calendly.pending_revocations r where r.next_try_at <= now_at) then
+  if due = 0 and calendly.revocations_are_due(now_at) then
     due := 1;
   end if;
-  if project.url is null or due = 0 then
-    -- A nudge that was lost and is not repeated, because nothing is due any more, is no alert.
-    update calendly.project p set unanswered_since = null
-      where p.only_row and p.unanswered_since is not null;
+  update calendly.project p
+    set ticked_at = now_at,
+      -- A nudge that was lost and is not repeated, because nothing is due any more, is no alert.
+      unanswered_since = case when p.url is not null and due > 0
+        then coalesce(p.unanswered_since, now_at) end
+    where p.only_row
+    returning p.url into project_url;
+  if project_url is null then
     return 0;
   end if;
-  update calendly.project p
-    set unanswered_since = coalesce(p.unanswered_since, now_at)
-    where p.only_row;
   perform net.http_post(
-      url := project.url || '/functions/v1/calendly-sync/nudge',
+      url := project_url || '/functions/v1/calendly-sync/nudge',
       body := '{}'::jsonb,
       timeout_milliseconds := answer_timeout)
     from generate_series(1, due);
@@ -82,63 +174,62 @@ comment on function calendly.nudge() is
 
 -- Claiming ---------------------------------------------------------------------------------------
 
-create function calendly.may_claim(request jsonb, now_at timestamptz) returns boolean
-language plpgsql set search_path = ''
+create function calendly.has_budget(request jsonb) returns boolean
+language plpgsql stable set search_path = ''
 as $$
 declare
   settings calendly.settings;
-  project calendly.project;
 begin
   select s.* into settings from calendly.settings s;
-  update calendly.project p
-    set unanswered_since = null,
-      -- A copy of the database under another address must not spend the original's tokens.
-      moved_to = case when p.url <> request ->> 'project_url' then request ->> 'project_url' end,
-      moved_at = case when p.url <> request ->> 'project_url' then coalesce(p.moved_at, now_at) end
-    where p.only_row
-    returning p.* into project;
-  return project.moved_to is null
-    and calendly.running_workers(now_at) < settings.max_workers
-    and coalesce((request ->> 'spent_seconds')::double precision, 0)
+  return coalesce((request ->> 'spent_seconds')::double precision, 0)
       < extract(epoch from settings.worker_time)
     and coalesce((request ->> 'spent_requests')::integer, 0) < settings.worker_requests;
 end
 $$;
-comment on function calendly.may_claim(jsonb, timestamptz) is
-  'Notes that a worker has come. True where the project has not moved, a slot is free, and the '
-  'worker has time and requests left.';
+comment on function calendly.has_budget(jsonb) is
+  'Has the worker that claims {spent_seconds, spent_requests} time and requests left?';
 
-create function calendly.claimable_connections(now_at timestamptz)
-returns table (connection_id uuid)
--- rows: few enough for the planner to look each of them up by index
-language plpgsql stable rows 200 set search_path = ''
+create function calendly.free_slots(now_at timestamptz) returns setof integer
+language plpgsql stable set search_path = ''
 as $$
 begin
-  -- Of each kind 200, as many as there can be workers: what others have locked leaves enough.
-  -- However many are due, only these can be first, and the index of what is due finds them. The
-  -- number is written out, because the planner must see it.
   return query
-    (select c.id
-      from public.calendly_connections c
-      join public.calendly_users u on u.id = c.user_id
-      where c.state = 'active' and c.next_sync_at <= claimable_connections.now_at
-        and u.calendly_initial_sync_complete
-      order by c.next_sync_at limit 200)
-    union
-    (select c.id
-      from public.calendly_connections c
-      join public.calendly_users u on u.id = c.user_id
-      where c.state = 'active' and c.next_sync_at <= claimable_connections.now_at
-        and not u.calendly_initial_sync_complete
-      order by c.next_sync_at limit 200)
-    union
-    select d.connection_id
-      from calendly.active_run_details d
-      where d.resumable_at <= claimable_connections.now_at;
+    -- A run that somebody clicked has no slot of its own (or a former one): it takes the last.
+    select generate_series(1, s.max_workers - busy.runs + busy.slots)
+      from calendly.settings s
+      cross join (
+        select count(*)::integer as runs, count(distinct o.slot)::integer as slots
+        from calendly.active_runs o where o.lease_expires_at > now_at
+      ) busy
+    except
+    select o.slot from calendly.active_runs o where o.lease_expires_at > now_at;
 end
 $$;
-comment on function calendly.claimable_connections(timestamptz) is
-  'The connections among which the next claim is chosen.';
+comment on function calendly.free_slots(timestamptz) is
+  'The slots, of 1 to max_workers, in which no run is.';
+
+create function calendly.take_slot(now_at timestamptz) returns integer
+language plpgsql set search_path = ''
+as $$
+declare
+  slot integer;
+begin
+  -- Claims do not wait for each other, and none sees another that has not committed yet. So each
+  -- locks the slot that its run will fill, and leaves a slot that is locked to whoever has it.
+  loop
+    select free into slot
+      from calendly.free_slots(now_at) free
+      where pg_try_advisory_xact_lock(hashtext('calendly.slot'), free)
+      limit 1;
+    -- Looked at once more: the claim that had the lock may have committed in between. Clicks lock
+    -- no slot: together with a click a claim may begin one run too many.
+    exit when slot is null or slot in (select calendly.free_slots(now_at));
+  end loop;
+  return slot;
+end
+$$;
+comment on function calendly.take_slot(timestamptz) is
+  'Takes a free slot for the run that this transaction claims; null: there is none.';
 
 create type calendly.claim as (
   connection_id uuid,
@@ -150,65 +241,103 @@ comment on type calendly.claim is
   'The sync that a worker gets: of all_members, or of user_id alone. run_id: the run that goes on, '
   'if there is one. All null: there is nothing to claim.';
 
-create function calendly.next_claim(now_at timestamptz) returns calendly.claim
-language plpgsql set search_path = ''
+create function calendly.claim_order(now_at timestamptz, at_most integer) returns uuid[]
+language plpgsql stable set search_path = ''
+set enable_seqscan = off set plan_cache_mode = force_generic_plan set jit = off
 as $$
 declare
-  claim calendly.claim;
   -- What a person waits for comes first and a first sync, which is long, last: as if they were due
   -- earlier or later, so that nobody waits for ever.
   head_start_of_clicks constant interval := interval '1 hour';
   delay_of_full_syncs constant interval := interval '15 minutes';
 begin
+  return array(
+    select s.connection_id
+    from calendly.due_syncs(now_at, at_most) s
+    cross join lateral (
+      select c.next_sync_at, u.calendly_initial_sync_complete
+      from public.calendly_connections c
+      join public.calendly_users u on u.id = c.user_id
+      where c.id = s.connection_id
+      limit 1
+    ) c
+    left join lateral (
+      select d.* from calendly.active_run_details d where d.id = s.run_id limit 1) r on true
+    order by coalesce(r.resumable_at, c.next_sync_at) + case
+        when r.trigger in ('manual', 'service') then - head_start_of_clicks
+        when r.sync_type = 'FULL' or not c.calendly_initial_sync_complete then delay_of_full_syncs
+        else interval '0'
+      end);
+end
+$$;
+comment on function calendly.claim_order(timestamptz, integer) is
+  'The connections of which a sync is due, in the order in which they are claimed. Of each kind '
+  'the at_most that have been due longest.';
+
+create function calendly.lock_due_connection(now_at timestamptz, at_most integer) returns uuid
+language plpgsql set search_path = ''
+set enable_seqscan = off set plan_cache_mode = force_generic_plan set jit = off
+as $$
+declare
+  candidates constant uuid[] := calendly.claim_order(now_at, at_most);
+begin
+  return (
+    select c.id
+    from public.calendly_connections c
+    where c.id = any (candidates)
+    order by array_position(candidates, c.id)
+    limit 1
+    -- A connection that is being claimed, clicked or disconnected at this moment is left to that.
+    for no key update of c skip locked);
+end
+$$;
+comment on function calendly.lock_due_connection(timestamptz, integer) is
+  'Locks the connection that is claimed next; null where nothing is due, or others have locked all '
+  'that claim_order names.';
+
+create function calendly.claim_of(connection_id uuid, now_at timestamptz) returns calendly.claim
+language plpgsql stable set search_path = ''
+as $$
+declare
+  claim calendly.claim;
+begin
   select c.id, coalesce(r.user_id, c.user_id), r.id, coalesce(r.covers_connection, true)
     into claim
-    from calendly.claimable_connections(now_at) claimable
-    join public.calendly_connections c on c.id = claimable.connection_id
-    join public.calendly_users u on u.id = c.user_id
+    from public.calendly_connections c
     -- Of runs that may go on, a member's click comes before the organization.
     left join lateral (
-      select d.*
-      from calendly.active_run_details d
+      select d.* from calendly.active_run_details d
       where d.connection_id = c.id and d.resumable_at <= now_at
-        -- next_sync_at is the organization's, and the later the more of its workers have crashed
-        and (not d.covers_connection or c.next_sync_at <= now_at)
       order by d.covers_connection, d.started_at
       limit 1
     ) r on true
-    where c.state = 'active'
+    where c.id = claim_of.connection_id and c.state = 'active'
       -- A member's click, of which there may always be one, does not keep the organization waiting.
       and (r.id is not null or (c.next_sync_at <= now_at and not exists (
         select from calendly.active_run_details d
-        where d.connection_id = c.id and d.covers_connection)))
-    order by coalesce(r.resumable_at, c.next_sync_at) + case
-        when r.trigger in ('manual', 'service') then - head_start_of_clicks
-        when r.sync_type = 'FULL' or not u.calendly_initial_sync_complete then delay_of_full_syncs
-        else interval '0'
-      end
-    limit 1
-    -- A connection that is being claimed, clicked or disconnected at this moment is left to that.
-    for no key update of c skip locked;
+        where d.connection_id = c.id and d.covers_connection)));
   return claim;
 end
 $$;
-comment on function calendly.next_claim(timestamptz) is
-  'Locks the connection that has been due longest and says whose sync it is.';
+comment on function calendly.claim_of(uuid, timestamptz) is
+  'Which sync of a connection is due. Asked under its lock: between the choice of the connection '
+  'and the lock another worker may have claimed it. All null where nothing is due any more.';
 
 create function calendly.refuse_closed_account(claim calendly.claim, now_at timestamptz)
 returns boolean
 language plpgsql set search_path = ''
 as $$
 declare
-  owner_is_closed constant boolean := (
-    select not calendly.account_is_open(u.auth_user_id, refuse_closed_account.now_at)
-    from public.calendly_connections c
-    join public.calendly_users u on u.id = c.user_id
-    where c.id = claim.connection_id);
-  user_is_closed constant boolean := (
-    select not calendly.account_is_open(u.auth_user_id, refuse_closed_account.now_at)
-    from public.calendly_users u
-    where u.id = claim.user_id);
+  owner_is_closed boolean;
+  user_is_closed boolean;
 begin
+  select not calendly.account_is_open(owner.auth_user_id, now_at),
+      not calendly.account_is_open(u.auth_user_id, now_at)
+    into owner_is_closed, user_is_closed
+    from public.calendly_connections c
+    join public.calendly_users owner on owner.id = c.user_id
+    join public.calendly_users u on u.id = claim.user_id
+    where c.id = claim.connection_id;
   if owner_is_closed then
     -- As calendly.suspend_banned_accounts does, which also ends it.
     update public.calendly_connections c set next_sync_at = null where c.id = claim.connection_id;
@@ -225,29 +354,59 @@ comment on function calendly.refuse_closed_account(calendly.claim, timestamptz) 
   'has not noticed yet? Then it is not claimed again: a member''s click is ended, and the schedule '
   'leaves the connection of a closed owner out.';
 
+create function calendly.next_claim(now_at timestamptz) returns calendly.claim
+language plpgsql set search_path = ''
+as $$
+declare
+  -- Each attempt keeps a connection locked until the end. The next tick does the rest.
+  max_attempts constant integer := 20;
+  connection_id uuid;
+  claim calendly.claim;
+begin
+  for attempt in 1..max_attempts loop
+    connection_id := coalesce(
+      calendly.lock_due_connection(now_at, at_most => 20),
+      -- where as many claims at this moment have locked those
+      calendly.lock_due_connection(now_at, at_most => 500));
+    exit when connection_id is null;
+    claim := calendly.claim_of(connection_id, now_at);
+    if claim.connection_id is not null
+        and not calendly.refuse_closed_account(claim, now_at) then
+      return claim;
+    end if;
+  end loop;
+  return null;
+end
+$$;
+comment on function calendly.next_claim(timestamptz) is
+  'Locks the connection whose sync comes next, and says whose sync it is; null: there is none.';
+
 create function public.calendly_claim_sync(request jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
 as $$
 declare
   now_at constant timestamptz := calendly.now();
-  -- Each refusal takes a moment of the lock. The minutely job does the rest.
-  max_refusals constant integer := 20;
+  free_slot integer;
   claim calendly.claim;
+  begun jsonb;
 begin
-  perform calendly.lock_against_erasure();
-  -- One claim at a time: two would both count the last free slot. A claim takes milliseconds.
-  perform pg_advisory_xact_lock(hashtextextended('calendly.claim', 0));
-  if calendly.may_claim(request, now_at) then
-    for attempt in 0..max_refusals loop
+  -- Only reads come first: most claims, and all that a stranger causes, find nothing and end here.
+  if calendly.note_worker(request ->> 'project_url', now_at) and calendly.has_budget(request)
+      and calendly.is_anything_due(now_at) then
+    perform calendly.lock_against_erasure();
+    free_slot := calendly.take_slot(now_at);
+    if free_slot is not null then
       claim := calendly.next_claim(now_at);
-      exit when claim.connection_id is null;
-      if not calendly.refuse_closed_account(claim, now_at) then
-        return public.calendly_begin_sync(request || jsonb_build_object(
-          'user_id', claim.user_id, 'all_members', claim.all_members, 'trigger', 'scheduled'));
-      end if;
-    end loop;
+    end if;
   end if;
-  return jsonb_build_object('status', 'idle');
+  if claim.connection_id is null then
+    return '{"status": "idle"}'::jsonb;
+  end if;
+  begun := public.calendly_begin_sync(request || jsonb_build_object(
+    'user_id', claim.user_id, 'all_members', claim.all_members, 'trigger', 'scheduled'));
+  update calendly.active_runs o set slot = free_slot
+    where o.run_id = (begun ->> 'run_id')::uuid;
+  return begun;
 end
 $$;
 comment on function public.calendly_claim_sync(jsonb) is

@@ -28,7 +28,7 @@ begin
     end loop;
     select string_agg(n.name || case l.mode when 'ShareLock' then ' shared' else ' exclusive' end,
         ', ' order by n.name, l.mode) into held
-      from (values ('claim'), ('erasure'), ('people')) n (name)
+      from (values ('erasure'), ('people')) n (name)
       join pg_catalog.pg_locks l
         on l.locktype = 'advisory' and l.pid = pg_backend_pid()
         and (l.classid::bigint << 32 | l.objid::bigint)
@@ -75,7 +75,7 @@ select is(tests.locks_of($$select tests.begin('ana')$$), 'erasure shared',
   'a sync that begins holds off erasures');
 select is(tests.locks_of(
     $$select public.calendly_claim_sync('{"project_url": "https://x.example"}')$$),
-  'claim exclusive, erasure shared', 'a claim holds off erasures and other claims');
+  'erasure shared', 'a claim holds off erasures, and no other claim');
 select is(tests.locks_of($$select tests.make_run('list_events')$$,
     $$select tests.bring('ana', tests.page(array[tests.event('E1')]))$$), 'erasure shared',
   'a page that is applied holds off erasures');

@@ -229,15 +229,15 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "there are more workers than slots",
     file: SCHEDULE,
-    from: "    and calendly.running_workers(now_at) < settings.max_workers\n",
-    to: "",
+    from: "    if free_slot is not null then",
+    to: "    if true then",
     caughtBy: [pgtap("schedule_claim", "no more runs are claimed than there are slots")],
   },
   {
     breaks: "a claim waits for a connection that somebody holds",
     file: SCHEDULE,
-    from: "for no key update of c skip locked;",
-    to: "for no key update of c;",
+    from: "for no key update of c skip locked);",
+    to: "for no key update of c);",
     caughtBy: [{
       file: "tests/schedule/claims.test.ts",
       test: "a claim passes over a connection that another transaction has locked",
@@ -254,9 +254,8 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "a member's paused click is never nudged for",
     file: SCHEDULE,
-    from:
-      "where c.state = 'active' and not d.covers_connection and d.resumable_at <= count_due.now_at",
-    to: "where false",
+    from: "    select r.connection_id, r.run_id from calendly.resumable_runs(now_at, at_most) r;",
+    to: "    select null, null where false;",
     caughtBy: [
       pgtap(
         "schedule_organization",
@@ -276,8 +275,10 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "an unanswered nudge is an alert for ever",
     file: SCHEDULE,
-    from: "where p.only_row and p.unanswered_since is not null;",
-    to: "where false;",
+    from: `unanswered_since = case when p.url is not null and due > 0
+        then coalesce(p.unanswered_since, now_at) end`,
+    to: `unanswered_since = case when p.url is not null and due > 0
+        then coalesce(p.unanswered_since, now_at) else p.unanswered_since end`,
     caughtBy: [
       pgtap("schedule_nudge", "a nudge that was not answered is no alert once nothing is due"),
     ],
