@@ -64,7 +64,7 @@ export class Stub implements AsyncDisposable {
     this.arrived.push({ name, body, headers: request.headers });
     const answer = this.answers[name];
     if (!answer) return Response.json({ code: "PGRST202", message: `no ${name}` }, { status: 404 });
-    const value = answer(body, request);
+    const value = await answer(body, request);
     return value instanceof Response ? value : Response.json(value ?? null);
   }
 }
