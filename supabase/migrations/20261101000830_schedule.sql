@@ -18,9 +18,10 @@ comment on function calendly.running_workers(timestamptz) is 'Runs that a worker
 
 -- What is due ------------------------------------------------------------------------------------
 
--- However much is due or paused, a claim reads the beginning of each index. `limit 1` in a lateral
--- subquery makes Postgres look up what belongs to a row by index, row by row, also with a plan that
--- it made while the tables were empty.
+-- However much is due or paused, a claim and a tick read the beginning of each index. Postgres keeps
+-- their plans, and may have made them while the tables were empty. So both switch sequential scans
+-- off, and `limit 1` in a lateral subquery makes Postgres look up by index, row by row, what belongs
+-- to a row.
 
 create view calendly.connection_syncs with (security_invoker = true) as
   select c.id as connection_id, run.id as run_id, c.next_sync_at, c.last_full_sync_at,
@@ -40,7 +41,6 @@ comment on view calendly.connection_syncs is
 create function calendly.resumable_runs(now_at timestamptz, at_most integer)
 returns table (connection_id uuid, run_id uuid)
 language plpgsql stable rows 50 set search_path = ''
-set enable_seqscan = off set plan_cache_mode = force_generic_plan set jit = off
 as $$
 begin
   return query
@@ -73,7 +73,6 @@ comment on function calendly.resumable_runs(timestamptz, integer) is
 create function calendly.due_syncs(now_at timestamptz, at_most integer)
 returns table (connection_id uuid, run_id uuid)
 language plpgsql stable rows 50 set search_path = ''
-set enable_seqscan = off set plan_cache_mode = force_generic_plan set jit = off
 as $$
 begin
   return query
@@ -99,7 +98,6 @@ comment on function calendly.due_syncs(timestamptz, integer) is
 
 create function calendly.is_anything_due(now_at timestamptz) returns boolean
 language plpgsql stable set search_path = ''
-set enable_seqscan = off set plan_cache_mode = force_generic_plan set jit = off
 as $$
 begin
   return exists (
@@ -136,7 +134,8 @@ comment on function calendly.count_due(timestamptz, integer) is
   'How many syncs a worker could claim now. No further than at_most is counted.';
 
 create function calendly.nudge() returns integer
-language plpgsql set search_path = ''
+language plpgsql set search_path = '' set jit = off
+set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   now_at constant timestamptz := calendly.now();
@@ -243,7 +242,6 @@ comment on type calendly.claim is
 
 create function calendly.claim_order(now_at timestamptz, at_most integer) returns uuid[]
 language plpgsql stable set search_path = ''
-set enable_seqscan = off set plan_cache_mode = force_generic_plan set jit = off
 as $$
 declare
   -- What a person waits for comes first and a first sync, which is long, last: as if they were due
@@ -276,7 +274,6 @@ comment on function calendly.claim_order(timestamptz, integer) is
 
 create function calendly.lock_due_connection(now_at timestamptz, at_most integer) returns uuid
 language plpgsql set search_path = ''
-set enable_seqscan = off set plan_cache_mode = force_generic_plan set jit = off
 as $$
 declare
   candidates constant uuid[] := calendly.claim_order(now_at, at_most);
@@ -383,6 +380,7 @@ comment on function calendly.next_claim(timestamptz) is
 
 create function public.calendly_claim_sync(request jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
+set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   now_at constant timestamptz := calendly.now();
