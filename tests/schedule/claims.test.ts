@@ -108,6 +108,91 @@ claimsTest(
 );
 
 claimsTest(
+  "a claim waits for no other, and slots of claims that are not committed yet are not free",
+  4,
+  async (workers) => {
+    await workers.sql`select public.calendly_configure('{"max_workers": 3}')`;
+    await workers.makeAllDue();
+    // the very first sync notes the project's address, and others wait for that
+    await workers.runSync(await workers.claim() as Started);
+    await workers.makeAllDue();
+    const ids = (await workers.sql`select id from public.calendly_users order by id`)
+      .map(({ id }) => id);
+    await workers.sql.begin(async (first) => {
+      const claims = [await workers.claim(first), await workers.claim(), await workers.claim()];
+      assert.deepEqual(started(claims).map(({ user_id }) => user_id), ids.slice(0, 3));
+      assert.deepEqual(await workers.claim(), { status: "idle" });
+    });
+    assert.deepEqual(await workers.claim(), { status: "idle" });
+  },
+);
+
+claimsTest(
+  "of claims and clicks at once, no more run than max_workers and the clicks",
+  40,
+  async (workers) => {
+    await workers.sql`select public.calendly_configure('{"max_workers": 7}')`;
+    const ids = (await workers.sql`select id from public.calendly_users order by id desc limit 5`)
+      .map(({ id }) => id);
+    for (let round = 0; round < 5; round++) {
+      await workers.makeAllDue();
+      const [clicks, claims] = await Promise.all([
+        Promise.all(ids.map((id) => workers.click(id))),
+        Promise.all(Array.from({ length: 30 }, () => workers.claim())),
+      ]);
+      assert.ok(clicks.every(({ status }) => status === "started"), "a click needs no free slot");
+      const claimed = started(claims);
+      assert.ok(claimed.length >= 2 && claimed.length <= 7, `${claimed.length} claims`);
+      await Promise.all([...claimed, ...clicks as Started[]].map((run) => workers.runSync(run)));
+    }
+  },
+);
+
+claimsTest(
+  "where nothing is due, a claim only reads, and waits for no lock",
+  2,
+  async (workers) => {
+    await workers.sql.begin(async (holder) => {
+      await holder`select calendly.lock_for_erasure()`;
+      await holder`select from calendly.project for update`;
+      await holder`select from public.calendly_connections for update`;
+      await workers.sql.begin(async (transaction) => {
+        assert.deepEqual(await workers.claim(transaction), { status: "idle" });
+        const [{ writes, locks }] = await transaction`
+          select pg_current_xact_id_if_assigned() is not null as writes, array(
+            select l.locktype || ' ' || l.mode from pg_locks l
+            where l.pid = pg_backend_pid() and l.locktype <> 'virtualxid'
+              and l.mode <> 'AccessShareLock') as locks`;
+        assert.deepEqual({ writes, locks }, { writes: false, locks: [] });
+      });
+    });
+  },
+);
+
+claimsTest(
+  "a worker that comes after a tick is noted once, and waits for nobody to note it",
+  1,
+  async (workers) => {
+    const { sql } = workers;
+    const unanswered = async () =>
+      (await sql`select unanswered_since is not null as unanswered from calendly.project`)[0]
+        .unanswered;
+    await sql`update calendly.project set unanswered_since = calendly.now()`;
+    await sql.begin(async (holder) => {
+      await holder`select from calendly.project for update`;
+      await workers.claim();
+      assert.equal(await unanswered(), true, "whoever holds the row is not waited for");
+    });
+    await workers.claim();
+    assert.equal(await unanswered(), false);
+    const version = async () => (await sql`select xmin::text from calendly.project`)[0].xmin;
+    const before = await version();
+    await workers.claim();
+    assert.equal(await version(), before);
+  },
+);
+
+claimsTest(
   "of a click and five claims at the same moment, one gets the run",
   1,
   async (workers) => {
