@@ -234,6 +234,42 @@ export const SYNCS: Mutation[] = [
     caughtBy: [pgtap("schedule_claim", "no more runs are claimed than there are slots")],
   },
   {
+    breaks: "claims at once fill the same slot",
+    file: SCHEDULE,
+    from: "where pg_try_advisory_xact_lock(hashtext('calendly.slot'), free)",
+    to: "where true",
+    caughtBy: [{
+      file: "tests/schedule/claims.test.ts",
+      test:
+        "a claim waits for no other, and slots of claims that are not committed yet are not free",
+      real: true,
+    }],
+  },
+  {
+    breaks: "each nudge of a stranger writes",
+    file: sql("050_project"),
+    from:
+      "if project.unanswered_since is not null or project.moved_to is distinct from found_at then",
+    to: "if true then",
+    caughtBy: [{
+      file: "tests/schedule/claims.test.ts",
+      test: "where nothing is due, a claim only reads, and waits for no lock",
+      real: true,
+    }],
+  },
+  {
+    breaks: "an isolate works on any number of nudges at once",
+    file: typescript("calendly-sync/index"),
+    from: "if (loops < MAX_LOOPS) {",
+    to: "if (loops >= 0) {",
+    caughtBy: [
+      requests(
+        "schedule/nudges_at_once",
+        "of a hundred nudges at once two claim work, and all are answered",
+      ),
+    ],
+  },
+  {
     breaks: "a claim waits for a connection that somebody holds",
     file: SCHEDULE,
     from: "for no key update of c skip locked);",
@@ -254,8 +290,9 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "a member's paused click is never nudged for",
     file: SCHEDULE,
-    from: "    select r.connection_id, r.run_id from calendly.resumable_runs(now_at, at_most) r;",
-    to: "    select null, null where false;",
+    from: "select count(*) from calendly.due_syncs(count_due.now_at, count_due.at_most)));",
+    to: `select count(*) from calendly.due_syncs(count_due.now_at, count_due.at_most) s
+    where s.run_id is null));`,
     caughtBy: [
       pgtap(
         "schedule_organization",
