@@ -208,6 +208,25 @@ Deno.test("every error of a run is recorded with its requests, and Postgres deci
   });
 });
 
+Deno.test("no further attempt is made when a call was tried for a minute", async () => {
+  const { now } = performance;
+  let later = 0;
+  performance.now = () => now.call(performance) + later;
+  try {
+    await using stub = await stubOf(FINISH, {
+      calendly_finish_sync: () => {
+        later += 31_000;
+        return Response.json({ code: "57014", message: "canceled" }, { status: 500 });
+      },
+    });
+    using _errors = collectErrors();
+    await assertFails(sync(new Database(), REQUEST), "database_unavailable", /does not answer/);
+    assert.equal(stub.asked("calendly_finish_sync").length, 2);
+  } finally {
+    performance.now = now;
+  }
+});
+
 Deno.test("the next user is synced though one run fails", async () => {
   await using stub = await stubOf(FINISH, {
     calendly_finish_sync: () =>

@@ -122,29 +122,38 @@ export type ReceivedDelivery = z.infer<typeof ReceivedDelivery>;
 
 const nothing = z.unknown();
 
+/** How long Postgres lets a statement of an API role run, unless the function itself sets a limit. */
+const USUAL_SECONDS = 8;
+/** The limit that the functions set whose work may take longer. */
+const LONG_SECONDS = 30;
+
 function rpc<const Argument extends string, Answer extends z.ZodType>(
   parameters: Argument[],
   answer: Answer,
+  seconds = USUAL_SECONDS,
 ) {
-  return { parameters, answer };
+  return { parameters, answer, seconds };
 }
 
-/** The SQL functions that the Edge Functions call: their parameters and the schema of their answer. */
+/**
+ * The SQL functions that the Edge Functions call: their parameters, the schema of their answer and how
+ * long Postgres lets them run.
+ */
 export const RPC = {
-  calendly_begin_sync: rpc(["request"], Begun),
-  calendly_claim_sync: rpc(["request"], Claimed),
-  calendly_apply_step: rpc(["run_id", "lease", "step", "result"], Next),
-  calendly_finish_sync: rpc(["run_id", "lease"], Next),
-  calendly_fail_sync: rpc(["run_id", "lease", "error", "requests"], nothing),
-  calendly_health: rpc([], z.looseObject({ status: z.string() })),
+  calendly_begin_sync: rpc(["request"], Begun, LONG_SECONDS),
+  calendly_claim_sync: rpc(["request"], Claimed, LONG_SECONDS),
+  calendly_apply_step: rpc(["run_id", "lease", "step", "result"], Next, LONG_SECONDS),
+  calendly_finish_sync: rpc(["run_id", "lease"], Next, LONG_SECONDS),
+  calendly_fail_sync: rpc(["run_id", "lease", "error", "requests"], nothing, LONG_SECONDS),
+  calendly_health: rpc([], z.looseObject({ status: z.string() }), LONG_SECONDS),
 
   calendly_prepare_connection: rpc(
     ["calendly_user_uri"],
     z.object({ connection_id: z.string() }),
   ),
-  calendly_connect: rpc(["connection"], ConnectionStatus),
+  calendly_connect: rpc(["connection"], ConnectionStatus, LONG_SECONDS),
   calendly_connection_status: rpc(["request"], ConnectionStatus),
-  calendly_disconnect: rpc(["request"], ConnectionStatus),
+  calendly_disconnect: rpc(["request"], ConnectionStatus, LONG_SECONDS),
   calendly_start_oauth: rpc(["request"], nothing),
   calendly_take_oauth_state: rpc(
     ["auth_user_id", "state_digest"],

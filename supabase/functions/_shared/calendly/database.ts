@@ -4,8 +4,10 @@ import { type Answer, type Arguments, parseAnswer, RPC, type RpcName } from "./c
 import { secretKey, setting } from "./environment.ts";
 import { ApiError, DatabaseError } from "./errors.ts";
 
-/** Longer than Postgres lets an API role's statement run. */
-const TIMEOUT = 12_000;
+/** How much longer an answer is waited for than Postgres lets the statement run, in milliseconds. */
+const MARGIN = 4_000;
+/** No further attempt is made after so many milliseconds: another worker may soon have the lease. */
+const RETRY_TIME = 60_000;
 
 export class Database {
   readonly #client: PostgrestClient;
@@ -23,7 +25,7 @@ export class Database {
    */
   async call<Name extends RpcName>(name: Name, args: Arguments<Name>): Promise<Answer<Name>> {
     const { data, error, status } = await this.#client.rpc(name, args)
-      .abortSignal(AbortSignal.timeout(TIMEOUT));
+      .abortSignal(AbortSignal.timeout(RPC[name].seconds * 1000 + MARGIN));
     if (!error) return parseAnswer(RPC[name].answer, data, name) as Answer<Name>;
     // Raised by calendly.raise_error: its code is the detail. An app's own trigger has no such detail.
     if (error.code === "P0001" && /^[a-z_]+$/.test(error.details ?? "")) {
@@ -64,13 +66,13 @@ export class Database {
     name: Name,
     args: Arguments<Name>,
   ): Promise<Answer<Name>> {
+    const began = performance.now();
     for (let attempt = 1;; attempt++) {
       try {
         return await this.call(name, args);
       } catch (error) {
-        if (
-          !(error instanceof ApiError && error.code === "database_unavailable") || attempt === 4
-        ) throw error;
+        const isAway = error instanceof ApiError && error.code === "database_unavailable";
+        if (!isAway || attempt === 4 || performance.now() - began > RETRY_TIME) throw error;
         await new Promise((resolve) => setTimeout(resolve, 250 * 3 ** (attempt - 1)));
       }
     }
