@@ -4,54 +4,26 @@ import { Next, parseAnswer } from "../../supabase/functions/_shared/calendly/con
 import { Database } from "../../supabase/functions/_shared/calendly/database.ts";
 import { ApiError } from "../../supabase/functions/_shared/calendly/errors.ts";
 import { sync, syncDue } from "../../supabase/functions/_shared/calendly/sync.ts";
-import { encryptToken } from "../../supabase/functions/_shared/calendly/tokens.ts";
 import { type Answers, collectErrors, Stub } from "./stub.ts";
+import { RESULT, started, STOP, stubOf } from "./stub_run.ts";
 
-const RESULT = {
-  run_id: "run",
-  sync_type: "FULL",
-  status: "complete",
-  created: 1,
-  updated: 0,
-  deleted: 0,
+const PAGE = {
+  do: "list_events",
+  query: { user: "u" },
+  ahead: false,
+  concurrency: 20,
+  step: 1,
+  wait_seconds: 0,
+};
+const INVITEES = {
+  do: "fetch_invitees",
+  event_uris: ["e"],
+  ahead: { event_uris: [] },
+  concurrency: 20,
+  step: 1,
+  wait_seconds: 0,
 };
 const FINISH = { do: "finish", step: 1, wait_seconds: 0 };
-const STOP = { do: "stop", result: RESULT };
-
-/** What calendly_begin_sync answers where `next` comes next. */
-async function started(next: unknown): Promise<Record<string, unknown>> {
-  return {
-    status: "started",
-    run_id: "run",
-    lease: "lease",
-    user_id: 7,
-    sync_type: "FULL",
-    range_in_words: "2 years back, 1 year forward",
-    credential: {
-      connection_id: "connection",
-      kind: "personal_access_token",
-      token_jwe: await encryptToken({ access_token: "pat" }, "connection"),
-      version: 1,
-      expires_soon: false,
-    },
-    review_webhooks: false,
-    next,
-  };
-}
-
-/** A database whose runs go like this: `next` first, then what each RPC answers. */
-async function stubOf(next: unknown, answers: Answers = {}): Promise<Stub> {
-  const stub = new Stub({});
-  const run = await started(next);
-  stub.answers = {
-    calendly_begin_sync: () => run,
-    calendly_claim_sync: () => run,
-    calendly_claim_revocation: () => ({ status: "idle" }),
-    calendly_fail_sync: () => ({ status: "paused" }),
-    ...answers,
-  };
-  return stub;
-}
 
 /** Fails unless it ends in an error of this code. */
 async function assertFails(work: Promise<unknown>, code: string, message: RegExp): Promise<void> {
@@ -67,9 +39,8 @@ async function assertFails(work: Promise<unknown>, code: string, message: RegExp
 const REQUEST = { user_id: 7, trigger: "service" } as const;
 
 Deno.test("an unknown value is told apart from a missing key", async (t) => {
-  const page = { do: "list_events", query: { user: "u" }, step: 1, wait_seconds: 0 };
   const wrong: [string, unknown, string, RegExp][] = [
-    ["an unknown step", { ...page, do: "read_contacts" }, "functions_outdated", /next\.do\.$/],
+    ["an unknown step", { ...PAGE, do: "read_contacts" }, "functions_outdated", /next\.do\.$/],
     [
       "an unknown status of a run",
       {
@@ -79,9 +50,27 @@ Deno.test("an unknown value is told apart from a missing key", async (t) => {
       "functions_outdated",
       /next\.result\.status\.$/,
     ],
-    ["no step", { ...page, do: undefined }, "database_outdated", /next\.do is missing/],
-    ["no number", { ...page, step: undefined }, "database_outdated", /next\.step is missing/],
-    ["no query", { ...page, query: undefined }, "database_outdated", /next\.query is missing/],
+    ["no step", { ...PAGE, do: undefined }, "database_outdated", /next\.do is missing/],
+    ["no number", { ...PAGE, step: undefined }, "database_outdated", /next\.step is missing/],
+    ["no query", { ...PAGE, query: undefined }, "database_outdated", /next\.query is missing/],
+    [
+      "no concurrency",
+      { ...PAGE, concurrency: undefined },
+      "database_outdated",
+      /next\.concurrency is missing/,
+    ],
+    [
+      "nothing about the next page",
+      { ...PAGE, ahead: undefined },
+      "database_outdated",
+      /next\.ahead is missing/,
+    ],
+    [
+      "no events that come next",
+      { ...INVITEES, ahead: {} },
+      "database_outdated",
+      /next\.ahead\.event_uris is missing/,
+    ],
     ["no result", { do: "stop" }, "database_outdated", /next\.result is missing/],
     ["nothing", undefined, "database_outdated", /next is missing/],
     ["null", null, "database_outdated", /next is missing/],
@@ -98,7 +87,7 @@ Deno.test("an unknown value is told apart from a missing key", async (t) => {
     });
   }
   await t.step("and more keys than expected are no error", () => {
-    assert.deepEqual(parseAnswer(Next, { ...page, hurry: true }, "next"), page);
+    assert.deepEqual(parseAnswer(Next, { ...PAGE, hurry: true }, "next"), PAGE);
     const result = { ...RESULT, hosts_without_account: 3 };
     assert.deepEqual(parseAnswer(Next, { do: "stop", result }, "next"), { do: "stop", result });
   });
@@ -150,11 +139,10 @@ Deno.test("a key that is missing in an answer is an older database", async (t) =
 });
 
 Deno.test("every error of a run is recorded with its requests, and Postgres decides what it means", async (t) => {
-  const page = { do: "list_events", query: { user: "u" }, step: 1, wait_seconds: 0 };
   const errors: [string, unknown, Answers, string, number][] = [
     [
       "Calendly refuses the token",
-      page,
+      PAGE,
       {
         "GET /scheduled_events": () =>
           Response.json({ title: "Unauthenticated", message: "revoked" }, { status: 401 }),
@@ -164,7 +152,7 @@ Deno.test("every error of a run is recorded with its requests, and Postgres deci
     ],
     [
       "the database refuses a page",
-      page,
+      PAGE,
       {
         "GET /scheduled_events": () => ({ collection: [], pagination: {} }),
         calendly_apply_step: () =>
@@ -247,12 +235,7 @@ Deno.test("an RPC that does not exist is told as missing migrations", async () =
 });
 
 Deno.test("a wrong CALENDLY_API_URL is told to the run, and not taken for an outage", async () => {
-  await using stub = await stubOf({
-    do: "list_events",
-    query: { user: "u" },
-    step: 1,
-    wait_seconds: 0,
-  });
+  await using stub = await stubOf(PAGE);
   Deno.env.set("CALENDLY_API_URL", "api.calendly.com");
   using _errors = collectErrors();
   await assertFails(sync(new Database(), REQUEST), "not_configured", /CALENDLY_API_URL/);

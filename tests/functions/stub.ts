@@ -9,6 +9,7 @@ export type Answers = Record<string, (body: unknown, request: Request) => unknow
 /** A request that arrived. `body` is what its JSON says, or its text. */
 export interface Arrived {
   name: string;
+  url: URL;
   // deno-lint-ignore no-explicit-any -- each test knows what it asked for
   body: any;
   headers: Headers;
@@ -21,6 +22,7 @@ export class Stub implements AsyncDisposable {
   readonly arrived: Arrived[] = [];
   readonly url: string;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #arrivals: (() => void)[] = [];
 
   /** A value that is not a Response is answered as JSON; what is not in `answers` is answered with 404. */
   constructor(public answers: Answers, environment: Record<string, string> = {}) {
@@ -50,18 +52,27 @@ export class Stub implements AsyncDisposable {
     return this.arrived.map(({ name }) => name);
   }
 
+  /** Until so many requests of that name have arrived. */
+  async arrival(name: string, times = 1): Promise<void> {
+    while (this.asked(name).length < times) {
+      await new Promise<void>((resolve) => this.#arrivals.push(resolve));
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server.shutdown();
     setEnvironment({});
   }
 
   async #answer(request: Request): Promise<Response> {
-    const { pathname } = new URL(request.url);
+    const url = new URL(request.url);
+    const { pathname } = url;
     const [, rpc] = pathname.match(/^\/rest\/v1\/rpc\/(\w+)$/) ?? [];
     const name = rpc ?? `${request.method} ${pathname}`;
     const text = await request.text();
     const body = text.startsWith("{") ? JSON.parse(text) : text;
-    this.arrived.push({ name, body, headers: request.headers });
+    this.arrived.push({ name, url, body, headers: request.headers });
+    this.#arrivals.splice(0).forEach((arrived) => arrived());
     const answer = this.answers[name];
     if (!answer) return Response.json({ code: "PGRST202", message: `no ${name}` }, { status: 404 });
     const value = await answer(body, request);

@@ -64,18 +64,24 @@ export function plainToken(token: string): TokenSource {
 }
 
 export class Calendly {
+  /** All that were made, retries included. */
+  requests = 0;
   #token: TokenSource;
-  #requests = 0;
+  #reported = 0;
   #rate: { limit: number; remaining: number; reset: number } | undefined;
 
   constructor(token: TokenSource) {
     this.#token = token;
   }
 
-  /** Requests since the last call of this, retries included, and the rate limit as of the last answer. */
+  /**
+   * Requests since the last call of this, retries included, and the rate limit as those answers told it:
+   * of requests that run side by side the one that left the fewest.
+   */
   takeUsage(): { requests: number; rate?: { limit: number; remaining: number; reset: number } } {
-    const usage = { requests: this.#requests, rate: this.#rate };
-    this.#requests = 0;
+    const usage = { requests: this.requests - this.#reported, rate: this.#rate };
+    this.#reported = this.requests;
+    this.#rate = undefined;
     return usage;
   }
 
@@ -85,9 +91,9 @@ export class Calendly {
   }
 
   /** One page of the events that `query` asks for. */
-  async listEvents(query: Record<string, string>): Promise<EventPage> {
+  async listEvents(query: Record<string, string>, signal?: AbortSignal): Promise<EventPage> {
     try {
-      return (await this.#get("scheduled_events", query, List)).body;
+      return (await this.#get("scheduled_events", query, List, signal)).body;
     } catch (error) {
       if (!(error instanceof RequestRefused)) throw error;
       // Only the page token can be wrong: the rest of the query was accepted with the first page.
@@ -111,7 +117,7 @@ export class Calendly {
   }
 
   /** All invitees of an event, however many pages they fill. Error: RequestRefused. */
-  async readInvitees(eventUri: string): Promise<Observed<unknown[]>> {
+  async readInvitees(eventUri: string, signal?: AbortSignal): Promise<Observed<unknown[]>> {
     const invitees: unknown[] = [];
     let observedAt: string | undefined;
     let pageToken: string | undefined | null;
@@ -125,6 +131,7 @@ export class Calendly {
         `scheduled_events/${lastSegment(eventUri)}/invitees`,
         query,
         List,
+        signal,
       );
       invitees.push(...body.collection);
       observedAt ??= at;
@@ -164,8 +171,13 @@ export class Calendly {
     }
   }
 
-  #get<T>(path: string, query: Record<string, string>, schema: z.ZodType<T>): Promise<Observed<T>> {
-    return this.#request("get", path, { searchParams: query }, schema);
+  #get<T>(
+    path: string,
+    query: Record<string, string>,
+    schema: z.ZodType<T>,
+    signal?: AbortSignal,
+  ): Promise<Observed<T>> {
+    return this.#request("get", path, { searchParams: query, signal }, schema);
   }
 
   async #request<T>(
@@ -230,12 +242,14 @@ export class Calendly {
 
   /** One attempt. A body that is cut short or is not JSON makes it a failed one, which ky repeats. */
   async #fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
-    this.#requests++;
+    this.requests++;
     const response = await fetch(input, init);
     const [limit, remaining, reset] = ["limit", "remaining", "reset"].map((name) =>
       Number(response.headers.get(`x-ratelimit-${name}`) ?? NaN)
     );
-    if (remaining >= 0 && reset >= 0) this.#rate = { limit: limit || 0, remaining, reset };
+    if (remaining >= 0 && reset >= 0 && !(this.#rate && this.#rate.remaining < remaining)) {
+      this.#rate = { limit: limit || 0, remaining, reset };
+    }
     const signal = input instanceof Request ? input.signal : init?.signal;
     try {
       const text = await response.text();

@@ -52,15 +52,28 @@ const Stop = z.object({
 });
 export type Stop = z.infer<typeof Stop>;
 
-/** A step that asks Calendly for something: see calendly.next_step. */
+const eventUris = z.array(z.string());
+/** `concurrency` is how many requests may run at once. */
+const reading = { ...numbered, concurrency: z.int().positive() };
+
+/**
+ * A step that asks Calendly for something: see calendly.next_step. `ahead` is what may be read while
+ * Postgres applies what the step brought: the next page of the listing, the invitees of these events.
+ */
 export const Step = z.discriminatedUnion("do", [
   z.object({
     do: z.literal("list_events"),
     query: z.record(z.string(), z.string()),
-    ...numbered,
+    ahead: z.boolean(),
+    ...reading,
   }),
-  z.object({ do: z.literal("fetch_events"), event_uris: z.array(z.string()), ...numbered }),
-  z.object({ do: z.literal("fetch_invitees"), event_uris: z.array(z.string()), ...numbered }),
+  z.object({ do: z.literal("fetch_events"), event_uris: eventUris, ...reading }),
+  z.object({
+    do: z.literal("fetch_invitees"),
+    event_uris: eventUris,
+    ahead: z.object({ event_uris: eventUris }),
+    ...reading,
+  }),
 ]);
 export type Step = z.infer<typeof Step>;
 

@@ -2,22 +2,14 @@
  * Runs a sync: Postgres says what to do next, this does it at Calendly and brings the result back, one
  * round trip a step, until Postgres says stop. No rule of the sync is here.
  */
-import pMap from "p-map";
-import { Calendly, RequestRefused, TemporaryFailure } from "./api.ts";
-import {
-  functionsOutdated,
-  Next,
-  parseAnswer,
-  type RunResult,
-  type Started,
-  type Step,
-  type Stop,
-} from "./contract.ts";
+import { Calendly } from "./api.ts";
+import { Next, parseAnswer, type RunResult, type Started, type Stop } from "./contract.ts";
 import { ConnectionToken } from "./credential.ts";
 import type { Database } from "./database.ts";
 import { setting } from "./environment.ts";
 import { ApiError, toApiError } from "./errors.ts";
 import { log, logError, messageOf } from "./log.ts";
+import { StepReader } from "./step_reader.ts";
 import { reviewSubscription, revokePending } from "./subscriptions.ts";
 
 /** What a sync is asked to do: see calendly_begin_sync. */
@@ -27,9 +19,6 @@ export interface SyncRequest {
   auth_user_id?: string;
   full?: boolean;
 }
-
-/** Requests to Calendly at the same time: enough to be quick, and few enough for its rate limit. */
-const CONCURRENCY = 5;
 
 /**
  * Syncs one user, or takes up a run that was paused or whose worker crashed.
@@ -97,32 +86,46 @@ async function runSync(
   try {
     // Before anything is listed: a new subscription then delivers what happens from here on.
     if (begun.review_webhooks) await reviewSubscription(database, calendly, begun.credential);
-    let next = parseAnswer(Next, begun.next, "next");
-    while (next.do !== "stop") next = await advance(database, calendly, run, next, spent);
-    reportStop(next, fields);
-    return next.result;
+    const stop = await runSteps(database, calendly, run, parseAnswer(Next, begun.next, "next"));
+    reportStop(stop, fields);
+    return stop.result;
   } catch (error) {
-    const { requests } = calendly.takeUsage();
-    spent.requests += requests;
-    await reportFailure(database, run, error, requests, fields);
+    await reportFailure(database, run, error, calendly.takeUsage().requests, fields);
     throw error;
+  } finally {
+    spent.requests += calendly.requests;
+  }
+}
+
+/** Does what comes next in a run, until Postgres says stop. */
+async function runSteps(
+  database: Database,
+  calendly: Calendly,
+  run: { run_id: string; lease: string },
+  first: Next,
+): Promise<Stop> {
+  const reader = new StepReader(calendly);
+  let next = first;
+  try {
+    while (next.do !== "stop") next = await advance(database, reader, run, next);
+    return next;
+  } finally {
+    await reader.end();
   }
 }
 
 /** Does what comes next in a run, and returns what comes after it. */
 async function advance(
   database: Database,
-  calendly: Calendly,
+  reader: StepReader,
   run: { run_id: string; lease: string },
   next: Exclude<Next, Stop>,
-  spent: { requests: number },
 ): Promise<Next> {
   if (next.do === "finish") return await database.callUntilAnswered("calendly_finish_sync", run);
   if (next.wait_seconds > 0) {
     await new Promise((resolve) => setTimeout(resolve, next.wait_seconds * 1000));
   }
-  const { result, failure } = await executeStep(calendly, next);
-  spent.requests += result.requests;
+  const { result, failure } = await reader.read(next);
   const after = await database.callUntilAnswered("calendly_apply_step", {
     ...run,
     step: next.step,
@@ -176,113 +179,4 @@ function reportStop(stop: Stop, fields: Record<string, unknown>): void {
     `${result.sync_type} Calendly sync complete: ${result.created} new, ${result.updated} updated, ${result.deleted} deleted`,
     { ...fields, requests: result.requests },
   );
-}
-
-/** What a step brought. `failure` ends the run, once what was brought has been applied. */
-interface StepOutcome {
-  result: Record<string, unknown> & { requests: number };
-  failure?: unknown;
-}
-
-async function executeStep(calendly: Calendly, step: Step): Promise<StepOutcome> {
-  const fetched = await fetchStep(calendly, step);
-  const { temporary, failure } = fetched;
-  return {
-    result: {
-      ...fetched.result,
-      // A run that fails is not paused first.
-      ...(temporary && !failure ? { interruption: temporary } : {}),
-      ...calendly.takeUsage(),
-    },
-    failure,
-  };
-}
-
-/** What was read, and why reading stopped, if it did. */
-interface Fetched {
-  result: Record<string, unknown>;
-  temporary?: ReturnType<typeof interruption>;
-  failure?: unknown;
-}
-
-async function fetchStep(calendly: Calendly, step: Step): Promise<Fetched> {
-  switch (step.do) {
-    case "list_events":
-      return await listEvents(calendly, step.query);
-    case "fetch_events": {
-      const { done, ...stopped } = await forEach(
-        step.event_uris,
-        (uri) => readEvent(calendly, uri),
-      );
-      return { result: { events: done }, ...stopped };
-    }
-    case "fetch_invitees": {
-      const { done, ...stopped } = await forEach(
-        step.event_uris,
-        (uri) => readInvitees(calendly, uri),
-      );
-      return { result: { invitees: done }, ...stopped };
-    }
-    default:
-      step satisfies never;
-      throw functionsOutdated("next.do");
-  }
-}
-
-async function listEvents(calendly: Calendly, query: Record<string, string>): Promise<Fetched> {
-  try {
-    const { collection, pagination } = await calendly.listEvents(query);
-    return {
-      result: { page: { collection, next_page_token: pagination.next_page_token ?? null } },
-    };
-  } catch (error) {
-    if (!(error instanceof TemporaryFailure)) throw error;
-    return { result: {}, temporary: interruption(error) };
-  }
-}
-
-/** Reads each event until Calendly fails or refuses; what has been read by then is not lost. */
-async function forEach<T>(
-  eventUris: string[],
-  read: (eventUri: string) => Promise<T>,
-): Promise<{ done: T[]; temporary?: ReturnType<typeof interruption>; failure?: unknown }> {
-  const done: T[] = [];
-  const stopped: { temporary?: ReturnType<typeof interruption>; failure?: unknown } = {};
-  await pMap(eventUris, async (eventUri) => {
-    if (stopped.temporary || stopped.failure) return;
-    try {
-      done.push(await read(eventUri));
-    } catch (error) {
-      if (error instanceof TemporaryFailure) stopped.temporary ??= interruption(error, eventUri);
-      else stopped.failure ??= error;
-    }
-  }, { concurrency: CONCURRENCY });
-  return { done, ...stopped };
-}
-
-/** A temporary failure in the form of calendly.interrupt. */
-function interruption({ code, message, retryAfter }: TemporaryFailure, eventUri?: string) {
-  return { code, message, retry_after: retryAfter, event_uri: eventUri };
-}
-
-async function readEvent(calendly: Calendly, eventUri: string): Promise<Record<string, unknown>> {
-  try {
-    return { event_uri: eventUri, status: 200, event: await calendly.readEvent(eventUri) };
-  } catch (error) {
-    if (!(error instanceof RequestRefused)) throw error;
-    return { event_uri: eventUri, status: error.status, problem: error.message };
-  }
-}
-
-async function readInvitees(
-  calendly: Calendly,
-  eventUri: string,
-): Promise<Record<string, unknown>> {
-  try {
-    const { body, observedAt } = await calendly.readInvitees(eventUri);
-    return { event_uri: eventUri, invitees: body, observed_at: observedAt };
-  } catch (error) {
-    if (!(error instanceof RequestRefused)) throw error;
-    return { event_uri: eventUri, problem: `the invitees cannot be read: ${error.message}` };
-  }
 }

@@ -1,0 +1,172 @@
+/**
+ * Reads at Calendly what the steps of a run ask for. While Postgres applies a step, what it has named as
+ * coming next is read ahead: the next step takes of it what it asks for, and the rest is dropped.
+ */
+import pMap from "p-map";
+import { Ahead } from "./ahead.ts";
+import { type Calendly, RequestRefused, TemporaryFailure } from "./api.ts";
+import { functionsOutdated, type Step } from "./contract.ts";
+
+/** What a step brought. `failure` ends the run, once what was brought has been applied. */
+export interface StepOutcome {
+  result: Record<string, unknown> & { requests: number };
+  failure?: unknown;
+}
+
+/** What was read, and why reading stopped, if it did. */
+interface Fetched {
+  result: { page?: Page; events?: Reading[]; invitees?: Reading[] };
+  temporary?: ReturnType<typeof interruption>;
+  failure?: unknown;
+}
+
+/** A page of the listing, in the form of calendly.apply_listed_page. */
+interface Page {
+  collection: unknown[];
+  next_page_token: string | null;
+}
+
+/** An event or its invitees, in the form of apply_fetched_events or apply_fetched_invitees. */
+type Reading = Record<string, unknown>;
+
+export class StepReader {
+  readonly #calendly: Calendly;
+  #pageAhead?: Ahead<Page>;
+  #inviteesAhead?: Ahead<Reading>;
+
+  constructor(calendly: Calendly) {
+    this.#calendly = calendly;
+  }
+
+  /** Reads what a step asks for, and begins to read what comes next. */
+  async read(step: Step): Promise<StepOutcome> {
+    const { result, temporary, failure } = await this.#fetch(step);
+    // What was read ahead and not asked for has its requests counted with this step.
+    await this.end();
+    const usage = this.#calendly.takeUsage();
+    if (!temporary && !failure) this.#readAhead(step, result.page);
+    return {
+      // A run that fails is not paused first.
+      result: {
+        ...result,
+        ...(temporary && !failure ? { interruption: temporary } : {}),
+        ...usage,
+      },
+      failure,
+    };
+  }
+
+  /** Aborts what is read ahead, and waits until nothing of it is under way. */
+  async end(): Promise<void> {
+    await Promise.all([this.#pageAhead?.end(), this.#inviteesAhead?.end()]);
+    this.#pageAhead = this.#inviteesAhead = undefined;
+  }
+
+  #readAhead(step: Step, page: Page | undefined): void {
+    if (step.do === "list_events" && step.ahead && page?.next_page_token) {
+      const query = { ...step.query, page_token: page.next_page_token };
+      this.#pageAhead = new Ahead(
+        [keyOf(query)],
+        1,
+        (_, signal) => this.#listEvents(query, signal),
+      );
+    }
+    if (step.do === "fetch_invitees") {
+      this.#inviteesAhead = new Ahead(
+        step.ahead.event_uris,
+        step.concurrency,
+        (eventUri, signal) => this.#readInvitees(eventUri, signal),
+      );
+    }
+  }
+
+  async #fetch(step: Step): Promise<Fetched> {
+    switch (step.do) {
+      case "list_events": {
+        try {
+          const ahead = this.#pageAhead?.take(keyOf(step.query));
+          return { result: { page: await (ahead ?? this.#listEvents(step.query)) } };
+        } catch (error) {
+          if (!(error instanceof TemporaryFailure)) throw error;
+          return { result: {}, temporary: interruption(error) };
+        }
+      }
+      case "fetch_events": {
+        const { readings, ...stopped } = await readEach(
+          step,
+          (eventUri) => this.#readEvent(eventUri),
+        );
+        return { result: { events: readings }, ...stopped };
+      }
+      case "fetch_invitees": {
+        const { readings, ...stopped } = await readEach(
+          step,
+          (eventUri) => this.#readInvitees(eventUri),
+          this.#inviteesAhead,
+        );
+        return { result: { invitees: readings }, ...stopped };
+      }
+      default:
+        step satisfies never;
+        throw functionsOutdated("next.do");
+    }
+  }
+
+  async #listEvents(query: Record<string, string>, signal?: AbortSignal): Promise<Page> {
+    const { collection, pagination } = await this.#calendly.listEvents(query, signal);
+    return { collection, next_page_token: pagination.next_page_token ?? null };
+  }
+
+  async #readEvent(eventUri: string): Promise<Reading> {
+    try {
+      return { event_uri: eventUri, status: 200, event: await this.#calendly.readEvent(eventUri) };
+    } catch (error) {
+      if (!(error instanceof RequestRefused)) throw error;
+      return { event_uri: eventUri, status: error.status, problem: error.message };
+    }
+  }
+
+  async #readInvitees(eventUri: string, signal?: AbortSignal): Promise<Reading> {
+    try {
+      const { body, observedAt } = await this.#calendly.readInvitees(eventUri, signal);
+      return { event_uri: eventUri, invitees: body, observed_at: observedAt };
+    } catch (error) {
+      if (!(error instanceof RequestRefused)) throw error;
+      return { event_uri: eventUri, problem: `the invitees cannot be read: ${error.message}` };
+    }
+  }
+}
+
+/** Reads each event until Calendly fails or refuses; what has been read by then is not lost. */
+async function readEach(
+  { event_uris, concurrency }: { event_uris: string[]; concurrency: number },
+  read: (eventUri: string) => Promise<Reading>,
+  ahead?: Ahead<Reading>,
+): Promise<{ readings: Reading[] } & Omit<Fetched, "result">> {
+  const readings: Reading[] = [];
+  const stopped: Omit<Fetched, "result"> = {};
+  await pMap(event_uris, async (eventUri) => {
+    const isStopped = stopped.temporary !== undefined || stopped.failure !== undefined;
+    const reading = ahead?.take(eventUri) ?? (isStopped ? undefined : read(eventUri));
+    if (!reading) return;
+    try {
+      readings.push(await reading);
+    } catch (error) {
+      if (error instanceof TemporaryFailure) stopped.temporary ??= interruption(error, eventUri);
+      else stopped.failure ??= error;
+    }
+  }, { concurrency });
+  return { readings, ...stopped };
+}
+
+/** A temporary failure in the form of calendly.interrupt. */
+function interruption({ code, message, retryAfter }: TemporaryFailure, eventUri?: string) {
+  return { code, message, retry_after: retryAfter, event_uri: eventUri };
+}
+
+/** The same for the same query, in whatever order its parameters come. */
+function keyOf(query: Record<string, string>): string {
+  const parameters = new URLSearchParams(query);
+  parameters.sort();
+  return parameters.toString();
+}
