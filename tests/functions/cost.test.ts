@@ -90,9 +90,9 @@ projectTests("Cost", {
       const asked = control.requests({ path: "/scheduled_events/*/invitees" }).requests
         .map(({ path }) => path.split("/")[2]);
       assert.equal(asked.length, 60);
-      // several requests run at once, so neighbours may overtake each other
+      // requests that run at once, 20 at most, may overtake each other
       due.forEach(({ id }, place) =>
-        assert.ok(Math.abs(asked.indexOf(id) - place) < 10, `${place}`)
+        assert.ok(Math.abs(asked.indexOf(id) - place) < 20, `${place}`)
       );
     });
 
