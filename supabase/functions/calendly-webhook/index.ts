@@ -7,6 +7,7 @@
  */
 import type { ReceivedDelivery } from "../_shared/calendly/contract.ts";
 import { Database } from "../_shared/calendly/database.ts";
+import { DELIVERED_EVENTS, deliveryUrl } from "../_shared/calendly/delivery.ts";
 import { sha256Hex } from "../_shared/calendly/encoding.ts";
 import { setting } from "../_shared/calendly/environment.ts";
 import { ApiError } from "../_shared/calendly/errors.ts";
@@ -15,7 +16,6 @@ import { parseJson } from "../_shared/calendly/json.ts";
 import { allKeys } from "../_shared/calendly/keys.ts";
 import { log, logError } from "../_shared/calendly/log.ts";
 import { verifySignature } from "../_shared/calendly/signature.ts";
-import { deliveryUrl, EVENTS } from "../_shared/calendly/subscriptions.ts";
 
 const MAX_BODY = 256 * 1024;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -91,7 +91,7 @@ function test(): Promise<Response> {
   const url = deliveryUrl();
   return Promise.resolve(json({
     url,
-    events: EVENTS,
+    events: DELIVERED_EVENTS,
     signing_key_configured: setting("CALENDLY_WEBHOOK_SIGNING_KEY").length > 0,
     steps: [
       "Choose a signing key (`openssl rand -hex 32`) and set it: supabase secrets set CALENDLY_WEBHOOK_SIGNING_KEY=…",

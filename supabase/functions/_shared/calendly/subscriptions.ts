@@ -6,24 +6,12 @@ import { Calendly, RequestRefused, TemporaryFailure } from "./api.ts";
 import type { Answer, Credential } from "./contract.ts";
 import { ConnectionToken, RevocableToken } from "./credential.ts";
 import type { Database } from "./database.ts";
-import { notConfigured, publicUrl, setting } from "./environment.ts";
+import { DELIVERED_EVENTS, deliveryUrl } from "./delivery.ts";
+import { notConfigured, setting } from "./environment.ts";
 import { ApiError } from "./errors.ts";
 import { currentKeys } from "./keys.ts";
 import { log, logError, messageOf } from "./log.ts";
 import { revokeToken } from "./oauth.ts";
-
-/** What we subscribe to. */
-export const EVENTS = [
-  "invitee.created",
-  "invitee.canceled",
-  "invitee_no_show.created",
-  "invitee_no_show.deleted",
-];
-
-/** Where Calendly delivers to. Error: not_configured. */
-export function deliveryUrl(): string {
-  return `${publicUrl()}/functions/v1/calendly-webhook`;
-}
 
 /**
  * Creates the subscription of a connection, and ends the one before it. Errors: not_connected,
@@ -65,7 +53,7 @@ async function createAtCalendly(
   }
   return await calendly.createSubscription({
     url: `${deliveryUrl()}/${id}`,
-    events: EVENTS,
+    events: DELIVERED_EVENTS,
     organization,
     scope,
     ...(scope === "user" ? { user } : {}),
