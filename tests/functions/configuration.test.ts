@@ -56,6 +56,29 @@ Deno.test("what is shared leaves other files of the project's _shared alone", as
   assert.deepEqual(names, ["calendly"]);
 });
 
+/** What the source of a module imports when it is loaded; types are not. */
+function importsIn(source: string): string[] {
+  const statements = source.matchAll(/^(?:import|export)\b(?! type)[^;"=]*"([^"]+)";/gm);
+  return [...statements].map(([, specifier]) => specifier);
+}
+
+/** The packages that a module and what it imports load. */
+async function packagesOf(file: URL, seen = new Set<string>()): Promise<Set<string>> {
+  if (seen.has(file.href)) return new Set();
+  seen.add(file.href);
+  const packages = new Set<string>();
+  for (const specifier of importsIn(await Deno.readTextFile(file))) {
+    if (!specifier.startsWith(".")) packages.add(specifier);
+    else for (const name of await packagesOf(new URL(specifier, file), seen)) packages.add(name);
+  }
+  return packages;
+}
+
+Deno.test("the webhook function loads no client of Calendly's and nothing that encrypts", async () => {
+  const packages = await packagesOf(new URL("calendly-webhook/index.ts", FUNCTIONS));
+  assert.deepEqual([...packages].sort(), ["@supabase/postgrest-js", "zod"]);
+});
+
 Deno.test("no function imports what is not deployed with it", async () => {
   const allowed = new Set(Object.keys(await importsOf("calendly-sync")));
   for (const folder of ["_shared/calendly", ...await functionNames()]) {
