@@ -1,8 +1,8 @@
 import pMap from "p-map";
 
 /**
- * What is read before Postgres asks for it, by what it is asked for by: a query, an event's URI. A failure
- * is met by whoever takes the reading, and by nobody else. After the first one nothing further is begun.
+ * Readings that are begun before Postgres asks for them, each under a name: a query or an event's URI. A
+ * failure is thrown to whoever takes the reading, and to nobody else; no further reading is begun then.
  */
 export class Ahead<T> {
   readonly #begun = new Map<string, Promise<T>>();
@@ -11,25 +11,25 @@ export class Ahead<T> {
   #isOver = false;
 
   constructor(
-    asked: string[],
+    names: string[],
     concurrency: number,
-    read: (asked: string, signal: AbortSignal) => Promise<T>,
+    read: (name: string, signal: AbortSignal) => Promise<T>,
   ) {
-    this.#done = pMap(asked, async (one) => {
+    this.#done = pMap(names, async (name) => {
       if (this.#isOver) return;
-      const reading = read(one, this.#aborter.signal);
-      this.#begun.set(one, reading);
+      const reading = read(name, this.#aborter.signal);
+      this.#begun.set(name, reading);
       await reading.catch(() => this.#isOver = true);
     }, { concurrency });
   }
 
-  /** A reading, if it was begun. Whoever takes one reads the rest: no further one is begun. */
-  take(asked: string): Promise<T> | undefined {
+  /** The reading of this name, if it was begun. Whoever takes one reads the rest: none is begun here. */
+  take(name: string): Promise<T> | undefined {
     this.#isOver = true;
-    return this.#begun.get(asked);
+    return this.#begun.get(name);
   }
 
-  /** Aborts what nobody has taken, and waits until nothing is under way. */
+  /** Aborts what is not answered yet, and waits until all of it has ended. */
   async end(): Promise<void> {
     this.#isOver = true;
     this.#aborter.abort();

@@ -56,7 +56,7 @@ export class StepReader {
     };
   }
 
-  /** Aborts what is read ahead, and waits until nothing of it is under way. */
+  /** Ends what is read ahead: aborts what is not answered yet, and waits until all of it has ended. */
   async end(): Promise<void> {
     await Promise.all([this.#pageAhead?.end(), this.#inviteesAhead?.end()]);
     this.#pageAhead = this.#inviteesAhead = undefined;
