@@ -30,29 +30,20 @@ const nameOf = (event: string) => `GET /scheduled_events/${event}/invitees`;
 const one = (event: string) => ({ collection: [{ uri: `${event}/i` }], pagination: {} });
 const limited = () =>
   Response.json({ message: "too many" }, { status: 429, headers: { "retry-after": "5" } });
-/** Never answers, but notices when the caller gives up. */
-function stalled(): { answer: (body: unknown, request: Request) => unknown; left: Promise<void> } {
-  const left = Promise.withResolvers<void>();
+/** Never answers. `isAborted`: has the caller given up? Long before its time-out of 10 s, or not at all. */
+function stalled() {
+  const aborted = Promise.withResolvers<boolean>();
   return {
-    left: left.promise,
-    answer: (_body, request) =>
-      new Promise((resolve) =>
-        request.signal.addEventListener("abort", () => {
-          left.resolve();
+    answer: (_body: unknown, { signal }: Request) =>
+      new Promise((resolve) => {
+        const timer = setTimeout(() => aborted.resolve(false), 5000);
+        signal.addEventListener("abort", () => {
+          clearTimeout(timer);
+          aborted.resolve(true);
           resolve(new Response());
-        })
-      ),
-  };
-}
-
-/** Applying the steps in turn, each while what is named beside it arrives; then comes the step after it. */
-function applying(stub: () => Stub, ...turns: [arrives: string[], next: unknown][]): Answers {
-  return {
-    async calendly_apply_step() {
-      const [arrives, next] = turns.shift()!;
-      for (const name of arrives) await stub().arrival(name);
-      return next;
-    },
+        });
+      }),
+    isAborted: aborted.promise,
   };
 }
 
@@ -61,9 +52,21 @@ const read = (result: { invitees: { event_uri: string; problem?: string }[] }) =
   result.invitees.map(({ event_uri, problem }) => problem ? `${event_uri}: ${problem}` : event_uri)
     .sort();
 
-/** A run whose first step is `first`, by what Calendly and Postgres answer. */
-async function run(first: unknown, answers: Answers, turns: [string[], unknown][]) {
-  const stub: Stub = await stubOf(first, { ...answers, ...applying(() => stub, ...turns) });
+/**
+ * A run that begins with the step `first`. Each step is applied once these requests have arrived, the
+ * earlier ones of the same name included; then comes what stands beside them.
+ */
+async function run(first: unknown, answers: Answers, turns: [arrived: string[], next: unknown][]) {
+  const stub: Stub = await stubOf(first, {
+    ...answers,
+    async calendly_apply_step() {
+      const [arrived, next] = turns.shift()!;
+      for (const name of arrived) {
+        await stub.arrival(name, arrived.filter((other) => other === name).length);
+      }
+      return next;
+    },
+  });
   return stub;
 }
 
@@ -77,16 +80,12 @@ Deno.test("the next page is requested while the page before it is applied", asyn
     ...page(2, undefined, true),
     query: { page_token: "second", count: "2", user: "u" },
   };
-  let calls = 0;
-  const stub: Stub = await stubOf(page(1, undefined, true), {
-    [LISTING]: (_body, request) => pages[new URL(request.url).searchParams.get("page_token") ?? ""],
-    async calendly_apply_step() {
-      if (calls++ > 0) return STOP;
-      await stub.arrival(LISTING, 2);
-      return second;
-    },
-  });
-  await using _stub = stub;
+  const listing = (_body: unknown, request: Request) =>
+    pages[new URL(request.url).searchParams.get("page_token") ?? ""];
+  await using stub = await run(page(1, undefined, true), { [LISTING]: listing }, [
+    [[LISTING, LISTING], second],
+    [[], STOP],
+  ]);
   await sync(new Database(), REQUEST);
   const [first, next] = stub.asked("calendly_apply_step");
   assert.deepEqual(first.result.page, { collection: [1, 2], next_page_token: "second" });
@@ -98,7 +97,7 @@ Deno.test("the next page is requested while the page before it is applied", asyn
 Deno.test("a page that was read ahead is dropped where another one is asked for", async () => {
   const answer = { collection: [], pagination: { next_page_token: "next" } };
   await using stub = await run(page(1, undefined, true), { [LISTING]: () => answer }, [
-    [[LISTING], page(2, "another", false)],
+    [[LISTING, LISTING], page(2, "another", false)],
     [[], STOP],
   ]);
   await sync(new Database(), REQUEST);
@@ -243,7 +242,7 @@ Deno.test("a failure ahead belongs to the step that asks for it", async (t) => {
     let listed = 0;
     const listing = () => listed++ === 0 ? answer : limited();
     await using stub = await run(page(1, undefined, true), { [LISTING]: listing }, [
-      [[LISTING], page(2, "next", false)],
+      [[LISTING, LISTING], page(2, "next", false)],
       [[], STOP],
     ]);
     await sync(new Database(), REQUEST);
@@ -285,7 +284,7 @@ Deno.test("what is read ahead ends with the run", async (t) => {
       const running = sync(new Database(), REQUEST);
       if (code) await assert.rejects(running);
       else assert.equal((await running).status, "paused");
-      await ahead.left;
+      assert.ok(await ahead.isAborted);
       assert.equal(stub.asked(nameOf("c")).length, 0);
       // The request that was aborted is reported where there is still a run to report it to.
       const failed = stub.asked("calendly_fail_sync").map(({ error, requests }) => [

@@ -207,6 +207,34 @@ export const SYNCS: Mutation[] = [
     ],
   },
   {
+    breaks: "what was read ahead and not asked for is used by a later step",
+    file: typescript("_shared/calendly/step_reader"),
+    from: "    this.#pageAhead = this.#inviteesAhead = undefined;\n",
+    to: "",
+    caughtBy: [
+      requests("functions/reading_ahead", "what was dropped is not used by a later step"),
+    ],
+  },
+  {
+    breaks: "what is read ahead is left alone when the run ends",
+    file: typescript("_shared/calendly/sync"),
+    from: "    await reader.end();\n",
+    to: "",
+    caughtBy: [requests("functions/reading_ahead", "what is read ahead ends with the run")],
+  },
+  {
+    breaks: "an answer that was overtaken tells the rate limit",
+    file: typescript("_shared/calendly/api"),
+    from: "remaining >= 0 && reset >= 0 && !(this.#rate && this.#rate.remaining < remaining)",
+    to: "remaining >= 0 && reset >= 0",
+    caughtBy: [
+      requests(
+        "functions/reading_ahead",
+        "of answers that overtake each other the lowest rate limit counts",
+      ),
+    ],
+  },
+  {
     breaks: "an unknown value of the database is taken for a missing key",
     file: typescript("_shared/calendly/contract"),
     from: "throw unknownWord ? functionsOutdated(place) : new ApiError(",
