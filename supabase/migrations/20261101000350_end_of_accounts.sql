@@ -7,7 +7,10 @@ create view calendly.ended_accounts with (security_invoker = true) as
   select u.id as user_id
   from public.calendly_users u
   where u.auth_user_id is not null and not exists (
-    select from auth.users a where a.id = u.auth_user_id and a.deleted_at is null);
+    select from calendly.accounts a
+    where a.auth_user_id = u.auth_user_id
+    -- Keeps this a search by id for each user: a join may read all accounts instead.
+    offset 0);
 comment on view calendly.ended_accounts is 'Users whose account is deleted or soft-deleted.';
 
 create function calendly.too_many_ended_accounts() returns boolean
@@ -15,10 +18,9 @@ language sql stable set search_path = ''
 as $$
   -- A restore without the auth schema looks as if everybody had gone: then nothing is erased, and
   -- an alert says so.
-  select count(*) filter (where e.user_id is not null) > greatest(25, count(*) / 4)
-  from public.calendly_users u
-  left join calendly.ended_accounts e on e.user_id = u.id
-  where u.auth_user_id is not null
+  select count(*) > greatest(25, (
+      select count(*) from public.calendly_users u where u.auth_user_id is not null) / 4)
+  from calendly.ended_accounts e
 $$;
 comment on function calendly.too_many_ended_accounts() is
   'Are more than 25 accounts, and more than a quarter of all, gone at once? Then it is not '
@@ -28,16 +30,23 @@ create function calendly.suspend_banned_accounts(now_at timestamptz) returns voi
 language sql set search_path = ''
 as $$
   update public.calendly_connections c
-    set next_sync_at = case when banned.is_banned then null else now_at end
+    set next_sync_at = case when changed.is_open then now_at end
     from (
-      select k.id, not calendly.account_is_open(u.auth_user_id, now_at) as is_banned
+      select k.id, account.is_open
       from public.calendly_connections k
       join public.calendly_users u on u.id = k.user_id
+      cross join lateral (
+        select exists (
+          select from calendly.accounts a
+          where a.auth_user_id = u.auth_user_id and a.open_from <= now_at
+        ) as is_open
+        offset 0  -- by id, see calendly.ended_accounts
+      ) account
       where k.state = 'active' and u.auth_user_id is not null
-        and (k.next_sync_at is null) = calendly.account_is_open(u.auth_user_id, now_at)
+        and (k.next_sync_at is null) = account.is_open
       for no key update of k skip locked
-    ) banned
-    where c.id = banned.id
+    ) changed
+    where c.id = changed.id
 $$;
 comment on function calendly.suspend_banned_accounts(timestamptz) is
   'The schedule leaves the connections of banned accounts out, and takes them up when the ban '

@@ -11,6 +11,8 @@ create view calendly.alert_limits with (security_invoker = true) as
     -- meetings that may be missing from a listing: so many, or this share of what it showed
     25 as missing,
     0.25 as missing_share,
+    -- accounts that are looked at for unproven e-mails
+    10000 as accounts,
     calendly.now() as now_at;
 comment on view calendly.alert_limits is 'The numbers of the alerts, and the time.';
 
@@ -49,9 +51,11 @@ create view calendly.alert_stale with (security_invoker = true) as
     format('User %s has not been synced for two intervals.', late.user_id) as message,
     'See last_error in calendly_sync_health and the runs in calendly_sync_runs.' as what_to_do
   from late
-  -- A banned account is not synced on purpose. Asked of those that are late only, because it costs
-  -- a call for each.
-  where calendly.account_is_open(late.auth_user_id, late.now_at);
+  -- A banned account is not synced on purpose.
+  where late.auth_user_id is null or exists (
+    select from calendly.accounts a
+    where a.auth_user_id = late.auth_user_id and a.open_from <= late.now_at
+    offset 0);  -- by id, see calendly.ended_accounts
 comment on view calendly.alert_stale is
   'A connection that has not been synced completely for two intervals.';
 
@@ -192,23 +196,19 @@ comment on view calendly.alert_many_accounts_ended is
   'More accounts have ended at once than calendly.end_closed_accounts believes.';
 
 create view calendly.alert_email_unproven with (security_invoker = true) as
-  select 'email_unproven' as code, 'warning' as severity, null::integer as user_id,
-    min(a.email_confirmed_at) as since,
-    format('The e-mails of %s accounts are confirmed, but no mail was ever sent to them: "Confirm '
-      'email" is or was switched off, or an administrator made them. An organization''s members '
-      'are not recognized by these e-mails.', count(*)) as message,
+  select 'email_unproven' as code, 'warning' as severity, null::integer as user_id, e.since,
+    format('The e-mails of %s%s accounts are confirmed, but no mail was ever sent to them: '
+      '"Confirm email" is or was switched off, or an administrator made them. An organization''s members '
+      'are not recognized by these e-mails.',
+      case when e.looked_at = l.accounts then 'at least ' end, e.accounts) as message,
     'Switch on Authentication > Sign In / Providers > Email > Confirm email. Members whose e-mail '
       'is unproven connect once themselves: POST /functions/v1/calendly-connect.' as what_to_do
-  from auth.users a
-  where a.email_confirmed_at is not null and a.confirmation_sent_at is null
-    and a.deleted_at is null and not a.is_sso_user
-    and not exists (
-      select from auth.identities i
-      where i.user_id = a.id and i.provider not in ('email', 'phone'))
-    and exists (
-      select from public.calendly_connections c
-      where c.scope = 'organization' and c.members = 'accounts' and c.state = 'active')
-  having count(*) > 0;
+  from calendly.alert_limits l
+  cross join lateral calendly.unproven_emails(case when exists (
+    select from public.calendly_connections c
+    where c.scope = 'organization' and c.members = 'accounts' and c.state = 'active'
+  ) then l.accounts else 0 end) e
+  where e.accounts > 0;
 comment on view calendly.alert_email_unproven is
   'Accounts with an e-mail that nothing proves, while an organization''s members are recognized by '
   'e-mail: see calendly.accounts_with_proven_email.';

@@ -1,6 +1,6 @@
 -- Alerts: what a person must act on. Each is one row, from when its reason began until it is gone.
 begin;
-select plan(90);
+select plan(92);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 
 create function tests.alerts() returns text language sql as $$
@@ -289,6 +289,12 @@ select ok((tests.alert('email_unproven')).message ~ ' 1 accounts ',
 update auth.users set confirmation_sent_at = '2026-05-01T00:00:00Z'
   where email = 'uwe@example.com';
 select is(tests.alerts(), 'none', 'nor is an account that was sent a mail');
+update auth.users set confirmation_sent_at = null, email_confirmed_at = '2026-05-01';
+select is((select e.looked_at from calendly.unproven_emails(2) e), 2::bigint,
+  'of very many accounts the first are looked at');
+select ok((tests.alert('email_unproven')).message !~ 'at least',
+  'email_unproven is exact where all were looked at');
+update auth.users set confirmation_sent_at = '2026-05-01';
 
 -- accounts that are gone
 select tests.add_person('p' || n) from generate_series(1, 26) n;

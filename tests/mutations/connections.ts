@@ -36,15 +36,15 @@ export const CONNECTIONS_AND_RIGHTS: Mutation[] = [
   {
     breaks: "a banned account is synced",
     file: ACCOUNTS,
-    from: "\n      and coalesce(a.banned_until, '-infinity') <= now_at)",
-    to: ")",
+    from: " and a.open_from <= now_at);",
+    to: ");",
     caughtBy: [pgtap("accounts", "a banned account cannot sync")],
   },
   {
     breaks: "the end of a soft-deleted account is not noticed",
-    file: END,
-    from: "select from auth.users a where a.id = u.auth_user_id and a.deleted_at is null);",
-    to: "select from auth.users a where a.id = u.auth_user_id);",
+    file: ACCOUNTS,
+    from: "from auth.users a\n  where a.deleted_at is null;",
+    to: "from auth.users a;",
     caughtBy: [pgtap("accounts", "its row is erased")],
   },
   {
