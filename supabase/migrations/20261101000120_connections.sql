@@ -86,24 +86,36 @@ comment on column public.calendly_connections.connected_at is 'When the present 
 
 -- Who reads ---------------------------------------------------------------------------------------
 
+create view calendly.readers with (security_invoker = true) as
+  select u.id as user_id, u.auth_user_id
+  from public.calendly_users u
+  where u.auth_user_id is not null
+  union
+  select u.id, owner.auth_user_id
+  from public.calendly_users owner
+  join public.calendly_connections c on c.user_id = owner.id
+  join public.calendly_users u on u.connection_id = c.id
+  where owner.auth_user_id is not null
+    and c.scope = 'organization' and c.members = 'everyone' and c.state <> 'disconnected';
+comment on view calendly.readers is
+  'Which accounts read whose rows: the own ones and, with an organization connection that keeps '
+  'everyone, those that it brings. Whether the account is open is for whoever asks.';
+
 create function calendly.readable_user_ids() returns integer[]
 -- It reads the tables whose policies call it.
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = ''
+-- The session keeps the plan, and the tables may grow. (jit: a scan that is off looks dear.)
+set enable_seqscan = off set jit = off
 as $$
-  with own as (
-    select u.id from public.calendly_users u
-    where u.auth_user_id = (select auth.uid())
-      -- The token of an account that was deleted lives on for a while.
-      and calendly.account_is_open(u.auth_user_id, (select calendly.now()))
-  )
-  select array(
-    select u.id from own u
-    union
-    select m.id
-    from own u
-    join public.calendly_connections c on c.user_id = u.id
-    join public.calendly_users m on m.connection_id = c.id
-    where c.scope = 'organization' and c.members = 'everyone' and c.state <> 'disconnected')
+declare
+  own_account constant uuid := auth.uid();
+begin
+  -- The token of an account that was deleted lives on for a while.
+  if own_account is null or not calendly.account_is_open(own_account, calendly.now()) then
+    return '{}';
+  end if;
+  return array(select r.user_id from calendly.readers r where r.auth_user_id = own_account);
+end
 $$;
 comment on function calendly.readable_user_ids() is
   'Whose rows the signed-in account reads: their own and, with an organization connection that '

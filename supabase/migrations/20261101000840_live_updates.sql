@@ -85,29 +85,23 @@ begin
         where a.transaction_id = take_announcements.transaction_id
         returning a.user_id, a.meeting_ids, a.run_ids
     )
-    select reader.auth_user_id,
+    select r.auth_user_id,
       coalesce(
         array_agg(distinct changed.meeting_id) filter (where changed.meeting_id is not null), '{}'),
       coalesce(array_agg(distinct changed.run_id) filter (where changed.run_id is not null), '{}')
     from taken t
-    -- calendly.readable_user_ids, seen from the rows. A transaction changes rows of a few users,
-    -- and each is looked up by key.
+    -- for each user by index: a join would make the list of all readers first
     cross join lateral (
-      select u.auth_user_id from public.calendly_users u where u.id = t.user_id
-      union
-      select (select u.auth_user_id from public.calendly_users u where u.id = c.user_id)
-      from public.calendly_connections c
-      where c.id = (select u.connection_id from public.calendly_users u where u.id = t.user_id)
-        and c.scope = 'organization' and c.members = 'everyone' and c.state <> 'disconnected'
-    ) reader
+      select a.auth_user_id from calendly.readers a where a.user_id = t.user_id offset 0
+    ) r
     -- side by side: the shorter list is filled up with nulls
     cross join lateral unnest(t.meeting_ids, t.run_ids) changed (meeting_id, run_id)
-    where reader.auth_user_id is not null
-    group by reader.auth_user_id;
+    group by r.auth_user_id
+    having calendly.account_is_open(r.auth_user_id, calendly.now());
 end
 $$;
 comment on function calendly.take_announcements(xid8) is
-  'What a transaction has noted, for each account that reads it. Takes it away: a second call '
+  'What a transaction has noted, for each open account that reads it. Takes it away: a second call '
   'returns nothing.';
 
 create function calendly.announce_changes() returns trigger

@@ -1,7 +1,7 @@
 -- Live updates: one private broadcast for each account and transaction that changed rows which the
 -- account may read, with ids and nothing else.
 begin;
-select plan(56);
+select plan(58);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben}'::text[]) name;
 create function tests.watched() returns bigint language sql as $$
@@ -135,6 +135,14 @@ select is((select bool_or(s.payload::text ~* 'ines|joe|intro|guest') from sent s
 select tests.finish('ana');
 select is(tests.take(), 1::bigint, 'the end of a run is one broadcast');
 select is(tests.take(), 0::bigint, 'nothing is announced twice');
+
+-- an account that is closed, as readable_user_ids has it
+update auth.users set deleted_at = calendly.now() where id = tests.account_of('ana');
+update public.calendly_meetings set name = 'Not told' where user_id = tests.id_of('ana');
+select is(tests.take(), 0::bigint, 'an account that is closed gets no broadcast');
+update auth.users set deleted_at = null where id = tests.account_of('ana');
+update public.calendly_meetings set name = 'Told' where user_id = tests.id_of('ana');
+select is(tests.take(), 1::bigint, 'an account that is open again gets them');
 
 -- nothing changed
 select calendly.apply_events(array[calendly.read_event(tests.event('E1'))], false, null, false);

@@ -163,8 +163,8 @@ export const CONNECTIONS_AND_RIGHTS: Mutation[] = [
     breaks: "the owner of a connection with members accounts reads the members' rows",
     file: CONNECTIONS,
     from:
-      "where c.scope = 'organization' and c.members = 'everyone' and c.state <> 'disconnected')",
-    to: "where c.scope = 'organization' and c.state <> 'disconnected')",
+      "    and c.scope = 'organization' and c.members = 'everyone' and c.state <> 'disconnected';",
+    to: "    and c.scope = 'organization' and c.state <> 'disconnected';",
     caughtBy: [
       pgtap("row_level_security", "with members accounts the owner reads the own rows only"),
     ],
@@ -173,15 +173,15 @@ export const CONNECTIONS_AND_RIGHTS: Mutation[] = [
     breaks: "the owner of a connection with members everyone reads the own rows only",
     file: CONNECTIONS,
     from:
-      "where c.scope = 'organization' and c.members = 'everyone' and c.state <> 'disconnected')",
-    to: "where false)",
+      "    and c.scope = 'organization' and c.members = 'everyone' and c.state <> 'disconnected';",
+    to: "    and false;",
     caughtBy: [pgtap("row_level_security", "the owner reads the rows that the connection brings")],
   },
   {
     breaks: "the token of a deleted account reads on",
     file: CONNECTIONS,
-    from: "      and calendly.account_is_open(u.auth_user_id, (select calendly.now()))\n",
-    to: "",
+    from: " or not calendly.account_is_open(own_account, calendly.now()) then",
+    to: " then",
     caughtBy: [pgtap("row_level_security", "the token of a deleted account reads nothing")],
   },
   {
