@@ -17,6 +17,8 @@ create table public.calendly_users (
 );
 -- An old webhook names its hosts by e-mail only.
 create index calendly_users_email_idx on public.calendly_users (lower(email));
+-- Health is asked for one person by the e-mail as it is stored.
+create index calendly_users_stored_email_idx on public.calendly_users (email);
 -- The people of a connection.
 create index calendly_users_connection_idx on public.calendly_users (connection_id);
 alter table public.calendly_users enable row level security;

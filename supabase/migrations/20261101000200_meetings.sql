@@ -46,6 +46,10 @@ create index calendly_meetings_calendly_event_uri_idx
 -- a person's calendar, and what a listing of a range should have shown
 create index calendly_meetings_user_start_idx on public.calendly_meetings (user_id, start_time);
 
+-- health counts a person's meetings from the index alone
+create index calendly_meetings_health_idx on public.calendly_meetings (user_id)
+  include (is_deleted, synced_via_webhook, updated_at) where calendly_event_uri is not null;
+
 -- conferences that Calendly is still making
 create index calendly_meetings_unsettled_idx on public.calendly_meetings (user_id, end_time)
   where not is_deleted and raw #>> '{location,status}' in ('initiated', 'processing');

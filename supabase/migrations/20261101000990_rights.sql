@@ -19,6 +19,10 @@ grant update (calendly_initial_sync_complete) on public.calendly_users to servic
 -- nobody may use the schema.
 grant execute on function calendly.readable_user_ids() to authenticated, service_role;
 grant execute on function calendly.membership(integer) to authenticated, service_role;
+grant select on
+  calendly.user_sync_states, calendly.readable_meeting_counts,
+  calendly.readable_webhook_event_counts
+  to authenticated, service_role;
 grant execute on function calendly.alerts() to service_role;
 
 -- What the functions and operators call.

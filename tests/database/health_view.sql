@@ -1,6 +1,6 @@
 -- calendly_sync_health: one row per user, every number exact, and each reader sees whom they may.
 begin;
-select plan(33);
+select plan(34);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben}'::text[]) name;
 create function tests.health(name text) returns public.calendly_sync_health language sql as $$
@@ -85,6 +85,12 @@ select is((tests.health('ana')).connection_state, 'disconnected',
   'a connection that was ended is disconnected');
 select is((tests.health('ana')).active_calendly_meetings, 3::bigint,
   'the meetings stay when a connection ends');
+create temporary table health_of_ana as select tests.health('ana') as health;
+grant select on health_of_ana to authenticated;
+select tests.sign_in('ana');
+select is((select h from public.calendly_sync_health h), (select health from health_of_ana),
+  'a signed-in user sees the same numbers in their row as a server');
+select tests.sign_out();
 
 -- an organization that keeps members with an account
 create function tests.hosted_by_member(event text, name text) returns jsonb language sql as $$

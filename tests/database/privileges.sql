@@ -58,6 +58,9 @@ select bag_eq('select object, role, rights from actual', $$
   -- behind the view calendly_sync_health
   select 'calendly.membership', name, 'execute' from unnest('{authenticated,service_role}'::text[]) name
   union all
+  select 'calendly.' || object, name, 'select' from unnest('{
+    user_sync_states, readable_meeting_counts, readable_webhook_event_counts}'::text[]) object, unnest('{authenticated,service_role}'::text[]) name
+  union all
   -- in the policies
   select 'calendly.readable_user_ids', name, 'execute' from unnest('{authenticated,service_role}'::text[]) name
   union all

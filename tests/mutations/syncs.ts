@@ -359,12 +359,10 @@ export const SYNCS: Mutation[] = [
     breaks: "health multiplies meetings by webhook events",
     file: sql("800_health"),
     from: `from public.calendly_meetings m
-    where m.calendly_event_uri is not null
-    group by m.user_id`,
+    where m.user_id = s.user_id`,
     to: `from public.calendly_meetings m
     left join public.calendly_webhook_events x on x.user_id = m.user_id
-    where m.calendly_event_uri is not null
-    group by m.user_id`,
+    where m.user_id = s.user_id`,
     caughtBy: [
       pgtap("health_view", "active_calendly_meetings counts meetings that are in the calendar"),
     ],
