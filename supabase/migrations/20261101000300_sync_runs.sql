@@ -49,6 +49,12 @@ create index calendly_sync_runs_finished_idx
 -- health shows a person's last run; erasing a person deletes their runs
 create index calendly_sync_runs_user_idx on public.calendly_sync_runs (user_id, started_at desc);
 
+-- alerts ask for the users whose last run had problems, and since when runs fail; both are few
+create index calendly_sync_runs_problems_idx on public.calendly_sync_runs (user_id, started_at desc)
+  where status = 'complete' and (rejected > 0 or missing > 0);
+create index calendly_sync_runs_failed_idx on public.calendly_sync_runs (user_id, finished_at)
+  where status = 'failed';
+
 comment on table public.calendly_sync_runs is 'Every sync, as it was asked for and as it went.';
 comment on column public.calendly_sync_runs.user_id is 'Whose sync it is.';
 comment on column public.calendly_sync_runs.subject is

@@ -73,19 +73,40 @@ create view calendly.alert_failing with (security_invoker = true) as
   where c.state = 'active';
 comment on view calendly.alert_failing is 'A connection whose syncs fail again and again.';
 
-create view calendly.last_complete_runs with (security_invoker = true) as
-  select c.user_id, last_run.*
-  from public.calendly_connections c
-  cross join lateral (
-    select r.missing, r.fetched_active + r.fetched_canceled as fetched, r.rejected, r.finished_at
-    from public.calendly_sync_runs r
-    where r.user_id = c.user_id and r.status = 'complete'
-    order by r.started_at desc
-    limit 1
-  ) last_run
-  where c.state <> 'disconnected';
-comment on view calendly.last_complete_runs is
-  'The last complete run of whose token each connection has.';
+create view calendly.last_runs_with_problems with (security_invoker = true) as
+  -- From user to user, one step in the index for each: the other runs cost nothing, however many
+  -- are kept.
+  with recursive problem as (
+    (
+      select r.id, r.user_id, r.started_at
+      from public.calendly_sync_runs r
+      where r.status = 'complete' and (r.rejected > 0 or r.missing > 0)
+      order by r.user_id, r.started_at desc
+      limit 1
+    )
+    union all
+    select following.id, following.user_id, following.started_at
+    from problem p
+    cross join lateral (
+      select r.id, r.user_id, r.started_at
+      from public.calendly_sync_runs r
+      where r.status = 'complete' and (r.rejected > 0 or r.missing > 0) and r.user_id > p.user_id
+      order by r.user_id, r.started_at desc
+      limit 1
+    ) following
+  )
+  select c.user_id, r.missing, r.fetched_active + r.fetched_canceled as fetched, r.rejected,
+    r.finished_at
+  from problem p
+  join public.calendly_connections c on c.user_id = p.user_id and c.state <> 'disconnected'
+  join public.calendly_sync_runs r on r.id = p.id
+  where not exists (
+    select from public.calendly_sync_runs later
+    where later.user_id = p.user_id and later.started_at > p.started_at
+      and later.status = 'complete');
+comment on view calendly.last_runs_with_problems is
+  'The last complete run of whose token each connection has, where it could not use or did not '
+  'find something.';
 
 create view calendly.alert_mass_absence with (security_invoker = true) as
   select 'mass_absence' as code, 'critical' as severity, r.user_id, r.finished_at as since,
@@ -94,7 +115,7 @@ create view calendly.alert_mass_absence with (security_invoker = true) as
     'They are kept, and looked up one by one. Check at Calendly whether the account still sees its '
       'events.' as what_to_do
   from calendly.alert_limits l
-  join calendly.last_complete_runs r
+  join calendly.last_runs_with_problems r
     on r.missing > greatest(l.missing, r.fetched * l.missing_share);
 comment on view calendly.alert_mass_absence is
   'Many meetings missing from a listing at once: a whole calendar may be about to vanish.';
@@ -104,7 +125,7 @@ create view calendly.alert_rejected_rows with (security_invoker = true) as
     format('The last sync of user %s could not use %s events or invitees.', r.user_id, r.rejected)
       as message,
     'See rejections in calendly_sync_runs.' as what_to_do
-  from calendly.last_complete_runs r
+  from calendly.last_runs_with_problems r
   where r.rejected > 0;
 comment on view calendly.alert_rejected_rows is 'Something in a listing that could not be used.';
 
@@ -277,6 +298,8 @@ comment on column public.calendly_alerts.since is 'Since when; null: not known.'
 
 create function public.calendly_health() returns jsonb
 language sql stable security definer set search_path = '' set jit = off
+-- longer than the 8 seconds after which the platform ends a request of the API
+set statement_timeout = '30s'
 as $$
   with alerts as materialized (select * from calendly.alerts())
   select jsonb_build_object(
