@@ -1,7 +1,7 @@
 /**
- * With 20,000 users and 200,000 meetings, each statement that runs often finds its rows by an index: no
- * table is read from end to end. Postgres counts the rows that the statement reads, because `explain` does
- * not show the plans inside a function.
+ * With 20,000 users, 40,000 accounts and 200,000 meetings, each statement that runs often finds its rows by
+ * an index: no table is read from end to end. Postgres counts the rows that the statement reads, because
+ * `explain` does not show the plans inside a function.
  */
 import assert from "node:assert/strict";
 import type { Database } from "../../local/database.ts";
@@ -11,6 +11,12 @@ import { FIXTURES } from "./fixtures/fixtures.ts";
 const MANY = `
 set local session_replication_role = replica;
 select calendly.set_clock('2026-06-01T12:00:00Z');
+insert into auth.users (id, email, email_confirmed_at, confirmation_sent_at)
+  select md5(n::text)::uuid, 'user' || n || '@example.com', '2026-05-01', '2026-05-01' from generate_series(10001, 50000) n;
+insert into auth.identities (provider_id, user_id, identity_data, provider)
+  select n, md5(n::text)::uuid, jsonb_build_object('email', 'user' || n || '@example.com', 'email_verified', true),
+    case when n % 2 = 0 then 'google' else 'email' end
+  from generate_series(10001, 50000) n;
 insert into public.calendly_users (id, calendly_user_uri, email, auth_user_id, connection_id)
   select n, tests.host(n::text), 'user' || n || '@example.com', md5(n::text)::uuid, md5(n::text)::uuid
   from generate_series(10001, 30000) n;
@@ -29,7 +35,7 @@ insert into public.calendly_invitees (meeting_id, user_id, uri, email, status, r
 insert into public.calendly_webhook_events (event_id, event_type, payload, user_id, created_at, status)
   select n::text, 'invitee.created', jsonb_build_object('payload', jsonb_build_object('email', 'person' || n || '@example.com',
       'scheduled_event', jsonb_build_object('event_guests', jsonb_build_array(jsonb_build_object('email', 'guest' || n || '@example.com'))))), 10001 + n % 20000, calendly.now() - n * interval '1 minute',
-    case when n % 1000 = 0 then 'deferred' else 'processed' end
+    case when n % 1000 = 0 then 'deferred' when n % 1000 = 1 then 'dead' else 'processed' end
   from generate_series(1, 45000) n;
 insert into public.calendly_sync_runs (connection_id, user_id, subject, trigger, sync_type, min_start_time, max_start_time, status, started_at, heartbeat_at, finished_at)
   select md5(n::text)::uuid, n, tests.host(n::text), 'scheduled', 'INCREMENTAL', '2026-05-01', '2026-05-01', 'complete', day, day, day
@@ -48,7 +54,21 @@ begin
   execute statement;
   perform set_config('role', 'none', true);
   return (select string_agg(t.schemaname || '.' || t.relname, ', ' order by t.relname) from pg_stat_xact_user_tables t
-    where t.schemaname in ('public', 'calendly') and t.seq_tup_read - coalesce((before ->> t.relid::text)::bigint, 0) >= 1000);
+    where t.schemaname in ('public', 'calendly', 'auth') and t.seq_tup_read - coalesce((before ->> t.relid::text)::bigint, 0) >= 1000);
+end
+$$;
+
+create view tests.entries_read as
+  select t.schemaname || '.' || t.relname as relation, t.seq_tup_read + coalesce((
+      select sum(pg_stat_get_xact_tuples_returned(i.indexrelid)) from pg_index i where i.indrelid = t.relid), 0) as entries
+  from pg_stat_xact_user_tables t where t.schemaname in ('public', 'calendly', 'auth');
+create function tests.reads_much(statement text) returns text language plpgsql as $$
+declare
+  before jsonb := (select jsonb_object_agg(r.relation, r.entries) from tests.entries_read r);
+begin
+  execute statement;
+  return (select string_agg(r.relation, ', ' order by r.relation) from tests.entries_read r
+    where r.entries - coalesce((before ->> r.relation)::bigint, 0) >= 1000);
 end
 $$;`;
 
@@ -83,9 +103,23 @@ const STATEMENTS_OF_THE_SYNC = {
   "a repeat sync with an event missing": `select tests.pass('1 hour'),
     tests.sync('ana', array(select tests.event('A' || n) from generate_series(1, 99) n))`,
   "a tick": "select calendly.nudge()",
+  "the accounts that have proven an e-mail": `select * from calendly.accounts_with_proven_email(
+    array(select 'user' || n || '@example.com' from generate_series(12000, 12100) n))`,
   "a slice of old webhook events": "select clean_old_webhook_events()",
   "erasing an invitee": "select calendly_erase_invitee('person12000@example.com')",
   "erasing a guest": "select calendly_erase_invitee('guest12000@example.com')",
+};
+
+/** These answer about all people and connections, so they may read both. */
+const STATEMENTS_ABOUT_ALL = {
+  "the alerts": "select * from calendly_alerts",
+  "the answer to an uptime monitor": "select calendly_health()",
+  "the freshness": "select * from calendly_freshness",
+  "the end of accounts": "select calendly.end_closed_accounts()",
+};
+const ONE_USER = {
+  "by id": "user_id = 12000",
+  "by e-mail": "email = 'user29000@example.com'",
 };
 
 databaseTest(
@@ -108,12 +142,25 @@ databaseTest(
         assert.equal(await readsInFull(database, statement), null);
       });
     }
-    await t.step("the alerts, which are about all people and connections", async () => {
-      assert.equal(
-        await readsInFull(database, "select * from calendly_alerts"),
-        "public.calendly_connections, public.calendly_users",
-      );
-    });
+    await database.query(`update public.calendly_connections set scope = 'organization'
+      where user_id = 20000`);
+    for (const [what, statement] of Object.entries(STATEMENTS_ABOUT_ALL)) {
+      await t.step(`${what}: of the large tables, people and connections alone`, async () => {
+        assert.match(
+          (await readsInFull(database, statement))!,
+          /^(public.calendly_connections, )?public.calendly_users$/,
+        );
+      });
+      await t.step(`${what}: no more than a few runs, meetings and webhook events`, async () => {
+        assert.doesNotMatch((await readsMuch(database, statement))!, /_runs|meeting|events/);
+      });
+    }
+    for (const [what, condition] of Object.entries(ONE_USER)) {
+      await t.step(`the health of one user ${what}`, async () => {
+        const statement = `select from calendly_sync_health where ${condition}`;
+        assert.equal(await readsMuch(database, statement), null);
+      });
+    }
     await t.step(
       "a person who is erased is found in invitees, meetings and webhook events",
       async () => {
@@ -151,6 +198,15 @@ const CONDITIONS_OF_ERASURE = {
 async function readsInFull(database: Database, statement: string, account = "null::uuid") {
   const [{ tables }] = await database.query<{ tables: string | null }>(
     `select tests.reads_in_full($1, ${account}) as tables`,
+    [statement],
+  );
+  return tables;
+}
+
+/** The tables of which a statement reads very many rows, or entries of their indexes, or null. */
+async function readsMuch(database: Database, statement: string) {
+  const [{ tables }] = await database.query<{ tables: string | null }>(
+    "select tests.reads_much($1) as tables",
     [statement],
   );
   return tables;
