@@ -1,0 +1,1 @@
+export async function writeDocument(_results: URL): Promise<void> {}

@@ -1,0 +1,126 @@
+/** One sync of a whole organization: whether each of its steps costs what the first one does. */
+import { figure, Grid, quantile } from "./harness/measure.ts";
+import { type Benchmark, type Plot, tableOf } from "./harness/result.ts";
+import { type Listing, prepareListing, Run, type Step } from "./harness/run.ts";
+import { Database } from "./harness/server.ts";
+import type { Counts, Session } from "./harness/session.ts";
+
+const MEMBERS = 1_000;
+/** Calls that a median is taken of, at each place. */
+const WINDOW = 10;
+
+export const runs: Benchmark = {
+  name: "runs",
+  about: `One sync of an organization of ${MEMBERS.toLocaleString("en")} members, step by step`,
+  async run({ small }) {
+    const sizes = small ? [500, 2_000] : [2_000, 20_000, 200_000];
+    const tables = [];
+    const lines = new Map<string, [number, number][]>();
+    for (const events of sizes) {
+      const { first, repeat } = await syncOrganization(events, small ? 50 : MEMBERS);
+      for (const [name, samples] of [["First sync", first], ["Repeat", repeat]] as const) {
+        const grid = new Grid();
+        for (const [what, calls] of Object.entries(samples)) {
+          for (const { ms } of calls) grid.add(what, { ms });
+          const buffers = calls.flatMap(({ counts }) => counts ? [counts.buffers] : []);
+          if (buffers.length > 0) grid.add(what, { buffers: quantile(buffers, 0.5) });
+          const median = figure(calls.map(({ ms }) => ms)).median;
+          const line = `${name.toLowerCase()}: ${what}`;
+          lines.set(line, [...lines.get(line) ?? [], [events, median]]);
+        }
+        tables.push(tableOf(`${name} of ${events.toLocaleString("en")} events`, grid));
+      }
+    }
+    const plot: Plot = {
+      file: "growth-run",
+      title: "One step of a sync, by the events of the run",
+      x: "events",
+      y: "ms",
+      lines: [
+        "first sync: page, at the end",
+        "first sync: last page",
+        "first sync: invitees, at the end",
+        "repeat: page, at the end",
+        "repeat: last page",
+        "repeat: finish",
+      ].map((name) => ({ name, points: lines.get(name) ?? [] })),
+    };
+    return {
+      sizes: { members: small ? 50 : MEMBERS, events: sizes.at(-1)!, "calls a median": WINDOW },
+      tables,
+      plots: [plot],
+    };
+  },
+};
+
+/** Calls by where in the run they were. */
+export type Samples = Record<string, Step[]>;
+
+/** An organization of which everybody is kept: a first sync, then one of what has not changed. */
+export async function syncOrganization(
+  events: number,
+  members: number,
+): Promise<{ first: Samples; repeat: Samples }> {
+  await using database = await Database.create();
+  await using session = await database.session();
+  await database.admin.run("select tests.add_organization('admin', 'everyone')");
+  const { rows: [{ id, hosts }] } = await database.admin.run(
+    `select tests.id_of('admin') as id,
+       array(select bench.host(n) from generate_series(1, $1) n) as hosts`,
+    [members],
+  );
+  const listing: Listing = { events, hosts };
+  await prepareListing(database.admin, listing);
+  const first = await sample(database, session, id, listing);
+  await database.settle();
+  const repeat = await sample(database, session, id, listing);
+  return { first, repeat };
+}
+
+async function sample(
+  { admin }: Database,
+  session: Session,
+  userId: number,
+  listing: Listing,
+): Promise<Samples> {
+  // One call of each ten is counted, and the single ones.
+  const run = new Run(
+    session,
+    admin,
+    { user_id: userId, trigger: "service", all_members: true },
+    listing,
+    (kind, place) => kind === "page" || kind === "invitees" ? place % WINDOW === 2 : true,
+  );
+  const steps: Step[] = [];
+  for await (const step of run.steps()) steps.push(step);
+  const of = (kind: Step["kind"]) => steps.filter((step) => step.kind === kind);
+  const invitees = of("invitees");
+  const around = (calls: Step[], share: number) => {
+    const from = Math.round(Math.max(0, calls.length - WINDOW) * share);
+    return calls.slice(from, from + WINDOW);
+  };
+  const samples: Samples = {
+    "begin": of("begin").slice(0, 1),
+    "page, at the start": around(of("page"), 0),
+    "page, in the middle": around(of("page"), 0.5),
+    "page, at the end": around(of("page"), 1),
+    "last page": of("last page"),
+    "invitees, at the start": around(invitees, 0),
+    "invitees, at the end": around(invitees, 1),
+    "finish": of("finish"),
+  };
+  return Object.fromEntries(Object.entries(samples).filter(([, calls]) => calls.length > 0));
+}
+
+/** What each place of a run reads, for the comparison of sizes. */
+export async function countRun(events: number): Promise<Record<string, Counts>> {
+  const { first, repeat } = await syncOrganization(events, 50);
+  const counts: Record<string, Counts> = {};
+  for (const [name, samples] of [["first sync", first], ["repeat", repeat]] as const) {
+    for (const [what, calls] of Object.entries(samples)) {
+      const counted = calls.flatMap(({ counts }) => counts ?? []);
+      if (counted.length > 0) counts[`${name}: ${what}`] = counted[0];
+    }
+  }
+  return counts;
+}
