@@ -9,14 +9,28 @@ import { writeDocument } from "./harness/document.ts";
 import { type Benchmark, render, type Result } from "./harness/result.ts";
 import { describeMachine, startServer } from "./harness/server.ts";
 import { deliveries } from "./deliveries.ts";
+import { functions } from "./functions.ts";
 import { growth } from "./growth.ts";
 import { health } from "./health.ts";
 import { invitees } from "./invitees.ts";
 import { pages } from "./pages.ts";
+import { requests } from "./requests.ts";
 import { runs } from "./runs.ts";
 import { schedule } from "./schedule.ts";
+import { storage } from "./storage.ts";
 
-const BENCHMARKS: Benchmark[] = [pages, invitees, deliveries, runs, schedule, health, growth];
+const BENCHMARKS: Benchmark[] = [
+  pages,
+  invitees,
+  deliveries,
+  runs,
+  schedule,
+  health,
+  requests,
+  storage,
+  functions,
+  growth,
+];
 const ROOT = new URL("../", import.meta.url);
 const RESULTS = new URL("results/", import.meta.url);
 
