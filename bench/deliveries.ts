@@ -85,6 +85,7 @@ export const deliveries: Benchmark = {
         "p99 ms": steady.p99,
       });
     }
+    await expectProcessed(database);
     const floors = Object.fromEntries(
       grid.rows.filter((row) => /^(new|cancel)/.test(row)).map((row) => [
         row,
@@ -99,6 +100,14 @@ export const deliveries: Benchmark = {
     };
   },
 };
+
+/** Fails unless each delivery was applied: the figures would be of something else. */
+async function expectProcessed({ admin }: Database): Promise<void> {
+  const { rows } = await admin.run(
+    "select status, count(*)::integer as count from public.calendly_webhook_events group by status",
+  );
+  if (rows.some(({ status }) => status !== "processed")) throw new Error(JSON.stringify(rows));
+}
 
 /** Bookings and their cancellations, as text, numbered from 0. */
 export async function makeDeliveries(

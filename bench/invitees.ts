@@ -66,6 +66,7 @@ async function sync(
   const run = new Run(session, admin, { user_id: id, trigger: "service", full: true }, listing);
   const steps: Step[] = [];
   for await (const step of run.steps()) if (step.kind === "invitees") steps.push(step);
+  await run.expect(what.endsWith("new") ? "created" : "unchanged");
   record(grid, what, listing, steps.map(({ ms }) => ms));
 }
 

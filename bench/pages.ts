@@ -49,7 +49,7 @@ export const pages: Benchmark = {
       edition,
     });
     await addPerson(database, "person0");
-    await apply(database, session, "person0", listingOf(0, 0), new Grid(), "warm");
+    await apply(database, session, "person0", listingOf(0, 0), new Grid(), "new");
 
     for (let round = 1; round <= rounds; round++) {
       const person = `person${round}`;
@@ -87,34 +87,37 @@ async function addPerson({ admin }: Database, person: string): Promise<void> {
 
 /** Lists all events once, and ends the run before the invitees. */
 async function apply(
-  { admin }: Database,
+  database: Database,
   session: Session,
   person: string,
   listing: Listing,
   grid: Grid,
   what: string,
 ): Promise<void> {
+  const { admin } = database;
   const { rows: [{ id }] } = await admin.run("select tests.id_of($1) as id", [person]);
   const run = new Run(session, admin, { user_id: id, trigger: "service", full: false }, listing);
   const steps: Step[] = [];
-  const before = await walPosition(admin);
+  const before = await database.walBytes();
   for await (const step of run.steps()) {
     if (step.kind === "page" || step.kind === "last page") steps.push(step);
     if (step.kind === "last page") break;
   }
-  const wal = await walSince(admin, before);
+  const wal = await database.walBytes() - before;
+  await run.expect(what === "new" ? "created" : what === "changed" ? "updated" : "unchanged");
   await run.abandon();
   record(grid, `${what}: product`, listing.events, steps.map(({ ms }) => ms), wal);
 }
 
 async function plain(
-  { admin }: Database,
+  database: Database,
   session: Session,
   round: number,
   listing: Listing,
   grid: Grid,
   what: string,
 ): Promise<void> {
+  const { admin } = database;
   const numberOfPages = Math.ceil(listing.events / PAGE_SIZE);
   const all: string[] = [];
   for (let place = 0; place < numberOfPages; place++) all.push(await pageOf(admin, listing, place));
@@ -124,13 +127,13 @@ async function plain(
     pages: string[],
     apply: (page: string) => Promise<{ ms: number }>,
   ) => {
-    const before = await walPosition(admin);
+    const before = await database.walBytes();
     const milliseconds: number[] = [];
     for (const page of pages) milliseconds.push((await apply(page)).ms);
     const events = Math.min(listing.events, pages.length * PAGE_SIZE);
-    record(grid, `${what}: ${name}`, events, milliseconds, await walSince(admin, before));
+    record(grid, `${what}: ${name}`, events, milliseconds, await database.walBytes() - before);
   };
-  // Rows of a round of its own in each floor's share of user ids.
+  // Each floor of each round has a user of its own.
   if (what === "new") {
     await floor(
       BARE_INSERT,
@@ -190,18 +193,4 @@ function record(grid: Grid, row: string, events: number, pages: number[], wal: n
     "ms a page, the last ten": quantile(pages.slice(-edge - 1, -1), 0.5),
     "WAL, kB per 1,000 rows": wal / events,
   });
-}
-
-async function walPosition(admin: Session): Promise<string> {
-  const { rows: [{ lsn }] } = await admin.run("select pg_current_wal_insert_lsn()::text as lsn");
-  return lsn;
-}
-
-/** Bytes; of the whole server, so that it takes a quiet one. */
-async function walSince(admin: Session, position: string): Promise<number> {
-  const { rows: [{ bytes }] } = await admin.run(
-    "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), $1::text::pg_lsn)::float as bytes",
-    [position],
-  );
-  return bytes;
 }

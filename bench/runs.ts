@@ -1,5 +1,5 @@
 /** One sync of a whole organization: whether each of its steps costs what the first one does. */
-import { figure, Grid, quantile } from "./harness/measure.ts";
+import { Grid, quantile } from "./harness/measure.ts";
 import { type Benchmark, type Plot, tableOf } from "./harness/result.ts";
 import { type Listing, prepareListing, Run, type Step } from "./harness/run.ts";
 import { Database } from "./harness/server.ts";
@@ -12,46 +12,64 @@ const WINDOW = 10;
 export const runs: Benchmark = {
   name: "runs",
   about: `One sync of an organization of ${MEMBERS.toLocaleString("en")} members, step by step`,
-  async run({ small }) {
+  async run({ small, rounds }) {
     const sizes = small ? [500, 2_000] : [2_000, 20_000, 200_000];
-    const tables = [];
-    const lines = new Map<string, [number, number][]>();
-    for (const events of sizes) {
-      const { first, repeat } = await syncOrganization(events, small ? 50 : MEMBERS);
-      for (const [name, samples] of [["First sync", first], ["Repeat", repeat]] as const) {
-        const grid = new Grid();
-        for (const [what, calls] of Object.entries(samples)) {
-          for (const { ms } of calls) grid.add(what, { ms });
-          const buffers = calls.flatMap(({ counts }) => counts ? [counts.buffers] : []);
-          if (buffers.length > 0) grid.add(what, { buffers: quantile(buffers, 0.5) });
-          const median = figure(calls.map(({ ms }) => ms)).median;
-          const line = `${name.toLowerCase()}: ${what}`;
-          lines.set(line, [...lines.get(line) ?? [], [events, median]]);
+    const members = small ? 50 : MEMBERS;
+    const grids = new Map<string, Grid>();
+    for (let round = 1; round <= rounds; round++) {
+      for (const events of sizes) {
+        const { first, repeat } = await syncOrganization(events, members);
+        for (const [name, samples] of [["First sync", first], ["Repeat", repeat]] as const) {
+          const title = titleOf(name, events);
+          if (!grids.has(title)) grids.set(title, new Grid());
+          record(grids.get(title)!, samples);
         }
-        tables.push(tableOf(`${name} of ${events.toLocaleString("en")} events`, grid));
       }
     }
+    const pointsOf = (name: string, what: string) =>
+      sizes.map((events): [number, number] => [
+        events,
+        quantile(grids.get(titleOf(name, events))!.values(what, "ms"), 0.5),
+      ]);
     const plot: Plot = {
       file: "growth-run",
       title: "One step of a sync, by the events of the run",
       x: "events",
       y: "ms",
-      lines: [
-        "first sync: page, at the end",
-        "first sync: last page",
-        "first sync: invitees, at the end",
-        "repeat: page, at the end",
-        "repeat: last page",
-        "repeat: finish",
-      ].map((name) => ({ name, points: lines.get(name) ?? [] })),
+      lines: ([
+        ["First sync", "page, at the end"],
+        ["First sync", "last page"],
+        ["First sync", "invitees, at the end"],
+        ["Repeat", "page, at the end"],
+        ["Repeat", "last page"],
+        ["Repeat", "finish"],
+      ] as const).map(([name, what]) => ({
+        name: `${name}: ${what}`,
+        points: pointsOf(name, what),
+      })),
     };
     return {
-      sizes: { members: small ? 50 : MEMBERS, events: sizes.at(-1)!, "calls a median": WINDOW },
-      tables,
+      sizes: { members, "calls at each place": WINDOW },
+      tables: [...grids].map(([title, grid]) => tableOf(title, grid)),
       plots: [plot],
     };
   },
 };
+
+function titleOf(name: string, events: number): string {
+  return `${name} of ${events.toLocaleString("en")} events`;
+}
+
+/** Of each place the median of its calls. */
+function record(grid: Grid, samples: Samples): void {
+  for (const [what, calls] of Object.entries(samples)) {
+    const buffers = calls.flatMap(({ counts }) => counts ? [counts.buffers] : []);
+    grid.add(what, {
+      ms: quantile(calls.map(({ ms }) => ms), 0.5),
+      ...buffers.length > 0 && { buffers: quantile(buffers, 0.5) },
+    });
+  }
+}
 
 /** Calls by where in the run they were. */
 export type Samples = Record<string, Step[]>;
@@ -71,9 +89,9 @@ export async function syncOrganization(
   );
   const listing: Listing = { events, hosts };
   await prepareListing(database.admin, listing);
-  const first = await sample(database, session, id, listing);
+  const first = await sample(database, session, id, listing, "created");
   await database.settle();
-  const repeat = await sample(database, session, id, listing);
+  const repeat = await sample(database, session, id, listing, "unchanged");
   return { first, repeat };
 }
 
@@ -82,6 +100,7 @@ async function sample(
   session: Session,
   userId: number,
   listing: Listing,
+  expected: "created" | "unchanged",
 ): Promise<Samples> {
   // One call of each ten is counted, and the single ones.
   const run = new Run(
@@ -93,6 +112,7 @@ async function sample(
   );
   const steps: Step[] = [];
   for await (const step of run.steps()) steps.push(step);
+  await run.expect(expected);
   const of = (kind: Step["kind"]) => steps.filter((step) => step.kind === kind);
   const invitees = of("invitees");
   const around = (calls: Step[], share: number) => {

@@ -29,13 +29,13 @@ export const storage: Benchmark = {
   async run({ small }) {
     const deliveries = small ? 1_000 : 20_000;
     const repeats = small ? 10 : 200;
-    const tables = [await sizes(deliveries, repeats)];
+    const tables = await kept(deliveries, repeats);
     if (LOAD_BY === "pgbench") tables.push(await retention(small ? 2_000 : 1_000_000));
     return { sizes: { deliveries, runs: repeats }, tables };
   },
 };
 
-async function sizes(deliveries: number, repeats: number): Promise<Table> {
+async function kept(deliveries: number, repeats: number): Promise<Table[]> {
   await using database = await Database.create();
   const { admin } = database;
   await admin.run("select bench.add_people(500, 0, 0, 0)");
@@ -64,15 +64,19 @@ async function sizes(deliveries: number, repeats: number): Promise<Table> {
   for (const [what, table] of Object.entries(TABLES).slice(1, 4)) await add(what, table);
   await passDays(database, 8);
   await add("deliveries, after 8 days", TABLES.deliveries);
-  await repeatSyncs(database, repeats);
+  const written = await repeatSyncs(database, repeats);
   await add("runs that found nothing new", TABLES.runs);
   await passDays(database, 8);
   await add("runs that found nothing new, after 8 days", TABLES.runs);
-  return {
+  return [{
     title: "Bytes a row",
     columns: ["table", "indexes", "together", `MB per ${PER.toLocaleString("en")}`],
     rows,
-  };
+  }, {
+    title: `A sync of ${PAGE_SIZE} events that finds nothing new`,
+    columns: ["WAL, kB"],
+    rows: [{ what: "begin, a page, finish", cells: [written / 1000] }],
+  }];
 }
 
 async function sizeOf({ admin }: Database, table: string): Promise<Size> {
@@ -94,8 +98,8 @@ async function passDays({ admin }: Database, days: number): Promise<void> {
   for (const { command } of rows) await admin.script(command);
 }
 
-/** Syncs of somebody of whom nothing changes any more. */
-async function repeatSyncs(database: Database, repeats: number): Promise<void> {
+/** Syncs of somebody of whom nothing changes any more; how many bytes of WAL one of them writes. */
+async function repeatSyncs(database: Database, repeats: number): Promise<number> {
   const { admin } = database;
   await using session = await database.session();
   await admin.run("select tests.add_person('idle')");
@@ -106,10 +110,16 @@ async function repeatSyncs(database: Database, repeats: number): Promise<void> {
     hosts: ["https://api.calendly.com/users/idle"],
   };
   await prepareListing(admin, listing);
-  for (let repeat = 0; repeat <= repeats; repeat++) {
+  const sync = async (expected: "created" | "unchanged") => {
     const run = new Run(session, admin, { user_id: id, trigger: "scheduled" }, listing);
     for await (const _ of run.steps());
-  }
+    await run.expect(expected);
+  };
+  await sync("created");
+  await database.settle();
+  const before = await database.walBytes();
+  for (let repeat = 0; repeat < repeats; repeat++) await sync("unchanged");
+  return (await database.walBytes() - before) / repeats;
 }
 
 async function retention(expired: number): Promise<Table> {

@@ -37,7 +37,7 @@ returns jsonb
 language sql stable as $$
   select jsonb_build_object(
     'uri', bench.event_uri(n),
-    'name', 'Intro call',
+    'name', 'Intro call' || case edition when 0 then '' else ', edition ' || edition end,
     'status', 'active',
     'start_time', bench.iso(starts),
     'end_time', bench.iso(starts + interval '30 minutes'),

@@ -47,10 +47,14 @@ export function fillPage(page: string, results: Map<string, Result>): string {
     blocks.set("circumstances", render(circumstances(results)));
     blocks.set("goals", render(goals(results)));
   }
-  for (const [name, { tables, plots = [] }] of results) {
+  for (const [name, { sizes, tables, plots = [] }] of results) {
+    const all = Object.entries(sizes).map(([what, size]) =>
+      `${what}: ${typeof size === "number" ? size.toLocaleString("en") : size}`
+    );
     blocks.set(
       name,
       [
+        ...all.length > 0 ? [`_${all.join(", ")}_`] : [],
         ...tables.map(render),
         ...plots.map(({ file, title }) => `![${title}](${file}.svg)`),
       ].join("\n\n"),

@@ -72,6 +72,18 @@ export class Run {
     }
   }
 
+  /** Fails unless the run has found each meeting as expected: the figures would be of something else. */
+  async expect(what: "created" | "updated" | "unchanged"): Promise<void> {
+    const { rows: [run] } = await this.admin.run(
+      `select created, updated, unchanged, deleted, restored, rejected
+       from public.calendly_sync_runs where id = $1`,
+      [this.#run!.id],
+    );
+    if (run[what] !== this.listing.events) {
+      throw new Error(`${this.listing.events} ${what} meetings expected: ${JSON.stringify(run)}`);
+    }
+  }
+
   /** Ends the run where it is. */
   async abandon(): Promise<void> {
     await this.admin.run(

@@ -91,6 +91,14 @@ export class Database implements AsyncDisposable {
     await this.admin.script("checkpoint");
   }
 
+  /** How many bytes of WAL the server has written: the difference of two is what came in between. */
+  async walBytes(): Promise<number> {
+    const { rows: [{ bytes }] } = await this.admin.run(
+      "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float as bytes",
+    );
+    return bytes;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.admin[Symbol.asyncDispose]();
     await this.drop();
