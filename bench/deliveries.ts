@@ -125,7 +125,7 @@ export async function makeDeliveries(
 
 /** What deliveries read where so many people have ten meetings each. */
 export async function countDeliveries(people: number): Promise<Record<string, Counts>> {
-  await using database = await Database.create();
+  await using database = await Database.create({ autovacuum: false });
   await using session = await database.session();
   await database.admin.run("select bench.add_people($1, 10, 0, 0)", [people]);
   await makeDeliveries(database, 10, people);

@@ -75,8 +75,11 @@ function describe({ people, meetings, deliveries, runs }: Size): string {
     `${count(people * runs)} in all`;
 }
 
-async function populate({ people, meetings, deliveries, runs }: Size): Promise<Database> {
-  const database = await Database.create();
+async function populate(
+  { people, meetings, deliveries, runs }: Size,
+  autovacuum = true,
+): Promise<Database> {
+  const database = await Database.create({ autovacuum });
   await database.admin.run("select bench.add_people($1, $2, $3, $4)", [
     people,
     meetings,
@@ -107,7 +110,7 @@ async function median(session: Session, statement: string): Promise<number> {
 
 /** What the health of one person reads among so many people. */
 export async function countPeople(people: number): Promise<Record<string, Counts>> {
-  await using database = await populate({ people, meetings: 10, deliveries: 10, runs: 3 });
+  await using database = await populate({ people, meetings: 10, deliveries: 10, runs: 3 }, false);
   return await countStatements(database, [
     "health of one, by id",
     "health of one, by e-mail",
@@ -122,7 +125,7 @@ export async function countHistory(rows: number): Promise<Record<string, Counts>
     meetings: rows,
     deliveries: rows * 5,
     runs: rows,
-  });
+  }, false);
   return await countStatements(database, ["alerts", "calendly_health()"]);
 }
 

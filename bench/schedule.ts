@@ -101,8 +101,8 @@ export const schedule: Benchmark = {
   },
 };
 
-async function populate(connections: number): Promise<Database> {
-  const database = await Database.create();
+async function populate(connections: number, autovacuum = true): Promise<Database> {
+  const database = await Database.create({ autovacuum });
   await database.admin.run("select bench.add_people($1, 0, 0, 0)", [connections]);
   await database.admin.script(`
     update calendly.settings set max_workers = 200;
@@ -168,7 +168,7 @@ function medians(points: [number, number][]): [number, number][] {
 
 /** What claims and nudges read where a tenth is due, and where nothing is and a tenth is paused. */
 export async function countSchedule(connections: number): Promise<Record<string, Counts>> {
-  await using database = await populate(connections);
+  await using database = await populate(connections, false);
   await using session = await database.session();
   const some = connections / 10;
   const counts: Record<string, Counts> = {};
