@@ -1,6 +1,6 @@
 -- Changing a setting: what is right is taken, what is wrong is refused with what would be right.
 begin;
-select plan(128);
+select plan(136);
 
 create function tests.setting(name text) returns text language sql as $$
   select to_jsonb(s) ->> setting.name from calendly.settings s
@@ -30,6 +30,7 @@ insert into ranges values
   ('webhook_sync_interval', '"1 minute"', '"1 day"', '"-1 hour"', '"2 days"'),
   ('schedule_jitter', '0', '0.5', '-0.1', '0.6'),
   ('max_workers', '1', '200', '0', '201'),
+  ('max_concurrency', '1', '20', '0', '21'),
   ('page_size', '1', '100', '0', '101'),
   ('invitee_batch', '1', '100', '0', '101'),
   ('missing_event_lookups', '0', '100', '-1', '101'),
@@ -39,6 +40,7 @@ insert into ranges values
   ('rate_reserve', '0', '0.9', '-0.01', '1'),
   ('webhook_event_retention', '"1 day"', null, '"0"', null),
   ('dead_webhook_event_retention', '"1 day"', null, '"1 hour"', null),
+  ('payload_retention', '"1 day"', null, '"23 hours"', null),
   ('run_retention', '"1 day"', null, '"0"', null),
   ('job_log_retention', '"1 hour"', null, '"59 minutes"', null);
 
