@@ -2,9 +2,6 @@
  * A Supabase project for the simulation: Postgres, the Data API, the sandbox Calendly and the functions in
  * one process. Every seed begins without accounts and without meetings.
  */
-import connect from "../../supabase/functions/calendly-connect/index.ts";
-import sync from "../../supabase/functions/calendly-sync/index.ts";
-import webhook from "../../supabase/functions/calendly-webhook/index.ts";
 import { createDataApi } from "../../local/data_api.ts";
 import { type Database, openEmbedded, openPostgres } from "../../local/database.ts";
 import { preparedImage } from "../../local/image.ts";
@@ -19,11 +16,11 @@ const PROJECT_URL = "http://project.test";
 const CALENDLY_URL = "http://calendly.test";
 /** The project's own OAuth app. */
 const APP = { client_id: "project-app", client_secret: "the app's secret" };
-const FUNCTIONS = {
-  "calendly-connect": connect,
-  "calendly-sync": sync,
-  "calendly-webhook": webhook,
-};
+
+interface EdgeFunction {
+  fetch(request: Request): Promise<Response>;
+}
+
 /** When every seed begins. */
 export const BEGINNING = "2026-03-02T10:00:00.000000Z";
 
@@ -67,6 +64,8 @@ export class Project implements AsyncDisposable {
   losses: Loss[] = [];
   /** The next worker to start crashes there. */
   crash?: Crash;
+  #isolates: Record<string, EdgeFunction> = {};
+  #started = 0;
   /** Milliseconds that Postgres' clock is ahead of Calendly's. */
   skew = 0;
   /** Requests that the functions have made in this seed. */
@@ -101,6 +100,7 @@ export class Project implements AsyncDisposable {
     this.skew = 0;
     this.requests = 0;
     this.#accounts = 0;
+    this.#isolates = {};
     for (const name of Object.keys(this.struck)) delete this.struck[name];
     this.sandbox = createSandbox({
       seed,
@@ -142,12 +142,23 @@ export class Project implements AsyncDisposable {
   }
 
   /** A request to one of the functions, from outside; its worker may be the one that crashes. */
-  call(request: Request): Promise<Response> {
+  async call(request: Request): Promise<Response> {
     const [, name] = new URL(request.url).pathname.match(/^\/functions\/v1\/([a-z-]+)/)!;
     const { crash } = this;
     this.crash = undefined;
-    if (crash) this.count("worker crashes");
-    return this.runtime.invoke(FUNCTIONS[name as keyof typeof FUNCTIONS], request, crash);
+    this.#isolates[name] ??= await this.#startIsolate(name);
+    const answer = this.runtime.invoke(this.#isolates[name], request, crash);
+    if (crash) {
+      this.count("worker crashes");
+      // What the function remembers between requests is gone with its isolate.
+      delete this.#isolates[name];
+    }
+    return await answer;
+  }
+
+  async #startIsolate(name: string): Promise<EdgeFunction> {
+    const file = `../../supabase/functions/${name}/index.ts?isolate=${++this.#started}`;
+    return (await this.runtime.busy(import(file))).default;
   }
 
   /**
