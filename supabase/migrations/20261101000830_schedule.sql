@@ -18,10 +18,10 @@ comment on function calendly.running_workers(timestamptz) is 'Runs that a worker
 
 -- What is due ------------------------------------------------------------------------------------
 
--- However much is due or paused, a claim and a tick read the beginning of each index. Postgres keeps
--- their plans, and may have made them while the tables were empty. So both switch sequential scans
--- off, and `limit 1` in a lateral subquery makes Postgres look up by index, row by row, what belongs
--- to a row.
+-- However much is due or paused, a claim and a tick read the beginning of each index. Postgres
+-- keeps their plans, and may have made them while the tables were empty. So both switch sequential
+-- scans off, and `limit 1` in a lateral subquery makes Postgres look up by index, row by row, what
+-- belongs to a row.
 
 create view calendly.connection_syncs with (security_invoker = true) as
   select c.id as connection_id, run.id as run_id, c.next_sync_at, c.last_full_sync_at,
