@@ -197,9 +197,12 @@ export async function runSchedule(project: Project): Promise<void> {
   );
   // one question for each, and one that is answered with: nothing left
   const enough = asked() + pending_revocations + 1;
-  const { status } = await project.fetch("calendly-sync/nudge", { method: "POST" });
-  if (status !== 202) throw new Error(`the nudge is answered with ${status}`);
-  await until(() => asked() >= enough);
+  await until(async () => {
+    // Again and again, as by the next tick: while two loops are at work a nudge starts nothing.
+    const { status } = await project.fetch("calendly-sync/nudge", { method: "POST" });
+    if (status !== 202) throw new Error(`the nudge is answered with ${status}`);
+    return asked() >= enough;
+  });
 }
 
 /** More instances of calendly-sync, each in a process of its own, on the same project. */
