@@ -35,27 +35,35 @@ create function calendly.delete_unlisted_invitees(
 language plpgsql set search_path = ''
 as $$
 declare
+  erased bigint[];
   changes calendly.meeting_change[];
 begin
   -- A complete reading lacks an invitee that was stored before it began: Calendly has erased it.
-  with erased as (
-    delete from public.calendly_invitees v
-      using public.calendly_meetings m, jsonb_array_elements(results) r
-      where r ? 'invitees' and m.calendly_event_uri = r ->> 'event_uri'
-        and m.user_id = any (user_ids) and v.meeting_id = m.id
-        and m.calendly_event_uri <> all (mismatches)
-        and v.updated_at < step_began_at
-        -- an invitee that was listed and could not be used has not been erased
-        and not exists (
-          select from jsonb_array_elements(r -> 'invitees') invitee
-          where invitee ->> 'uri' = v.uri)
-      returning m.user_id, m.calendly_event_uri
-  )
-  select coalesce(array_agg(distinct
-      calendly.bare_change(e.user_id, e.calendly_event_uri, 'updated')), '{}')
-    into changes
-    from erased e;
-  return changes;
+  select array_agg(v.id), array_agg(distinct
+      calendly.bare_change(m.user_id, m.calendly_event_uri, 'updated'))
+    into erased, changes
+    from jsonb_array_elements(results) r
+    -- By index: see calendly.note_missing.
+    cross join lateral (
+      select k.id, k.user_id, k.calendly_event_uri from public.calendly_meetings k
+      where k.calendly_event_uri = r ->> 'event_uri'
+      offset 0
+    ) m
+    cross join lateral (
+      select k.id, k.uri from public.calendly_invitees k
+      where k.meeting_id = m.id and k.updated_at < step_began_at
+      offset 0
+    ) v
+    where r ? 'invitees' and m.user_id = any (user_ids)
+      and m.calendly_event_uri <> all (mismatches)
+      -- an invitee that was listed and could not be used has not been erased
+      and not exists (
+        select from jsonb_array_elements(r -> 'invitees') invitee
+        where invitee ->> 'uri' = v.uri);
+  if erased is not null then
+    delete from public.calendly_invitees v where v.id = any (erased);
+  end if;
+  return coalesce(changes, '{}');
 end
 $$;
 comment on function calendly.delete_unlisted_invitees(jsonb, integer[], text[], timestamptz) is
@@ -87,10 +95,15 @@ begin
       from jsonb_array_elements(results) r
       where r ? 'invitees'
     ) read
-    join public.calendly_meetings m
-      on m.calendly_event_uri = read.event_uri and m.user_id = any (user_ids)
+    -- By index: see calendly.note_missing.
+    cross join lateral (
+      select k.* from public.calendly_meetings k
+      where k.calendly_event_uri = read.event_uri
+      offset 0
+    ) m
     left join unnest(outcomes) o
       on o.user_id = m.user_id and o.event_uri = m.calendly_event_uri
+    where m.user_id = any (user_ids)
     on conflict on constraint meeting_sync_pkey do update set
       invitees_due_at = excluded.invitees_due_at,
       invitees_read_at = greatest(s.invitees_read_at, excluded.invitees_read_at),

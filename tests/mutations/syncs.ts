@@ -77,8 +77,8 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "a failed request for invitees erases the stored ones",
     file: FETCHED,
-    from: "where r ? 'invitees' and m.calendly_event_uri = r ->> 'event_uri'\n",
-    to: "where m.calendly_event_uri = r ->> 'event_uri'\n",
+    from: "where r ? 'invitees' and m.user_id = any (user_ids)\n",
+    to: "where m.user_id = any (user_ids)\n",
     caughtBy: [
       pgtap("interruptions", "invitees that cannot be fetched keep what is stored"),
     ],
