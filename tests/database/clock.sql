@@ -1,6 +1,6 @@
 -- The one clock, and Calendly's times.
 begin;
-select plan(22);
+select plan(23);
 
 select ok(calendly.now() between clock_timestamp() - interval '5 seconds' and clock_timestamp(), 'the clock runs unless it is stopped');
 
@@ -27,6 +27,15 @@ set local timezone to 'Asia/Tokyo';
 select is(calendly.to_time('2026-02-25T18:13:01Z'), '2026-02-25 18:13:01+00'::timestamptz, 'the session''s time zone does not matter');
 select is(calendly.to_calendly('2026-02-25 18:13:01.136075+00'), '2026-02-25T18:13:01.136075Z', 'nor when a time is written for Calendly');
 reset timezone;
+
+select results_eq(
+  $$select calendly.to_time(text) from generate_series(2027, 2028) year,
+      generate_series(0, 13) month, generate_series(0, 32) day,
+      format('%s-%s-%sT23:59:59.999999Z', year, to_char(month, 'FM00'), to_char(day, 'FM00')) text
+    where calendly.to_time(text) is not null order by text$$,
+  $$select day + '1 day - 1 microsecond' from generate_series(
+      '2027-01-01T00:00:00Z'::timestamptz, '2028-12-31T00:00:00Z', '1 day') day$$,
+  'every day of a year and of a leap year can be read, and no other day');
 
 -- and what is none
 select is(calendly.to_time(null), null, 'null is no time');

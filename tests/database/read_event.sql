@@ -1,6 +1,6 @@
 -- Which events of Calendly can be used, and what is said of the others.
 begin;
-select plan(42);
+select plan(44);
 
 -- an event as it should be
 select is((e).problem, null, 'a good event has no problem')
@@ -11,6 +11,18 @@ select is((e).uri, 'https://api.calendly.com/scheduled_events/E1',
 select is((e).updated_at, '2026-05-20T08:00:00.000001Z'::timestamptz,
     'the times of an event keep their microseconds')
   from calendly.read_event(tests.event('E1')) e;
+select is(row((e).start_time, (e).end_time, (e).created_at, (e).problem)::text,
+    row('2026-06-10T09:00:00Z'::timestamptz, '2026-06-10T09:30:00.5Z'::timestamptz,
+      '2024-02-29T08:00:00Z'::timestamptz, null::text)::text,
+    'times with an offset, with other digits and of a leap day are read')
+  from calendly.read_event(tests.event('E1', '{"start_time": "2026-06-10T11:00:00+02:00",
+    "end_time": "2026-06-10T09:30:00.5Z", "created_at": "2024-02-29T08:00:00.000000Z"}')) e;
+select is(
+    array(select concat_ws(' ', right((e).uri, 2), (e).problem)
+      from calendly.event_snapshots(jsonb_build_array(tests.event('E1'), 7,
+        tests.event('E2', '{"end_time": "2026-02-30T09:30:00.000000Z"}'), tests.event('E3'))) e),
+    array['E1', 'not an object', 'E2 end_time is no time', 'E3'],
+    'a page is read in its order, and an event that cannot be used does not matter to the others');
 select is((e).hosts, array[tests.host('ana'), tests.host('ben')],
     'a collective event has all its hosts, each once')
   from calendly.read_event(tests.event('E1', tests.hosted_by('ana', 'ben', 'ana'))) e;

@@ -1,6 +1,6 @@
 -- Which invitees of Calendly can be used, and what is said of the others.
 begin;
-select plan(27);
+select plan(28);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 
 select is((i).problem, null, 'a good invitee has no problem')
@@ -64,6 +64,20 @@ select is(
       tests.invitee('E1', 'ines', jsonb_build_object(key.key, odd)), null)) i),
   (select count(*) * 6 from jsonb_each(tests.invitee('E1', 'ines'))),
   'an invitee is read without an error, whatever any key holds');
+
+-- several readings
+select is(
+    array(select concat_ws(' ', right((i).uri, 4), right((i).event_uri, 2),
+        to_char((i).observed_at at time zone 'UTC', 'HH24'), (i).problem)
+      from calendly.invitee_snapshots(jsonb_build_array(
+        jsonb_build_object('event_uri', tests.event_uri('E1'),
+          'observed_at', '2026-06-01T11:00:00Z',
+          'invitees', jsonb_build_array(tests.invitee('E1', 'ines'), tests.invitee('E2', 'jane'))),
+        jsonb_build_object('event_uri', tests.event_uri('E2'), 'problem', 'HTTP 500'),
+        jsonb_build_object('event_uri', tests.event_uri('E3'),
+          'observed_at', '2026-06-01T12:00:00Z', 'invitees', '[7]'::jsonb))) i),
+    array['ines E1 11', 'jane E2 11 belongs to another event', 'E3 12 not an object'],
+    'each invitee of several readings has its event, its time and what is wrong with it');
 
 -- calendly.event_of
 select is(calendly.event_of(tests.invitee_uri('E1', 'I1')), tests.event_uri('E1'),
