@@ -51,6 +51,27 @@ export const WEBHOOKS: Mutation[] = [
     caughtBy: [behaviour("webhooks", "a conference's password is not stored")],
   },
   {
+    breaks: "a delivery's payload is removed at any age",
+    file: sql("820_retention"),
+    from: "old.payload is not null and old.created_at < kept_after",
+    to: "old.payload is not null",
+    caughtBy: [
+      pgtap("retention_events", "deferred and dead events keep their payload, younger ones too"),
+    ],
+  },
+  {
+    breaks: "a live update is sent to whoever owns the connection",
+    file: sql("840_live_updates"),
+    from: "and c.scope = 'organization' and c.members = 'everyone' and c.state <> 'disconnected'",
+    to: "and c.scope = 'organization' and c.state <> 'disconnected'",
+    caughtBy: [
+      pgtap(
+        "schedule_live_updates",
+        "the owner of a connection with members accounts is told of the own rows only",
+      ),
+    ],
+  },
+  {
     breaks: "a delivery that is not understood is given up at once",
     file: sql("550_deferred_deliveries"),
     from: "when w.attempts >= max_attempts or named.event_uri is null then 'dead'",
