@@ -138,44 +138,90 @@ create type calendly.delivery_outcome as (
 comment on type calendly.delivery_outcome is
   'What became of a delivery: processed, and for which users; ignored; or deferred, with an error.';
 
+create function calendly.concerns_kept_user(event calendly.event_snapshot) returns boolean
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return exists (
+    select from public.calendly_users u
+    where u.calendly_user_uri = any (event.hosts) and u.connection_id is not null
+  ) or exists (
+    select from public.calendly_meetings m where m.calendly_event_uri = event.uri);
+end
+$$;
+comment on function calendly.concerns_kept_user(calendly.event_snapshot) is
+  'Is a host of the event kept, or is the event stored?';
+
+create function calendly.concerns_nobody(event calendly.event_snapshot, event_uris text[])
+returns boolean
+language plpgsql set search_path = ''
+as $$
+begin
+  if calendly.concerns_kept_user(event) then
+    return false;
+  end if;
+  -- A sync that holds the event may be about to keep a host: ask again when it has ended.
+  perform calendly.lock_events(event_uris);
+  return not calendly.concerns_kept_user(event);
+end
+$$;
+comment on function calendly.concerns_nobody(calendly.event_snapshot, text[]) is
+  'True where a delivery is ignored because of its hosts. Of an organization that may be most '
+  'deliveries: they cost no more than this question. event_uris: all that the delivery locks.';
+
+create function calendly.not_understood(problem text) returns calendly.delivery_outcome
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  return row('deferred', jsonb_build_object('code', 'not_understood', 'message', problem),
+    '{}', false)::calendly.delivery_outcome;
+end
+$$;
+comment on function calendly.not_understood(text) is
+  'The outcome of a delivery that cannot be read: deferred.';
+
 create function calendly.apply_delivery(body jsonb, now_at timestamptz)
 returns calendly.delivery_outcome
 language plpgsql set search_path = ''
 as $$
 declare
+  ignored constant calendly.delivery_outcome := row('ignored', null, '{}', false);
+  moved_from constant text := calendly.event_of(body #>> '{payload,old_invitee}');
+  moved_to constant text := calendly.event_of(body #>> '{payload,new_invitee}');
   event calendly.event_snapshot;
+  event_uris text[];
   invitee calendly.invitee_snapshot;
-  moved_from text;
-  moved_to text;
   changes calendly.meeting_change[];
   outcomes calendly.invitees_outcome[];
   user_ids integer[];
 begin
   if (body ->> 'event' = any (calendly.handled_event_types())) is not true then
-    return row('ignored', null, '{}', false)::calendly.delivery_outcome;
+    return ignored;
   end if;
   event := calendly.read_event(body #> '{payload,scheduled_event}');
+  if event.problem is not null then
+    return calendly.not_understood('scheduled_event: ' || event.problem);
+  end if;
+  event_uris := array_remove(array[event.uri, moved_from, moved_to], null);
+  if calendly.concerns_nobody(event, event_uris) then
+    return ignored;
+  end if;
   invitee := calendly.read_invitee(body -> 'payload', calendly.to_time(body ->> 'created_at'));
   -- scheduled_event is the event, whatever the invitee's own URI says.
   invitee.event_uri := event.uri;
-  if event.problem is not null or invitee.problem is not null then
-    return row('deferred', jsonb_build_object('code', 'not_understood', 'message',
-        coalesce('scheduled_event: ' || event.problem, 'invitee: ' || invitee.problem)),
-      '{}', false)::calendly.delivery_outcome;
+  if invitee.problem is not null then
+    return calendly.not_understood('invitee: ' || invitee.problem);
   end if;
 
-  moved_from := calendly.event_of(invitee.content ->> 'old_invitee');
-  moved_to := calendly.event_of(invitee.content ->> 'new_invitee');
-  if moved_from is not null or moved_to is not null then
-    -- All at once, because they are sorted; calendly.apply_events locks its own.
-    perform calendly.lock_events(array_remove(array[event.uri, moved_from, moved_to], null));
+  if cardinality(event_uris) > 1 then
+    perform calendly.lock_events(event_uris);
   end if;
   -- A snapshot without updated_at may list only some hosts: do not mark the others as reassigned.
   changes := array(
     select c from calendly.apply_events(
       array[event], true, null, event.updated_at > '-infinity') c);
   if changes = '{}' then
-    return row('ignored', null, '{}', false)::calendly.delivery_outcome;
+    return ignored;
   end if;
   user_ids := array(select c.user_id from unnest(changes) c order by 1);
   outcomes := array(select o from calendly.apply_invitees(array[invitee], true, null) o);
