@@ -106,6 +106,7 @@ const STATEMENTS_OF_THE_SYNC = {
   "the accounts that have proven an e-mail": `select * from calendly.accounts_with_proven_email(
     array(select 'user' || n || '@example.com' from generate_series(12000, 12100) n))`,
   "a slice of old webhook events": "select clean_old_webhook_events()",
+  "a slice of old payloads": "select calendly.clean_old_payloads()",
   "erasing an invitee": "select calendly_erase_invitee('person12000@example.com')",
   "erasing a guest": "select calendly_erase_invitee('guest12000@example.com')",
 };
