@@ -42,8 +42,8 @@ insert into public.calendly_sync_runs (connection_id, user_id, subject, trigger,
   from generate_series(10001, 30000) n, generate_series(1, 2) e, lateral (select calendly.now() - e * interval '1 day') start (day);
 set local session_replication_role = origin;
 select tests.add_person('ana');
-analyze;
-
+analyze;`;
+const COUNTERS = `
 create function tests.reads_in_full(statement text, account uuid) returns text language plpgsql as $$
 declare
   before jsonb := (select jsonb_object_agg(t.relid, t.seq_tup_read) from pg_stat_xact_user_tables t);
@@ -127,6 +127,7 @@ databaseTest(
   "no statement that runs often reads a large table from end to end",
   async (database, t) => {
     await database.script(FIXTURES);
+    await database.script(COUNTERS);
     await database.script(MANY);
     assert.equal(
       await readsInFull(database, "select count(*) from public.calendly_meetings"),
@@ -180,6 +181,42 @@ databaseTest(
     }
   },
   { seed: false, long: true },
+);
+
+/** What a policy, a page and a sync ask about accounts: functions whose plans a session keeps. */
+const KEPT_PLANS = {
+  "whose rows an account reads": "select calendly.readable_user_ids()",
+  "whether an account is open": "select calendly.account_is_open(md5('12000')::uuid, now())",
+  "whose e-mail is proven":
+    "select * from calendly.accounts_with_proven_email('{user12000@example.com}')",
+};
+
+databaseTest(
+  "a plan that a session made while the tables were empty reads by index when they have grown",
+  async (database, t) => {
+    await database.script(FIXTURES);
+    await database.script(`${COUNTERS}; analyze;
+      select set_config('request.jwt.claims', '{"sub": "${crypto.randomUUID()}"}', false);`);
+    // After five calls a session may keep a plan for all arguments.
+    for (const statement of Object.values(KEPT_PLANS)) {
+      for (let call = 0; call < 7; call++) await database.query(statement);
+    }
+    await database.script(`
+      insert into auth.users (id, email, email_confirmed_at, confirmation_sent_at)
+        select md5(n::text)::uuid, 'user' || n || '@example.com', now(), now() from generate_series(10001, 15000) n;
+      insert into auth.identities (provider_id, user_id, identity_data, provider)
+        select n, md5(n::text)::uuid, jsonb_build_object('email', 'user' || n || '@example.com'), 'google'
+        from generate_series(10001, 15000) n;
+      insert into public.calendly_users (id, calendly_user_uri, auth_user_id)
+        select n, tests.host(n::text), md5(n::text)::uuid from generate_series(10001, 15000) n;
+      select set_config('request.jwt.claims', jsonb_build_object('sub', md5('12000')::uuid)::text, false);`);
+    for (const [what, statement] of Object.entries(KEPT_PLANS)) {
+      await t.step(what, async () => {
+        assert.equal(await readsInFull(database, statement), null);
+      });
+    }
+  },
+  { seed: false },
 );
 
 /** The conditions of calendly_erase_invitee, each by its index. */

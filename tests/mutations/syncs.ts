@@ -368,6 +368,18 @@ export const SYNCS: Mutation[] = [
     ],
   },
   {
+    breaks: "health multiplies the meetings of a signed-in user by webhook events",
+    file: sql("800_health"),
+    from: `from public.calendly_meetings m
+  where m.calendly_event_uri is not null`,
+    to: `from public.calendly_meetings m
+  left join public.calendly_webhook_events x on x.user_id = m.user_id
+  where m.calendly_event_uri is not null`,
+    caughtBy: [
+      pgtap("health_view", "a signed-in user sees the same numbers in their row as a server"),
+    ],
+  },
+  {
     breaks: "a failing table of the app's own is no alert",
     file: sql("850_own_tables"),
     from: "  if not found then\n    insert into calendly.own_table_failures",

@@ -46,11 +46,36 @@ for (
           assert.ok(rows <= Math.max(meetings, users), `${type}: ${rows} rows`);
         }
       });
+      await t.step("the health of one user by e-mail reads that user's rows only", async () => {
+        const nodes = await explain(
+          database,
+          "select * from public.calendly_sync_health where email = 'p7@example.com'",
+        );
+        for (const { type, rows } of nodes) {
+          assert.ok(rows <= Math.max(meetings, users), `${type}: ${rows} rows`);
+        }
+      });
       await t.step("a signed-in person reads their own row only", async () => {
         await database.script(`select tests.sign_in('p7');
           do $$ begin
             if (select array_agg(email::text) from public.calendly_sync_health) <> '{p7@example.com}' then
               raise 'reads more than that';
+            end if;
+          end $$;`);
+      });
+      await t.step("every number is exact for the owner of an organization", async () => {
+        await database.script(`
+          insert into public.calendly_connections (id, user_id, calendly_user_uri, scope, members,
+              connected_at, created_at, updated_at)
+            select gen_random_uuid(), tests.id_of('p7'), tests.host('p7'), 'organization', 'everyone',
+              now(), now(), now();
+          update public.calendly_users set connection_id = (tests.connection_of('p7')).id;
+          grant usage on schema tests to authenticated;
+          grant select on tests.truth to authenticated;
+          select tests.sign_in('p7');
+          do $$ begin
+            if exists (${DIFFERENCES}) then
+              raise 'a number is wrong';
             end if;
           end $$;`);
       });
