@@ -65,10 +65,13 @@ function titleOf(name: string, events: number): string {
 /** Of each place the median of its calls. */
 function record(grid: Grid, samples: Samples): void {
   for (const [what, calls] of Object.entries(samples)) {
-    const buffers = calls.flatMap(({ counts }) => counts ? [counts.buffers] : []);
+    const counted = calls.flatMap(({ counts }) => counts ?? []);
     grid.add(what, {
       ms: quantile(calls.map(({ ms }) => ms), 0.5),
-      ...buffers.length > 0 && { buffers: quantile(buffers, 0.5) },
+      ...counted.length > 0 && {
+        buffers: quantile(counted.map(({ buffers }) => buffers), 0.5),
+        "WAL, kB": quantile(counted.map(({ wal }) => wal / 1000), 0.5),
+      },
     });
   }
 }

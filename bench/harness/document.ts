@@ -69,7 +69,7 @@ export function fillPage(page: string, results: Map<string, Result>): string {
 
 function circumstances(results: Map<string, Result>): Table {
   return {
-    title: "Measured",
+    title: "",
     columns: ["on", "commit", "rounds", "Postgres", "cores", "fsync", "shared buffers"],
     rows: [...results.values()].map((result) => ({
       what: result.name,

@@ -25,6 +25,7 @@ export interface Outcome {
 }
 
 export interface Table {
+  /** Empty where the page has a heading for it. */
   title: string;
   columns: string[];
   rows: { what: string; cells: (Figure | number | string | null)[] }[];
@@ -94,8 +95,7 @@ export function tableOf(title: string, grid: Grid, comparison?: Comparison): Tab
 export function render({ title, columns, rows }: Table): string {
   const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
   return [
-    `**${title}**`,
-    "",
+    ...title ? [`**${title}**`, ""] : [],
     line(["", ...columns]),
     line(["---", ...columns.map(() => "---:")]),
     ...rows.map(({ what, cells }) => line([what, ...cells.map(show)])),
