@@ -86,6 +86,9 @@ const STATEMENTS_OF_A_PERSON = {
 const STATEMENTS_OF_THE_SYNC = {
   "the meetings of an event":
     "select * from calendly_meetings where calendly_event_uri = tests.event_uri('12000-7')",
+  "recognizing a page of events": `select count(*) from calendly.known_events(
+    (select jsonb_agg(tests.event('12000-' || n, tests.hosted_by('12000'))) from generate_series(1, 100) n),
+    array[12000])`,
   "applying an event": `select count(*) from calendly.apply_events(array[calendly.read_event(
     tests.event('12000-7', tests.hosted_by('12000', '12001')))], true, null, true)`,
   "applying a page of events": `select count(*) from calendly.apply_events(
