@@ -286,14 +286,14 @@ projectTests("Access", {
     });
 
     await t.step("and in the middle of one, which fails and lets the next one begin", async () => {
-      await project.stack.sql("alter table calendly.run_seen rename to misplaced");
+      await project.stack.sql("alter table calendly.meeting_sync rename to misplaced");
       const { status, body } = await person.sync();
       assert.deepEqual([status, body.error.code], [500, "internal"]);
       assertProperError(body);
       const [run] = await person.runs();
       assert.deepEqual([run.status, run.error.code], ["failed", "internal"]);
       assert.equal((await person.connection()).last_error.code, "internal");
-      await project.stack.sql("alter table calendly.misplaced rename to run_seen");
+      await project.stack.sql("alter table calendly.misplaced rename to meeting_sync");
       assert.equal((await person.sync()).body.status, "complete");
     });
   },
