@@ -160,6 +160,11 @@ declare
       from public.calendly_connections c
       where c.id = u.connection_id and c.state = 'active'
         and (c.next_sync_at > sync_sooner.due_at or c.next_sync_at is null)
+        -- A paused run does not go on sooner, and a due connection is looked at by each claim.
+        and not exists (
+          select from public.calendly_sync_runs r
+          where r.connection_id = c.id and r.status = 'paused'
+            and r.resume_at > sync_sooner.due_at and calendly.covers_connection(r, c))
       -- A run holds this row before it waits for an event, or for people, that we hold: do not wait
       -- for it. When that run finishes, it looks for what is due.
       for no key update skip locked
@@ -174,7 +179,7 @@ begin
 end
 $$;
 comment on function calendly.sync_sooner(integer[], timestamptz) is
-  'Brings the next sync of these users forward to a time.';
+  'Brings the next sync of these users forward to a time, but not before a paused run may go on.';
 
 create function calendly.assign_connection(user_ids integer[], connection_id uuid) returns void
 language plpgsql set search_path = ''

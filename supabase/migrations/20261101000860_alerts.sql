@@ -219,8 +219,8 @@ comment on view calendly.alert_many_accounts_ended is
 create view calendly.alert_email_unproven with (security_invoker = true) as
   select 'email_unproven' as code, 'warning' as severity, null::integer as user_id, e.since,
     format('The e-mails of %s%s accounts are confirmed, but no mail was ever sent to them: '
-      '"Confirm email" is or was switched off, or an administrator made them. An organization''s members '
-      'are not recognized by these e-mails.',
+      '"Confirm email" is or was switched off, or an administrator made them. An organization''s '
+      'members are not recognized by these e-mails.',
       case when e.looked_at = l.accounts then 'at least ' end, e.accounts) as message,
     'Switch on Authentication > Sign In / Providers > Email > Confirm email. Members whose e-mail '
       'is unproven connect once themselves: POST /functions/v1/calendly-connect.' as what_to_do

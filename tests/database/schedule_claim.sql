@@ -1,7 +1,7 @@
 -- Claiming: whoever has been due longest is next. A click comes before the schedule, and a first
 -- sync last. Nobody is claimed twice, and no more runs are claimed than there are slots.
 begin;
-select plan(55);
+select plan(56);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben,cleo,dan}'::text[]) name;
 update public.calendly_users set calendly_initial_sync_complete = true;
@@ -116,6 +116,9 @@ select tests.begin('ana', 'scheduled');
 select calendly.pause(calendly.read_run((tests.run_of('ana')).id),
   calendly.now() + interval '40 seconds', '{"code": "rate_limited"}');
 select is(tests.claimed(), 'idle', 'a paused run is not claimed before its pause is over');
+select calendly.sync_sooner(array[tests.id_of('ana')], calendly.now());
+select is((tests.connection_of('ana')).next_sync_at, calendly.now() + interval '40 seconds',
+  'news does not make the connection of a paused run due before the run may go on');
 select tests.pass('40 seconds');
 select is(tests.claimed(), 'ana', 'a paused run is claimed when its pause is over');
 select is((tests.run_of('ana')).status, 'running', 'the paused run goes on, and none is begun');
