@@ -148,7 +148,8 @@ comment on function calendly.users_to_sync(uuid, timestamptz) is
   'Whose meetings a sync of all of a connection writes. Closed accounts are left out.';
 
 -- The following read by index, person by person: `offset 0` keeps each inner query as it is
--- written, so that no plan reads a table from end to end, however young its statistics are.
+-- written, so that no plan reads a table from end to end, however young its statistics are. Inside,
+-- only the columns of one index are compared.
 
 create function calendly.meetings_due(
   user_ids integer[], until timestamptz default calendly.now(), max_meetings integer default null
@@ -165,12 +166,13 @@ begin
       offset 0
     ) s
     cross join lateral (
-      select k.start_time from public.calendly_meetings k
-      where k.user_id = s.user_id and k.calendly_event_uri = s.event_uri
+      select k.user_id, k.start_time from public.calendly_meetings k
+      where k.calendly_event_uri = s.event_uri
         -- no invitees are fetched of an event that is gone, or reassigned to somebody else
         and (not k.is_deleted or k.deleted_reason = 'canceled')
       offset 0
     ) m
+    where m.user_id = s.user_id
     limit max_meetings;
 end
 $$;
@@ -190,12 +192,12 @@ begin
       select s.invitees_due_at as due_at
       from calendly.meeting_sync s
       cross join lateral (
-        select from public.calendly_meetings k
-        where k.user_id = s.user_id and k.calendly_event_uri = s.event_uri
+        select k.user_id from public.calendly_meetings k
+        where k.calendly_event_uri = s.event_uri
           and (not k.is_deleted or k.deleted_reason = 'canceled')
         offset 0
       ) m
-      where s.user_id = listed.id and s.invitees_due_at is not null
+      where s.user_id = listed.id and s.invitees_due_at is not null and m.user_id = s.user_id
       order by s.invitees_due_at
       limit 1
     ) next);

@@ -189,11 +189,11 @@ begin
         offset 0
       ) m
       cross join lateral (
-        select from calendly.meeting_sync k
-        where k.user_id = m.user_id and k.event_uri = e.uri and k.invitees_due_at <= now_at
+        select k.invitees_due_at from calendly.meeting_sync k
+        where k.user_id = m.user_id and k.event_uri = e.uri
         offset 0
       ) s
-      where m.user_id = any (user_ids)
+      where m.user_id = any (user_ids) and s.invitees_due_at <= now_at
       group by e.uri
     ) due
     on conflict do nothing;
@@ -248,11 +248,11 @@ begin
         offset 0
       ) m
       cross join lateral (
-        select from calendly.meeting_sync k
-        where k.user_id = m.user_id and k.event_uri = q.event_uri and k.invitees_due_at <= now_at
+        select k.invitees_due_at from calendly.meeting_sync k
+        where k.user_id = m.user_id and k.event_uri = q.event_uri
         offset 0
       ) s
-      where m.user_id = any (user_ids)
+      where m.user_id = any (user_ids) and s.invitees_due_at <= now_at
       limit 1
     ) due on true
     where due.is_due is null));

@@ -286,8 +286,9 @@ create function public.calendly_apply_step(run_id uuid, lease uuid, step integer
 returns jsonb
 language plpgsql security definer
 set search_path = '' set lock_timeout = '5s' set statement_timeout = '30s' set jit = off
--- Whatever the statistics say of a young database, no plan reads a table from end to end.
-set enable_seqscan = off
+-- Whatever the statistics say of a young database, no plan reads a table from end to end; and no
+-- statement is planned anew at each step.
+set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   context calendly.run_context;

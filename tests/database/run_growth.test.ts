@@ -46,6 +46,10 @@ begin
     select m.user_id, m.calendly_event_uri, begin_large.due_at from public.calendly_meetings m
     on conflict do nothing;
   perform tests.begin('olga', 'scheduled');
+  -- A finish deletes a slice of what the run has collected, and leaves the rest to a job.
+  if due_at > calendly.now() then
+    return;
+  end if;
   run := tests.run_of('olga');
   insert into calendly.run_seen (run_id, event_uri, direct)
     select run.id, tests.event_uri('N' || n), false from generate_series(1, events - 200) n;
@@ -108,9 +112,6 @@ begin
   perform tests.begin_session();
   perform tests.begin_large(events, calendly.now() + interval '1 day');
   update calendly.active_runs set phase = 'finish';
-  -- Of these a finish deletes a slice and leaves the rest to a job.
-  delete from calendly.run_seen;
-  delete from calendly.run_invitees;
   if analyzed then
     analyze;
   end if;
