@@ -127,8 +127,11 @@ async function administer(server: string, work: (sql: postgres.ReservedSql) => P
   const pool = postgres(server, { max: 1, onnotice: () => {} });
   try {
     const sql = await pool.reserve();
-    await work(sql);
-    sql.release();
+    try {
+      await work(sql);
+    } finally {
+      sql.release(); // Or the pool would wait for it for ever.
+    }
   } finally {
     await pool.end();
   }
