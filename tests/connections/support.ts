@@ -197,11 +197,20 @@ export async function runSchedule(project: Project): Promise<void> {
   );
   // one question for each, and one that is answered with: nothing left
   const enough = asked() + pending_revocations + 1;
+  const { calls } = project.wire;
+  let before = -1;
+  let quiet = 0;
   await until(async () => {
-    // Again and again, as by the next tick: while two loops are at work a nudge starts nothing.
-    const { status } = await project.fetch("calendly-sync/nudge", { method: "POST" });
-    if (status !== 202) throw new Error(`the nudge is answered with ${status}`);
-    return asked() >= enough;
+    if (asked() >= enough) return true;
+    quiet = calls.length === before ? quiet + 1 : 0;
+    // While two earlier loops are at work a nudge starts nothing: the next tick repeats it. Not while
+    // something goes on, because a second loop would end before the first one.
+    if (before < 0 || quiet === 300) {
+      const { status } = await project.fetch("calendly-sync/nudge", { method: "POST" });
+      if (status !== 202) throw new Error(`the nudge is answered with ${status}`);
+    }
+    before = calls.length;
+    return false;
   });
 }
 
