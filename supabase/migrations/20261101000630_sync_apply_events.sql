@@ -284,6 +284,9 @@ begin
   context.state.listed_until := greatest((context.state).listed_until, page.listed_until);
   if page.rest <> '[]' then
     context := calendly.apply_listed_events(context, page, waiting);
+  elsif calendly.may_settle_deferred((context.state).user_ids) then
+    -- A delivery that names no event waits for no event of the page.
+    perform calendly.settle_deferred((context.state).user_ids, '{}');
   end if;
   return calendly.record_listed_until(
     context, events, listed_from, result_page ->> 'next_page_token');

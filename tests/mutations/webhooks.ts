@@ -61,7 +61,7 @@ export const WEBHOOKS: Mutation[] = [
   },
   {
     breaks: "a live update is sent to whoever owns the connection",
-    file: sql("840_live_updates"),
+    file: sql("120_connections"),
     from: "and c.scope = 'organization' and c.members = 'everyone' and c.state <> 'disconnected'",
     to: "and c.scope = 'organization' and c.state <> 'disconnected'",
     caughtBy: [
