@@ -177,9 +177,12 @@ comment on column calendly.active_runs.interruptions is
 -- What a run collects, one row per event or meeting. No foreign key: it would be checked for each
 -- row, and the end of a large run would take as long as deleting all of them. One index only, the
 -- primary key: the statistics know nothing of a run that has just begun, and by a second index a
--- plan could read all rows of the run.
+-- plan could read all rows of the run. Unlogged, but for what has changed: these rows would be most
+-- of the WAL of a sync that finds nothing new. A crash of Postgres empties them, and the run goes on
+-- without: what it listed with the start time of its last page is fetched once more, and what was
+-- missing or queued is left to the next sync.
 
-create table calendly.run_seen (
+create unlogged table calendly.run_seen (
   run_id uuid not null,
   event_uri text not null,
   direct boolean not null,
@@ -191,7 +194,7 @@ alter table calendly.run_seen enable row level security;
 comment on table calendly.run_seen is 'The events that a run has listed or fetched one by one.';
 comment on column calendly.run_seen.direct is 'The event was fetched by itself.';
 
-create table calendly.run_missing (
+create unlogged table calendly.run_missing (
   run_id uuid not null,
   event_uri text not null,
   start_time timestamptz not null,
@@ -208,7 +211,7 @@ comment on column calendly.run_missing.last_looked_up_at is
   'When the event was last fetched by itself; -infinity: never.';
 comment on column calendly.run_missing.meetings is 'How many of the run''s people have it.';
 
-create table calendly.run_invitees (
+create unlogged table calendly.run_invitees (
   run_id uuid not null,
   event_uri text not null,
   is_past boolean not null,

@@ -161,7 +161,7 @@ comment on type calendly.invitee_snapshot is
   'invitee cannot be used; the rest may be null then.';
 
 create function calendly.event_of(invitee_uri text) returns text
-language plpgsql immutable strict set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
 begin
   return case

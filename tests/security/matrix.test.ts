@@ -10,6 +10,12 @@ import { FIXTURES } from "../database/fixtures/fixtures.ts";
 import { databaseTest, openTestDatabase } from "../harness/databases.ts";
 import { readTap } from "../harness/tap.ts";
 
+/** Behind calendly_sync_health, with the reader's rights: each reader sees the own rows in them as there. */
+const PARTS_OF_HEALTH = [
+  "calendly.user_sync_states",
+  "calendly.readable_meeting_counts",
+  "calendly.readable_webhook_event_counts",
+];
 const PROJECTS = [["a new", "none"], ["an old", "all"]] as const;
 const MATRIX = await Deno.readTextFile(new URL("fixtures/matrix.sql", import.meta.url));
 const PRIVILEGES = await Deno.readTextFile(new URL("../database/privileges.sql", import.meta.url));
@@ -81,15 +87,16 @@ for (const [project, defaultPrivileges] of PROJECTS) {
           );
           await database.script(`revoke usage on schema calendly from ${roles}`);
           assert.deepEqual(
-            open.filter(({ kind, role, outcome }) =>
-              outcome === "possible" && (role === "anon" || kind !== "function")
+            open.filter(({ kind, object, role, outcome }) =>
+              outcome === "possible" &&
+              (role === "anon" || (kind !== "function" && !PARTS_OF_HEALTH.includes(object)))
             ).map(said),
             [],
           );
           assert.deepEqual(
             open.filter(({ granted, outcome }) => granted !== (outcome === "possible")).map(said),
             [],
-            "but for the functions behind views and indexes",
+            "but for the views and functions behind views and indexes",
           );
         },
       );
