@@ -88,4 +88,5 @@ end
 $$;
 comment on function calendly.unproven_emails(integer) is
   'How many accounts have an e-mail that nothing proves, see calendly.accounts_with_proven_email, '
-  'and since when there are any. Looks at a number of accounts, which looked_at returns.';
+  'and since when there are any. Looks at a number of accounts, which looked_at returns: of more, '
+  'single ones may be missed, but not that confirming is switched off.';

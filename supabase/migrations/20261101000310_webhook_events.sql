@@ -30,7 +30,7 @@ create index calendly_webhook_events_user_idx
 -- retention deletes the oldest first
 create index calendly_webhook_events_created_idx on public.calendly_webhook_events (created_at);
 
--- payloads of processed ones go before the rest, the oldest first: no longer than they are kept
+-- retention removes old payloads of processed ones; a row leaves this index with its payload
 create index calendly_webhook_events_payload_idx on public.calendly_webhook_events (created_at)
   where status = 'processed' and payload is not null;
 

@@ -166,8 +166,8 @@ begin
 end
 $$;
 comment on function calendly.concerns_nobody(calendly.event_snapshot, text[]) is
-  'True where a delivery is ignored because of its hosts. Of an organization that may be most '
-  'deliveries: they cost no more than this question. event_uris: all that the delivery locks.';
+  'True where a delivery is ignored because of its hosts: of an organization that may be most '
+  'deliveries. event_uris: all that the delivery locks.';
 
 create function calendly.not_understood(problem text) returns calendly.delivery_outcome
 language plpgsql immutable set search_path = ''
@@ -373,7 +373,8 @@ begin
 end
 $$;
 comment on function calendly.sync_for_unmet_host(jsonb, uuid, timestamptz) is
-  'Makes a connection that keeps every host due where a delivery names one whom it has not met.';
+  'Makes a connection due where a delivery names a host whom it has not met. For a connection that '
+  'keeps every host: see calendly.delivery_source.';
 
 create function calendly.user_of_deferred(body jsonb) returns integer
 language sql stable set search_path = ''
@@ -492,7 +493,7 @@ begin
   body := calendly.storable_delivery(delivery -> 'body');
   outcome := calendly.try_delivery(body, now_at);
   owner_id := calendly.user_of_delivery(source.user_id, outcome, body);
-  -- Stored once, with what became of it. The id is ours: see calendly.lock_delivery.
+  -- Stored once, with what became of it. Nobody else stores this id: see calendly.lock_delivery.
   insert into public.calendly_webhook_events
       (event_id, event_type, payload, processed_at, user_id, created_at, status, attempts, error)
     values (delivered_id, coalesce(body ->> 'event', 'unknown'),

@@ -24,6 +24,14 @@ comment on table calendly.pending_announcements is
   'hangs here and not on calendly_meetings: a table with waiting triggers cannot be altered, and '
   'migrations of ours and of the app''s update and alter it in one transaction.';
 
+create function calendly.max_named_meetings() returns integer
+language sql immutable set search_path = ''
+as $$
+  select 100
+$$;
+comment on function calendly.max_named_meetings() is
+  'Of more meetings than these none is named, and the app reads all again.';
+
 create function calendly.note_meetings() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
@@ -34,7 +42,10 @@ begin
     where c.calendly_event_uri is not null
     group by c.user_id
     on conflict (transaction_id, user_id) do update set
-      meeting_ids = a.meeting_ids || excluded.meeting_ids;
+      meeting_ids = array(select distinct unnest(a.meeting_ids || excluded.meeting_ids))
+      -- Of a transaction of many statements the list does not grow without end.
+      where cardinality(a.meeting_ids) <= calendly.max_named_meetings()
+        and not excluded.meeting_ids <@ a.meeting_ids;
   return null;
 end
 $$;
@@ -49,7 +60,10 @@ begin
     from changed c
     group by c.user_id
     on conflict (transaction_id, user_id) do update set
-      meeting_ids = a.meeting_ids || excluded.meeting_ids;
+      meeting_ids = array(select distinct unnest(a.meeting_ids || excluded.meeting_ids))
+      -- Of a transaction of many statements the list does not grow without end.
+      where cardinality(a.meeting_ids) <= calendly.max_named_meetings()
+        and not excluded.meeting_ids <@ a.meeting_ids;
   return null;
 end
 $$;
@@ -64,7 +78,8 @@ begin
     select c.user_id, array_agg(c.id)
     from changed c
     group by c.user_id
-    on conflict (transaction_id, user_id) do update set run_ids = a.run_ids || excluded.run_ids;
+    on conflict (transaction_id, user_id) do update set run_ids = a.run_ids || excluded.run_ids
+      where not excluded.run_ids <@ a.run_ids;
   return null;
 end
 $$;
@@ -108,8 +123,6 @@ create function calendly.announce_changes() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 declare
-  -- Of more than these none is named, and the app reads all again.
-  max_meetings constant integer := 100;
   announcement record;
 begin
   -- The first of a transaction's rows takes all of them, and the others find none.
@@ -117,8 +130,10 @@ begin
     begin
       perform realtime.send(
         jsonb_build_object(
-          'meeting_ids', case when cardinality(announcement.meeting_ids) <= max_meetings then
-            to_jsonb(announcement.meeting_ids) end,
+          'meeting_ids', case
+            when cardinality(announcement.meeting_ids) <= calendly.max_named_meetings()
+              then to_jsonb(announcement.meeting_ids)
+          end,
           'run_ids', to_jsonb(announcement.run_ids)),
         'changed', 'calendly:' || announcement.auth_user_id, true);
     exception when others then

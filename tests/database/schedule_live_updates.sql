@@ -1,7 +1,7 @@
 -- Live updates: one private broadcast for each account and transaction that changed rows which the
 -- account may read, with ids and nothing else.
 begin;
-select plan(58);
+select plan(59);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben}'::text[]) name;
 create function tests.watched() returns bigint language sql as $$
@@ -185,6 +185,16 @@ select is(tests.take(), 0::bigint, 'what is rolled back is not announced');
 select tests.apply_event(tests.event('M' || n), 'webhook') from generate_series(1, 101) n;
 select is(tests.take(), 1::bigint, '101 changes are one broadcast');
 select is(payload -> 'meeting_ids', 'null', 'more than 100 meetings are not named') from sent;
+do $$
+begin
+  for n in 1..300 loop
+    update public.calendly_meetings set name = 'Row by row' where calendly_event_uri = tests.event_uri('M' || (1 + n % 101));
+  end loop;
+end
+$$;
+select is((select max(cardinality(a.meeting_ids)) from calendly.pending_announcements a), 101,
+  'of a transaction that writes row by row no more is noted than it takes to name none');
+select tests.take();
 update public.calendly_users set auth_user_id = null where id = tests.id_of('ben');
 select tests.take();
 select tests.apply_event(tests.event('E5', tests.hosted_by('ben')), 'webhook');

@@ -1,6 +1,6 @@
 -- calendly_receive_webhook: one call stores a delivery and applies it, all or nothing.
 begin;
-select plan(42);
+select plan(43);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 select tests.add_person('ben');
@@ -176,6 +176,11 @@ select is(from_organization('O1', 'hugo'), '{"status": "ignored"}',
   'an organization''s delivery about a host who is not kept is ignored');
 select ok((tests.connection_of('olga')).next_sync_at > calendly.now(),
   'with members accounts, it brings no sync forward');
+select is(receive(delivery('invitee.created', '{}', tests.invitee('O1', 'eve', '{"status": "maybe"}'),
+      tests.event('O1', tests.hosted_by('hugo')))
+    || jsonb_build_object('subscription_id', s.id)), '{"status": "ignored"}',
+  'nothing is kept of a host who is not kept, not even an invitee that cannot be read')
+  from subscription s;
 update public.calendly_connections set members = 'everyone' where user_id = tests.id_of('olga');
 select is(from_organization('O2', 'hugo'), '{"status": "ignored"}',
   'with members everyone, a delivery about a host who was never met is ignored as well');
