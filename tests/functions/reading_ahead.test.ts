@@ -7,27 +7,41 @@ import { RESULT, STOP, stubOf } from "./stub_run.ts";
 
 const REQUEST = { user_id: 7, trigger: "service" } as const;
 const LISTING = "GET /scheduled_events";
-const RATE = { "x-ratelimit-limit": "50", "x-ratelimit-reset": "30" };
+const RATE = { "x-ratelimit-limit": "50" };
 
-function page(step: number, token: string | undefined, ahead: boolean) {
+/** Seconds in which an answer that was sent has arrived. */
+const ARRIVED = 0.2;
+
+function page(step: number, token: string | undefined, ahead: boolean, wait_seconds = 0) {
   const query = { user: "u", count: "2", ...(token ? { page_token: token } : {}) };
-  return { do: "list_events", query, ahead, concurrency: 20, step, wait_seconds: 0 };
+  return { do: "list_events", query, ahead, concurrency: 20, step, wait_seconds };
 }
 
-function invitees(step: number, event_uris: string[], ahead: string[], concurrency = 20) {
+function invitees(
+  step: number,
+  event_uris: string[],
+  ahead: string[],
+  concurrency = 20,
+  wait_seconds = 0,
+) {
   return {
     do: "fetch_invitees",
     event_uris,
     ahead: { event_uris: ahead },
     concurrency,
     step,
-    wait_seconds: 0,
+    wait_seconds,
   };
 }
 
 /** The invitees of an event, named by it. */
 const nameOf = (event: string) => `GET /scheduled_events/${event}/invitees`;
 const one = (event: string) => ({ collection: [{ uri: `${event}/i` }], pagination: {} });
+/** An answer that tells how many requests are left. */
+const leaving = (remaining: number, body: unknown, reset = 30) =>
+  Response.json(body, {
+    headers: { ...RATE, "x-ratelimit-remaining": `${remaining}`, "x-ratelimit-reset": `${reset}` },
+  });
 const limited = () =>
   Response.json({ message: "too many" }, { status: 429, headers: { "retry-after": "5" } });
 /** Never answers. `isAborted`: has the caller given up? Long before its time-out of 10 s, or not at all. */
@@ -181,30 +195,98 @@ Deno.test("no more requests run at once than Postgres allows, those ahead includ
   assert.deepEqual(results.map(({ requests }) => requests), [10, 10, 10]);
 });
 
-Deno.test("a failure ahead belongs to the step that asks for it", async (t) => {
+Deno.test("no more is read ahead than Calendly's last answers left", async (t) => {
+  await t.step("no page where nothing is left", async () => {
+    const answer = { collection: [], pagination: { next_page_token: "next" } };
+    await using stub = await run(
+      page(1, undefined, true),
+      { [LISTING]: () => leaving(0, answer) },
+      [
+        [[], STOP],
+      ],
+    );
+    await sync(new Database(), REQUEST);
+    assert.equal(stub.asked(LISTING).length, 1);
+  });
+
+  await t.step("the invitees of as many events as requests are left", async () => {
+    const events = ["a", "b", "c", "d", "e"];
+    await using stub = await run(
+      invitees(1, ["a", "b"], ["c", "d", "e"]),
+      {
+        ...Object.fromEntries(events.map((event) => [nameOf(event), () => one(event)])),
+        [nameOf("a")]: () => leaving(2, one("a")),
+        [nameOf("b")]: () => leaving(3, one("b")),
+      },
+      [[["c", "d"].map(nameOf), invitees(2, ["d"], [])], [[], STOP]],
+    );
+    await sync(new Database(), REQUEST);
+    assert.deepEqual(events.map((event) => stub.asked(nameOf(event)).length), [1, 1, 1, 1, 0]);
+  });
+});
+
+Deno.test("what failed ahead is read anew by the step that asks for it", async (t) => {
   const answers = {
     [nameOf("a")]: () => one("a"),
     [nameOf("b")]: () => one("b"),
     [nameOf("limited")]: limited,
     [nameOf("gone")]: () => Response.json({ message: "not found" }, { status: 404 }),
   };
+  const firstLimited = (answer: unknown) => {
+    let asked = 0;
+    return () => asked++ === 0 ? limited() : answer;
+  };
 
-  await t.step("a temporary one interrupts that step, and what was read is kept", async () => {
+  await t.step("after the wait that Postgres asked for", async () => {
+    await using stub = await run(
+      invitees(1, ["a"], ["b"]),
+      { ...answers, [nameOf("b")]: firstLimited(one("b")) },
+      [[[nameOf("b")], invitees(2, ["b"], [], 20, ARRIVED)], [[], STOP]],
+    );
+    await sync(new Database(), REQUEST);
+    const [, second] = stub.asked("calendly_apply_step").map(({ result }) => result);
+    assert.deepEqual([read(second), second.requests, second.interruption], [["b"], 2, undefined]);
+  });
+
+  await t.step("a page, too", async () => {
+    const answer = { collection: [], pagination: { next_page_token: "next" } };
+    const second = firstLimited(answer);
+    const listing = (_body: unknown, { url }: Request) => url.includes("next") ? second() : answer;
+    await using stub = await run(page(1, undefined, true), { [LISTING]: listing }, [
+      [[LISTING, LISTING], page(2, "next", false, ARRIVED)],
+      [[], STOP],
+    ]);
+    await sync(new Database(), REQUEST);
+    const [, result] = stub.asked("calendly_apply_step").map(({ result }) => result);
+    assert.deepEqual([result.page?.next_page_token, result.requests], ["next", 2]);
+  });
+
+  await t.step("which it interrupts if it fails again; what was read is kept", async () => {
     await using stub = await run(invitees(1, ["a"], ["b", "limited"]), answers, [
-      [[nameOf("b"), nameOf("limited")], invitees(2, ["limited", "b"], [])],
+      [[nameOf("b"), nameOf("limited")], invitees(2, ["limited", "b"], [], 20, ARRIVED)],
       [[], STOP],
     ]);
     await sync(new Database(), REQUEST);
     const [first, second] = stub.asked("calendly_apply_step").map(({ result }) => result);
     assert.equal(first.interruption, undefined);
-    assert.deepEqual([read(second), second.requests], [["b"], 2]);
+    assert.deepEqual([read(second), second.requests], [["b"], 3]);
     const { code, retry_after, event_uri } = second.interruption;
     assert.deepEqual([code, retry_after, event_uri], ["rate_limited", 5, "limited"]);
   });
 
-  await t.step("a refused event is that step's problem", async () => {
+  await t.step("and by nobody else", async () => {
+    await using stub = await run(invitees(1, ["a"], ["limited"]), answers, [
+      [[nameOf("limited")], invitees(2, ["b"], [], 20, ARRIVED)],
+      [[], STOP],
+    ]);
+    assert.equal((await sync(new Database(), REQUEST)).status, "complete");
+    const [, second] = stub.asked("calendly_apply_step").map(({ result }) => result);
+    assert.deepEqual([read(second), second.requests, second.interruption], [["b"], 2, undefined]);
+  });
+
+  await t.step("a refused event is an answer, and that step's problem", async () => {
     await using stub = await run(invitees(1, ["a"], ["gone"]), answers, [
-      [[nameOf("gone")], invitees(2, ["gone"], [])],
+      [[nameOf("gone")], invitees(2, ["gone"], [], 20, ARRIVED)],
       [[], STOP],
     ]);
     await sync(new Database(), REQUEST);
@@ -213,42 +295,21 @@ Deno.test("a failure ahead belongs to the step that asks for it", async (t) => {
     assert.equal(second.requests, 1);
   });
 
-  await t.step("one that nobody asks for is dropped", async () => {
-    await using stub = await run(invitees(1, ["a"], ["limited"]), answers, [
-      [[nameOf("limited")], invitees(2, ["b"], [])],
-      [[], STOP],
-    ]);
-    assert.equal((await sync(new Database(), REQUEST)).status, "complete");
-    const [, second] = stub.asked("calendly_apply_step").map(({ result }) => result);
-    assert.deepEqual([read(second), second.requests, second.interruption], [["b"], 2, undefined]);
-  });
-
   await t.step("a refused token fails the run at that step, not before", async () => {
     const refused = () => Response.json({ message: "revoked" }, { status: 401 });
     await using stub = await run(
       invitees(1, ["a"], ["b"]),
       { ...answers, [nameOf("b")]: refused },
-      [[[nameOf("b")], invitees(2, ["b"], [])], [[], invitees(3, ["b"], [])]],
+      [
+        [[nameOf("b")], invitees(2, ["b"], [], 20, ARRIVED)],
+        [[], invitees(3, ["b"], [])],
+      ],
     );
     using _errors = collectErrors();
     await assert.rejects(sync(new Database(), REQUEST), /refuses the token: revoked/);
     const requests = stub.asked("calendly_apply_step").map(({ result }) => result.requests);
-    assert.deepEqual(requests, [1, 1]);
+    assert.deepEqual(requests, [1, 2]);
     assert.equal(stub.asked("calendly_fail_sync")[0].error.code, "token_refused");
-  });
-
-  await t.step("a page that fails ahead interrupts the step that asks for it", async () => {
-    const answer = { collection: [], pagination: { next_page_token: "next" } };
-    let listed = 0;
-    const listing = () => listed++ === 0 ? answer : limited();
-    await using stub = await run(page(1, undefined, true), { [LISTING]: listing }, [
-      [[LISTING, LISTING], page(2, "next", false)],
-      [[], STOP],
-    ]);
-    await sync(new Database(), REQUEST);
-    const [first, second] = stub.asked("calendly_apply_step").map(({ result }) => result);
-    assert.deepEqual([first.interruption, second.interruption.code], [undefined, "rate_limited"]);
-    assert.equal(second.requests, 1);
   });
 });
 
@@ -301,9 +362,7 @@ Deno.test("of answers that overtake each other the lowest rate limit counts", as
   const answers = Object.fromEntries(
     Object.entries(remaining).map(([event, left], place) => [nameOf(event), async () => {
       await new Promise((resolve) => setTimeout(resolve, place * 5));
-      return Response.json(one(event), {
-        headers: { ...RATE, "x-ratelimit-remaining": String(left) },
-      });
+      return leaving(left, one(event));
     }]),
   );
   await using stub = await run(invitees(1, ["a", "b", "c"], []), answers, [[[], STOP]]);

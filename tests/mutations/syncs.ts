@@ -223,6 +223,30 @@ export const SYNCS: Mutation[] = [
     caughtBy: [requests("functions/reading_ahead", "what is read ahead ends with the run")],
   },
   {
+    breaks: "more is read ahead than Calendly's last answers left",
+    file: typescript("_shared/calendly/step_reader"),
+    from: "step.ahead.event_uris.slice(0, remaining)",
+    to: "step.ahead.event_uris",
+    caughtBy: [
+      requests(
+        "functions/reading_ahead",
+        "no more is read ahead than Calendly's last answers left",
+      ),
+    ],
+  },
+  {
+    breaks: "a failure of what was read ahead is taken after the wait for it",
+    file: typescript("_shared/calendly/ahead"),
+    from: "        this.#begun.delete(name);\n",
+    to: "",
+    caughtBy: [
+      requests(
+        "functions/reading_ahead",
+        "what failed ahead is read anew by the step that asks for it",
+      ),
+    ],
+  },
+  {
     breaks: "an answer that was overtaken tells the rate limit",
     file: typescript("_shared/calendly/api"),
     from: "remaining >= 0 && reset >= 0 && !(this.#rate && this.#rate.remaining < remaining)",

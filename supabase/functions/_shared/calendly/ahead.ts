@@ -1,8 +1,9 @@
 import pMap from "p-map";
 
 /**
- * Readings that are begun before Postgres asks for them, each under a name: a query or an event's URI. A
- * failure is thrown to whoever takes the reading, and to nobody else; no further reading is begun then.
+ * Readings that are begun before Postgres asks for them, each under a name: a query or an event's URI.
+ * After a failure no further reading is begun. One that has failed cannot be taken: it was early, so
+ * that what it says may be over. One that fails once it is taken throws to whoever took it.
  */
 export class Ahead<T> {
   readonly #begun = new Map<string, Promise<T>>();
@@ -19,11 +20,17 @@ export class Ahead<T> {
       if (this.#isOver) return;
       const reading = read(name, this.#aborter.signal);
       this.#begun.set(name, reading);
-      await reading.catch(() => this.#isOver = true);
+      await reading.catch(() => {
+        this.#isOver = true;
+        this.#begun.delete(name);
+      });
     }, { concurrency });
   }
 
-  /** The reading of this name, if it was begun. Whoever takes one reads the rest: none is begun here. */
+  /**
+   * The reading of this name, if it was begun and has not failed. Whoever takes one reads the rest: none
+   * is begun here.
+   */
   take(name: string): Promise<T> | undefined {
     this.#isOver = true;
     return this.#begun.get(name);

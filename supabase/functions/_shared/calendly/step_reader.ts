@@ -44,7 +44,7 @@ export class StepReader {
     // What was read ahead and not asked for has its requests counted with this step.
     await this.end();
     const usage = this.#calendly.takeUsage();
-    if (!temporary && !failure) this.#readAhead(step, result.page);
+    if (!temporary && !failure) this.#readAhead(step, result.page, usage.rate?.remaining);
     return {
       // A run that fails is not paused first.
       result: {
@@ -62,18 +62,22 @@ export class StepReader {
     this.#pageAhead = this.#inviteesAhead = undefined;
   }
 
-  #readAhead(step: Step, page: Page | undefined): void {
+  /**
+   * Postgres offered this by what was left of the rate limit before the step. Calendly's answers since
+   * then may leave less, because other apps use it as well: no more than `remaining` is begun.
+   */
+  #readAhead(step: Step, page: Page | undefined, remaining = Infinity): void {
     if (step.do === "list_events" && step.ahead && page?.next_page_token) {
       const query = { ...step.query, page_token: page.next_page_token };
       this.#pageAhead = new Ahead(
-        [keyOf(query)],
+        [keyOf(query)].slice(0, remaining),
         1,
         (_, signal) => this.#listEvents(query, signal),
       );
     }
     if (step.do === "fetch_invitees") {
       this.#inviteesAhead = new Ahead(
-        step.ahead.event_uris,
+        step.ahead.event_uris.slice(0, remaining),
         step.concurrency,
         (eventUri, signal) => this.#readInvitees(eventUri, signal),
       );
