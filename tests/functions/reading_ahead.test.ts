@@ -313,6 +313,31 @@ Deno.test("what failed ahead is read anew by the step that asks for it", async (
   });
 });
 
+Deno.test("a rate limit that has reset since it was told is not reported", async (t) => {
+  const answers = {
+    [nameOf("a")]: () => leaving(5, one("a")),
+    [nameOf("b")]: () => leaving(4, one("b"), ARRIVED),
+    [nameOf("c")]: () => leaving(49, one("c")),
+  };
+  const cases: [string, string[], Record<string, number> | undefined][] = [
+    ["all was read ahead of the wait", ["b"], undefined],
+    ["some was read after it", ["b", "c"], { limit: 50, remaining: 49, reset: 30 }],
+  ];
+  for (const [what, events, rate] of cases) {
+    await t.step(what, async () => {
+      await using stub = await run(invitees(1, ["a"], ["b"]), answers, [
+        [[nameOf("b")], invitees(2, events, [], 20, 2 * ARRIVED)],
+        [[], STOP],
+      ]);
+      await sync(new Database(), REQUEST);
+      const [first, second] = stub.asked("calendly_apply_step").map(({ result }) => result);
+      assert.deepEqual(first.rate, { limit: 50, remaining: 5, reset: 30 });
+      assert.deepEqual([read(second), second.rate], [events, rate]);
+      assert.equal(stub.asked(nameOf("b")).length, 1);
+    });
+  }
+});
+
 Deno.test("nothing is read ahead of a step that was interrupted", async () => {
   await using stub = await run(
     invitees(1, ["limited"], ["b"]),

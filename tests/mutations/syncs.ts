@@ -247,9 +247,21 @@ export const SYNCS: Mutation[] = [
     ],
   },
   {
+    breaks: "a rate limit that has reset is waited for again",
+    file: typescript("_shared/calendly/api"),
+    from: "return reset > 0 ? { limit, remaining, reset } : undefined;",
+    to: "return { limit, remaining, reset };",
+    caughtBy: [
+      requests(
+        "functions/reading_ahead",
+        "a rate limit that has reset since it was told is not reported",
+      ),
+    ],
+  },
+  {
     breaks: "an answer that was overtaken tells the rate limit",
     file: typescript("_shared/calendly/api"),
-    from: "remaining >= 0 && reset >= 0 && !(this.#rate && this.#rate.remaining < remaining)",
+    from: "remaining >= 0 && reset >= 0 && !(known && known.remaining < remaining)",
     to: "remaining >= 0 && reset >= 0",
     caughtBy: [
       requests(

@@ -52,6 +52,13 @@ export type CalendlyUser = z.infer<typeof CurrentUser>["resource"];
 const TIMEOUT = 10_000;
 const RETRIES = 2;
 
+/** Calendly's rate limit. `reset`: in how many seconds. */
+interface RateLimit {
+  limit: number;
+  remaining: number;
+  reset: number;
+}
+
 /** Where a token comes from, and a new one when Calendly refuses it: see ConnectionToken. */
 export interface TokenSource {
   current(): Promise<string>;
@@ -68,7 +75,8 @@ export class Calendly {
   requests = 0;
   #token: TokenSource;
   #reported = 0;
-  #rate: { limit: number; remaining: number; reset: number } | undefined;
+  /** `resetsAt` in milliseconds of performance.now. */
+  #rate: { limit: number; remaining: number; resetsAt: number } | undefined;
 
   constructor(token: TokenSource) {
     this.#token = token;
@@ -76,10 +84,11 @@ export class Calendly {
 
   /**
    * Requests since the last call of this, retries included, and the rate limit as those answers told it:
-   * of requests that run side by side the one that left the fewest.
+   * of requests that run side by side the one that left the fewest. A limit that has reset since is
+   * not told: it would be waited for once more.
    */
-  takeUsage(): { requests: number; rate?: { limit: number; remaining: number; reset: number } } {
-    const usage = { requests: this.requests - this.#reported, rate: this.#rate };
+  takeUsage(): { requests: number; rate?: RateLimit } {
+    const usage = { requests: this.requests - this.#reported, rate: this.#currentRate() };
     this.#reported = this.requests;
     this.#rate = undefined;
     return usage;
@@ -240,6 +249,13 @@ export class Calendly {
     }
   }
 
+  #currentRate(): RateLimit | undefined {
+    if (!this.#rate) return undefined;
+    const { limit, remaining, resetsAt } = this.#rate;
+    const reset = Math.ceil((resetsAt - performance.now()) / 1000);
+    return reset > 0 ? { limit, remaining, reset } : undefined;
+  }
+
   /** One attempt. A body that is cut short or is not JSON makes it a failed one, which ky repeats. */
   async #fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
     this.requests++;
@@ -247,8 +263,9 @@ export class Calendly {
     const [limit, remaining, reset] = ["limit", "remaining", "reset"].map((name) =>
       Number(response.headers.get(`x-ratelimit-${name}`) ?? NaN)
     );
-    if (remaining >= 0 && reset >= 0 && !(this.#rate && this.#rate.remaining < remaining)) {
-      this.#rate = { limit: limit || 0, remaining, reset };
+    const known = this.#currentRate();
+    if (remaining >= 0 && reset >= 0 && !(known && known.remaining < remaining)) {
+      this.#rate = { limit: limit || 0, remaining, resetsAt: performance.now() + reset * 1000 };
     }
     const signal = input instanceof Request ? input.signal : init?.signal;
     try {
