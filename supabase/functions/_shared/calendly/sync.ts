@@ -97,7 +97,13 @@ async function runSync(
   }
 }
 
-/** Does what comes next in a run, until Postgres says stop. */
+/**
+ * Does what comes next in a run, until Postgres says stop. Requests made ahead are reported with the next
+ * step. Where none follows they are counted in this worker's budget, but not in the run's requests, which
+ * are short by one page or batch at most: a scheduled run pauses at the reserve of the rate limit, the
+ * worker's time ends while a step is applied, or deliveries have settled all that was left to fetch.
+ * The connection's rate limit is then as of that step, until the next sync's first answer.
+ */
 async function runSteps(
   database: Database,
   calendly: Calendly,
