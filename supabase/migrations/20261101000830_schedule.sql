@@ -193,19 +193,21 @@ language plpgsql stable set search_path = ''
 as $$
 begin
   return query
-    -- A run that somebody clicked has no slot of its own (or a former one): it takes the last.
-    select generate_series(1, s.max_workers - busy.runs + busy.slots)
-      from calendly.settings s
-      cross join (
-        select count(*)::integer as runs, count(distinct o.slot)::integer as slots
-        from calendly.active_runs o where o.lease_expires_at > now_at
-      ) busy
-    except
-    select o.slot from calendly.active_runs o where o.lease_expires_at > now_at;
+    select f.slot
+    from (
+      select generate_series(1, s.max_workers) from calendly.settings s
+      except
+      select o.slot from calendly.active_runs o where o.lease_expires_at > now_at
+    ) f (slot)
+    order by f.slot
+    -- A run that somebody clicked has no slot, and takes the place of one all the same.
+    limit greatest(0,
+      (select s.max_workers from calendly.settings s) - calendly.running_workers(now_at));
 end
 $$;
 comment on function calendly.free_slots(timestamptz) is
-  'The slots, of 1 to max_workers, in which no run is.';
+  'The slots, of 1 to max_workers, that may be taken: the first in which no run is, as many as '
+  'max_workers less all runs that a worker is working on.';
 
 create function calendly.take_slot(now_at timestamptz) returns integer
 language plpgsql set search_path = ''

@@ -1,7 +1,7 @@
 -- Claiming: whoever has been due longest is next. A click comes before the schedule, and a first
 -- sync last. Nobody is claimed twice, and no more runs are claimed than there are slots.
 begin;
-select plan(56);
+select plan(57);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben,cleo,dan}'::text[]) name;
 update public.calendly_users set calendly_initial_sync_complete = true;
@@ -174,6 +174,12 @@ select tests.reset_work();
 select tests.begin('ana'), tests.begin('ben');
 select tests.due('cleo', '0');
 select is(tests.claimed(), 'idle', 'clicks take slots as well');
+select tests.reset_work();
+select tests.due('ana', '2 minutes'), tests.due('ben', '1 minute');
+select tests.claimed(), tests.claimed();
+select calendly.end_run(o.run_id, 'complete', null) from calendly.active_runs o where o.slot = 1;
+select tests.begin('cleo'), tests.due('dan', '0');
+select is(tests.claimed(), 'idle', 'a click takes a slot, whichever of them are taken');
 select tests.reset_work();
 select public.calendly_configure('{"max_workers": 20}');
 

@@ -298,6 +298,15 @@ export const SYNCS: Mutation[] = [
     caughtBy: [pgtap("schedule_claim", "no more runs are claimed than there are slots")],
   },
   {
+    breaks: "clicks take the place of no scheduled run",
+    file: SCHEDULE,
+    from: "(select s.max_workers from calendly.settings s) - calendly.running_workers(now_at));\nend",
+    to: "(select s.max_workers from calendly.settings s));\nend",
+    caughtBy: [
+      pgtap("schedule_claim", "a click takes a slot, whichever of them are taken"),
+    ],
+  },
+  {
     breaks: "claims at once fill the same slot",
     file: SCHEDULE,
     from: "where pg_try_advisory_xact_lock(hashtext('calendly.slot'), free)",
