@@ -24,7 +24,7 @@ comment on function calendly.running_workers(timestamptz) is 'Runs that a worker
 -- belongs to a row.
 
 create view calendly.connection_syncs with (security_invoker = true) as
-  select c.id as connection_id, run.id as run_id, c.next_sync_at, c.last_full_sync_at,
+  select c.id as connection_id, c.user_id, run.id as run_id, c.next_sync_at, c.last_full_sync_at,
     coalesce(run.resumable_at, c.next_sync_at) as claimable_at
   from public.calendly_connections c
   left join lateral (
@@ -74,6 +74,9 @@ create function calendly.due_syncs(now_at timestamptz, at_most integer)
 returns table (connection_id uuid, run_id uuid)
 language plpgsql stable rows 50 set search_path = ''
 as $$
+declare
+  -- A claim reads no more, though the flags of thousands of people were cleared.
+  looked_at constant integer := 500;
 begin
   return query
     (select s.connection_id, s.run_id
@@ -81,14 +84,21 @@ begin
       where s.next_sync_at <= now_at and s.claimable_at <= now_at
       order by s.next_sync_at limit at_most)
     union
-    -- without first syncs, which are claimed later
+    -- without FULL syncs, which are claimed later
     (select s.connection_id, s.run_id
-      from calendly.connection_syncs s
-      where s.next_sync_at <= now_at and s.claimable_at <= now_at
-        and s.last_full_sync_at is not null
+      from (
+        select d.* from calendly.connection_syncs d
+        where d.next_sync_at <= now_at and d.claimable_at <= now_at
+          and d.last_full_sync_at is not null
+        order by d.next_sync_at limit looked_at
+      ) s
+      where s.run_id is null and (
+        select u.calendly_initial_sync_complete from public.calendly_users u
+        where u.id = s.user_id)
       order by s.next_sync_at limit at_most)
     union
-    -- clicks, which are claimed earlier, and runs for one member of an organization
+    -- Runs that go on, of each kind: clicks, which are claimed earlier, runs for one member of an
+    -- organization, and runs of connections that the lists above do not reach.
     select r.connection_id, r.run_id from calendly.resumable_runs(now_at, at_most) r;
 end
 $$;

@@ -1,7 +1,7 @@
 -- Claiming: whoever has been due longest is next. A click comes before the schedule, and a first
 -- sync last. Nobody is claimed twice, and no more runs are claimed than there are slots.
 begin;
-select plan(57);
+select plan(59);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben,cleo,dan}'::text[]) name;
 update public.calendly_users set calendly_initial_sync_complete = true;
@@ -98,6 +98,26 @@ select tests.needs_first_sync('ana'), tests.pause('ana', 'connect'), tests.due('
 select is(array[tests.claimed(), tests.claimed()], '{ben,ana}',
   'a first sync that was paused is claimed after a regular one');
 select tests.reset_work();
+
+-- the order, where more FULL syncs are due than a claim looks at
+create temporary table others as
+  select 'x' || n as name from generate_series(1, 30) n;
+select tests.add_person(name) from others;
+update public.calendly_users set calendly_initial_sync_complete = true;
+update public.calendly_connections set next_sync_at = 'infinity', last_full_sync_at = calendly.now();
+select tests.needs_first_sync(name), tests.due(name, '10 minutes') from others;
+select tests.due('ana', '5 minutes');
+select is(tests.claimed(), 'ana',
+  'a regular sync is claimed before those of people whose flag was cleared, however many');
+select tests.reset_work();
+select tests.needs_first_sync(name), tests.pause(name, 'connect') from others;
+select tests.pass('1 minute'), tests.due('ana', '0');
+update public.calendly_users set calendly_initial_sync_complete = true;
+select is(tests.claimed(), 'ana',
+  'a regular sync is claimed before FULL runs that were paused, however many');
+select tests.reset_work();
+delete from public.calendly_users u
+  using others o where u.calendly_user_uri = tests.host(o.name);
 
 -- never claimed
 select tests.due(name, '1 hour') from unnest('{ana,ben,cleo}'::text[]) name;

@@ -300,7 +300,8 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "clicks take the place of no scheduled run",
     file: SCHEDULE,
-    from: "(select s.max_workers from calendly.settings s) - calendly.running_workers(now_at));\nend",
+    from:
+      "(select s.max_workers from calendly.settings s) - calendly.running_workers(now_at));\nend",
     to: "(select s.max_workers from calendly.settings s));\nend",
     caughtBy: [
       pgtap("schedule_claim", "a click takes a slot, whichever of them are taken"),
@@ -339,6 +340,18 @@ export const SYNCS: Mutation[] = [
       requests(
         "schedule/nudges_at_once",
         "of a hundred nudges at once two claim work, and all are answered",
+      ),
+    ],
+  },
+  {
+    breaks: "regular syncs wait behind those of people whose flag was cleared",
+    file: SCHEDULE,
+    from: "where s.run_id is null and (",
+    to: "where s.run_id is null or (",
+    caughtBy: [
+      pgtap(
+        "schedule_claim",
+        "a regular sync is claimed before those of people whose flag was cleared, however many",
       ),
     ],
   },

@@ -10,20 +10,24 @@ import { FIXTURES } from "../database/fixtures/fixtures.ts";
 const SMALL = 1_000;
 const LARGE = 100_000;
 
-/** Of ten connections one is due, one has a paused run, and the others are due in an hour. */
+/**
+ * Of ten connections one is due, one has a paused run, and the others are due in an hour; like the first,
+ * where all flags are cleared.
+ */
 const FILL = `
 create function tests.fill(first integer, last integer, state jsonb) returns void
 language plpgsql as $$
 declare
   now_at constant timestamptz := calendly.now();
   is_first_sync constant boolean := (state ->> 'first_syncs')::boolean;
+  has_flag constant boolean := not is_first_sync and not state ? 'all_flags_are_cleared';
   due_after constant interval := state ->> 'due_after';
   resume_after constant interval := state ->> 'resume_after';
 begin
   set local session_replication_role = replica;
   insert into public.calendly_users
       (id, calendly_user_uri, connection_id, calendly_initial_sync_complete)
-    select n, tests.host(n::text), md5(n::text)::uuid, not is_first_sync
+    select n, tests.host(n::text), md5(n::text)::uuid, has_flag
     from generate_series(first, last) n;
   insert into public.calendly_connections (id, user_id, calendly_user_uri, last_full_sync_at,
       next_sync_at, connected_at, created_at, updated_at)
@@ -31,7 +35,7 @@ begin
       now_at - (u.id % 900) * interval '1 second' + case u.id % 10
         when 0 then due_after
         when 1 then resume_after
-        else interval '1 hour'
+        else case when has_flag or is_first_sync then interval '1 hour' else due_after end
       end, now_at, now_at, now_at
     from public.calendly_users u where u.id between first and last;
   insert into public.calendly_sync_runs (connection_id, user_id, subject, trigger, sync_type,
@@ -94,6 +98,12 @@ const STATES = {
     first_syncs: false,
   },
   "with first syncs only": { due_after: "0", resume_after: "0", first_syncs: true },
+  "with cleared flags only": {
+    due_after: "0",
+    resume_after: "1 hour",
+    first_syncs: false,
+    all_flags_are_cleared: true,
+  },
   "with nothing that is due": { due_after: "1 hour", resume_after: "1 hour", first_syncs: false },
 };
 
