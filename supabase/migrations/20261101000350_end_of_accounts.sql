@@ -26,11 +26,32 @@ comment on function calendly.too_many_ended_accounts() is
   'Are more than 25 accounts, and more than a quarter of all, gone at once? Then it is not '
   'believed.';
 
-create function calendly.suspend_banned_accounts(now_at timestamptz) returns void
-language sql set search_path = ''
+create function calendly.suspend_connections(connection_ids uuid[]) returns void
+language plpgsql set search_path = ''
 as $$
-  update public.calendly_connections c
-    set next_sync_at = case when changed.is_open then now_at end
+begin
+  update public.calendly_connections c set next_sync_at = null where c.id = any (connection_ids);
+  -- A run that stayed paused would be read by each claim as long as the ban lasts.
+  perform calendly.end_run(r.id, 'failed', jsonb_build_object(
+      'code', 'account_closed', 'message', 'This account is deleted or banned.'))
+    from public.calendly_sync_runs r
+    where r.connection_id = any (connection_ids) and r.status in ('running', 'paused');
+end
+$$;
+comment on function calendly.suspend_connections(uuid[]) is
+  'The schedule leaves these connections out, and their active runs end. The caller has locked '
+  'them.';
+
+create function calendly.suspend_banned_accounts(now_at timestamptz) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  closed uuid[];
+  open_again uuid[];
+begin
+  select array_agg(changed.id) filter (where not changed.is_open),
+      array_agg(changed.id) filter (where changed.is_open)
+    into closed, open_again
     from (
       select k.id, account.is_open
       from public.calendly_connections k
@@ -45,12 +66,14 @@ as $$
       where k.state = 'active' and u.auth_user_id is not null
         and (k.next_sync_at is null) = account.is_open
       for no key update of k skip locked
-    ) changed
-    where c.id = changed.id
+    ) changed;
+  perform calendly.suspend_connections(closed);
+  update public.calendly_connections c set next_sync_at = now_at where c.id = any (open_again);
+end
 $$;
 comment on function calendly.suspend_banned_accounts(timestamptz) is
   'The schedule leaves the connections of banned accounts out, and takes them up when the ban '
-  'ends.';
+  'ends. Their runs end; others begin then.';
 
 create function calendly.end_closed_accounts() returns integer
 language plpgsql set search_path = ''

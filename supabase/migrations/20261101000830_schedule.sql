@@ -349,9 +349,8 @@ begin
     where c.id = claim.connection_id;
   if owner_is_closed then
     -- As calendly.suspend_banned_accounts does, which also ends it.
-    update public.calendly_connections c set next_sync_at = null where c.id = claim.connection_id;
-  end if;
-  if (owner_is_closed or user_is_closed) and not claim.all_members then
+    perform calendly.suspend_connections(array[claim.connection_id]);
+  elsif user_is_closed and not claim.all_members then
     perform calendly.end_run(claim.run_id, 'failed', jsonb_build_object(
       'code', 'account_closed', 'message', 'This account is deleted or banned.'));
   end if;
@@ -360,8 +359,8 @@ end
 $$;
 comment on function calendly.refuse_closed_account(calendly.claim, timestamptz) is
   'Is this the claim of an account that is deleted or banned, which calendly.end_closed_accounts '
-  'has not noticed yet? Then it is not claimed again: a member''s click is ended, and the schedule '
-  'leaves the connection of a closed owner out.';
+  'has not noticed yet? Then it is not claimed again: a member''s click is ended, and the '
+  'connection of a closed owner is suspended.';
 
 create function calendly.next_claim(now_at timestamptz) returns calendly.claim
 language plpgsql set search_path = ''

@@ -1,7 +1,7 @@
 -- Accounts of Auth are noticed, not hooked: a row is made by connecting, and a job notices an account's
 -- end. Deleting an account is never refused, and never waits.
 begin;
-select plan(35);
+select plan(40);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 create function tests.ended() returns integer language sql as $$ select calendly.end_closed_accounts() $$;
@@ -34,6 +34,26 @@ select is((tests.connection_of('ana')).state, 'active', 'its connection stays as
 select tests.pass('61 minutes');
 select tests.ended();
 select is((tests.connection_of('ana')).next_sync_at, calendly.now(), 'when the ban ends the connection is due');
+
+-- a ban while a run is paused, and while one is at work
+create function tests.run_ban() returns text language sql as $$
+  update auth.users set banned_until = calendly.now() + interval '1 hour' where email = 'ana@example.com';
+  select tests.ended();
+  select (tests.run_of('ana')).status || ' ' || ((tests.run_of('ana')).error ->> 'code');
+$$;
+select tests.begin('ana', 'scheduled');
+create temporary table paused as select (tests.run_of('ana')).id;
+select calendly.pause(calendly.read_run(id), calendly.now() + interval '1 minute', null) from paused;
+select is(tests.run_ban(), 'failed account_closed', 'a ban ends a run that is paused');
+select is_empty('select o.run_id from calendly.active_runs o', 'so that no claim reads it');
+select tests.pass('61 minutes');
+select tests.ended();
+select tests.begin('ana', 'scheduled');
+select isnt((tests.run_of('ana')).id, id, 'when the ban ends another run begins') from paused;
+select is(tests.run_ban(), 'failed account_closed', 'a ban ends a run that a worker has');
+select tests.pass('61 minutes');
+select tests.ended();
+select is(tests.sync('ana', array[tests.event('E1')]) #>> '{result,status}', 'complete', 'when the ban ends the account is synced');
 
 -- soft deletion, as Auth does it
 update auth.users set deleted_at = calendly.now(), email = md5(email) where id = (tests.user_of_ana()).auth_user_id;

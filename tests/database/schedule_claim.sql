@@ -1,7 +1,7 @@
 -- Claiming: whoever has been due longest is next. A click comes before the schedule, and a first
 -- sync last. Nobody is claimed twice, and no more runs are claimed than there are slots.
 begin;
-select plan(59);
+select plan(61);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben,cleo,dan}'::text[]) name;
 update public.calendly_users set calendly_initial_sync_complete = true;
@@ -151,6 +151,12 @@ select is(array[tests.claimed(), tests.claimed()], '{ben,idle}',
   'the connection of a banned account is skipped, and the next one is claimed');
 select is((tests.connection_of('ana')).next_sync_at, null,
   'the schedule leaves the connection of a banned account out');
+select tests.reset_work();
+update auth.users set banned_until = null where id = tests.account_of('ana');
+select tests.pause('ana', 'scheduled');
+update auth.users set banned_until = 'infinity' where id = tests.account_of('ana');
+select is(tests.claimed(), 'idle', 'the paused run of a banned account is not claimed');
+select is((tests.run_of('ana')).error ->> 'code', 'account_closed', 'that run is ended');
 select tests.reset_work();
 update auth.users set banned_until = null where id = tests.account_of('ana');
 select tests.due('ana', '0');
