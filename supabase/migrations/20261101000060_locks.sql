@@ -12,8 +12,11 @@
 --
 -- A claim (830_schedule) locks in this order too, and waits for step 1 alone: it passes over
 -- connections that are locked, and tries the locks of its slots (calendly.slot), which nobody waits
--- for. The row of calendly.project comes before all steps. A worker that finds it locked leaves it,
--- and the minutely job locks nothing after it.
+-- for. A worker writes the row of calendly.project before step 1 (calendly.note_worker): it passes
+-- over that row where it is locked, and writes it only where the project's address is known. The
+-- very first sync or connection notes the address, and writes the row after step 1
+-- (calendly.check_project): while the address is not known, no worker has the row and waits for
+-- step 1. The minutely job writes it as well, and locks nothing after it.
 --
 -- Whoever types several statements in one transaction deletes people before clearing their flags.
 -- In the other order step 6 comes before step 1: Postgres may end a delivery or a step of a sync
