@@ -57,7 +57,10 @@ comment on column calendly.settings.schedule_jitter is
   'Share of an interval by which it is shortened or lengthened at random, so that connections that '
   'became due together spread out.';
 comment on column calendly.settings.max_workers is
-  'How many function instances (workers) may sync by the schedule at once.';
+  'How many runs may be worked on at once. A worker is a loop in a function instance that claims '
+  'and works. An instance runs at most two: of the nudges of a tick it takes two, and the others '
+  'are answered by other instances, or repeated by the next tick. So it may take some ticks until '
+  'as many workers are at work.';
 comment on column calendly.settings.page_size is
   'Events asked for per page. Calendly allows 100.';
 comment on column calendly.settings.invitee_batch is

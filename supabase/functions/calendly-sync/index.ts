@@ -31,7 +31,8 @@ async function syncNow(request: Request): Promise<Response> {
 
 /**
  * How many loops of scheduled work this isolate runs at once. Anybody may nudge, so what a nudge starts
- * must be bounded here as well; a nudge that starts nothing is repeated by the next tick.
+ * must be bounded here as well. A tick nudges once for each sync that is due: a warm isolate takes two of
+ * these nudges at most. The others are answered by further isolates, or repeated by the next tick.
  */
 const MAX_LOOPS = 2;
 let loops = 0;
