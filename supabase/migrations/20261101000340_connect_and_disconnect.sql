@@ -91,7 +91,7 @@ comment on function calendly.disconnect(integer) is
   'where there was none.';
 
 create function public.calendly_disconnect(request jsonb) returns jsonb
-language plpgsql security definer set search_path = ''
+language plpgsql security definer set search_path = '' set statement_timeout = '30s'
 as $$
 declare
   requested_id constant integer := calendly.requested_user(request);
@@ -295,7 +295,7 @@ comment on function calendly.store_token(uuid, jsonb) is
   'Stores the encrypted token of a connection; see calendly_connect.';
 
 create function public.calendly_connect(connection jsonb) returns jsonb
-language plpgsql security definer set search_path = ''
+language plpgsql security definer set search_path = '' set statement_timeout = '30s'
 as $$
 declare
   own constant uuid := (connection ->> 'auth_user_id')::uuid;

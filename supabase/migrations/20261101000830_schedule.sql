@@ -390,7 +390,8 @@ comment on function calendly.next_claim(timestamptz) is
   'Locks the connection whose sync comes next, and says whose sync it is; null: there is none.';
 
 create function public.calendly_claim_sync(request jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
+language plpgsql security definer
+set search_path = '' set lock_timeout = '5s' set statement_timeout = '30s' set jit = off
 set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
