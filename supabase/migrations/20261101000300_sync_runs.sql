@@ -177,10 +177,10 @@ comment on column calendly.active_runs.interruptions is
 -- What a run collects, one row per event or meeting. No foreign key: it would be checked for each
 -- row, and the end of a large run would take as long as deleting all of them. One index only, the
 -- primary key: the statistics know nothing of a run that has just begun, and by a second index a
--- plan could read all rows of the run. Unlogged, but for what has changed: these rows would be most
--- of the WAL of a sync that finds nothing new. A crash of Postgres empties them, and the run goes on
--- without: what it listed with the start time of its last page is fetched once more, and what was
--- missing or queued is left to the next sync.
+-- plan could read all rows of the run. Unlogged, but for what has changed: these rows would be
+-- most of the WAL of a sync that finds nothing new. A crash of Postgres empties them, and the run
+-- goes on without: what it listed with the start time of its last page is fetched once more, and
+-- what was missing or queued is left to the next sync.
 
 create unlogged table calendly.run_seen (
   run_id uuid not null,

@@ -107,8 +107,8 @@ create view public.calendly_sync_health with (security_invoker = true) as
 
 comment on view public.calendly_sync_health is
   'One row per user: how fresh and how complete the stored meetings are. A signed-in user sees the '
-  'own row and, with an organization connection that keeps everyone, those that it brings: of these '
-  'one is asked for by user_id, because by e-mail the meetings of all of them are counted.';
+  'own row and, with an organization connection that keeps everyone, those that it brings: of '
+  'these one is asked for by user_id, because by e-mail the meetings of all of them are counted.';
 comment on column public.calendly_sync_health.email is 'As Calendly has it.';
 comment on column public.calendly_sync_health.last_calendly_sync is
   'Last complete sync or applied webhook.';
