@@ -298,12 +298,11 @@ $$;
 comment on function calendly.deletion_time(calendly.meeting_change, timestamptz) is
   'Since when a meeting is deleted, as well as Calendly tells it; null: it is not deleted.';
 
-create function calendly.write_meetings(changes calendly.meeting_change[], by_webhook boolean)
-returns void
+create function calendly.write_meetings(
+  changes calendly.meeting_change[], by_webhook boolean, now_at timestamptz
+) returns void
 language plpgsql set search_path = ''
 as $$
-declare
-  now_at constant timestamptz := calendly.now();
 begin
   insert into public.calendly_meetings as m (
       user_id, calendly_event_uri, name, status, start_time, end_time,
@@ -335,16 +334,15 @@ begin
       updated_at = excluded.updated_at, raw = excluded.raw;
 end
 $$;
-comment on function calendly.write_meetings(calendly.meeting_change[], boolean) is
+comment on function
+  calendly.write_meetings(calendly.meeting_change[], boolean, timestamptz) is
   'Writes the meetings that change.';
 
 create function calendly.note_changes(
-  changes calendly.meeting_change[], by_webhook boolean, refetch_uris text[]
+  changes calendly.meeting_change[], by_webhook boolean, refetch_uris text[], now_at timestamptz
 ) returns void
 language plpgsql set search_path = ''
 as $$
-declare
-  now_at constant timestamptz := calendly.now();
 begin
   insert into calendly.meeting_sync as s (
       user_id, event_uri, invitees_due_at, webhook_sourced_uris)
@@ -359,12 +357,12 @@ begin
     cross join lateral (
       select calendly.invitees_due_at((c.snapshot).content, stored.invitees_due_at,
         complete_at => null,
-        -- a delivery brings its invitee itself: see calendly.apply_delivery
+        -- a delivery brings its invitee itself: see calendly.note_reads
         stale => not note_changes.by_webhook and (
           c.event_uri = any (refetch_uris) or c.invitees_stale
           or (c.written
             and not calendly.has_all_invitees(c.user_id, c.event_uri, (c.snapshot).content))),
-        in_doubt => false, now_at => now_at)
+        in_doubt => false, now_at => note_changes.now_at)
       offset 0
     ) due (due_at)
     where stored.event_uri is null
@@ -376,7 +374,8 @@ begin
         array_remove(s.webhook_sourced_uris, s.event_uri) || excluded.webhook_sourced_uris;
 end
 $$;
-comment on function calendly.note_changes(calendly.meeting_change[], boolean, text[]) is
+comment on function
+  calendly.note_changes(calendly.meeting_change[], boolean, text[], timestamptz) is
   'Notes for the sync whose invitees are due now, and whose snapshot of each event is stored.';
 
 create function calendly.delete_uncounted_invitees(changes calendly.meeting_change[])
@@ -412,13 +411,15 @@ language plpgsql rows 100
 set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
 declare
+  now_at timestamptz;
   changes calendly.meeting_change[];
 begin
   perform calendly.lock_events(array(select s.uri from unnest(snapshots) s));
+  now_at := calendly.now();
   changes := array(
     select c from calendly.meeting_changes(snapshots, by_webhook, user_ids, direct) c);
-  perform calendly.write_meetings(changes, by_webhook);
-  perform calendly.note_changes(changes, by_webhook, refetch_uris);
+  perform calendly.write_meetings(changes, by_webhook, now_at);
+  perform calendly.note_changes(changes, by_webhook, refetch_uris, now_at);
   if not by_webhook then
     perform calendly.delete_uncounted_invitees(changes);
   end if;

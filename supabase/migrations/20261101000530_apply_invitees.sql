@@ -207,11 +207,10 @@ comment on function calendly.invitee_changes(calendly.invitee_snapshot[], boolea
 
 -- Writing -----------------------------------------------------------------------------------------
 
-create function calendly.write_invitees(changes calendly.invitee_change[]) returns void
+create function calendly.write_invitees(changes calendly.invitee_change[], now_at timestamptz)
+returns void
 language plpgsql set search_path = ''
 as $$
-declare
-  now_at constant timestamptz := calendly.now();
 begin
   insert into public.calendly_invitees (
       meeting_id, user_id, uri, email, name, timezone, status, questions_and_answers, tracking,
@@ -237,9 +236,13 @@ begin
       calendly_created_at = excluded.calendly_created_at,
       calendly_updated_at = excluded.calendly_updated_at,
       updated_at = excluded.updated_at, raw = excluded.raw;
+  -- An invitee who was erased has no e-mail: the event's details of the invitee go as well.
+  perform calendly.erase_from_events(array(
+    select distinct c.event_uri from unnest(changes) c
+    where c.written and (c.snapshot).content -> 'email' = 'null'));
 end
 $$;
-comment on function calendly.write_invitees(calendly.invitee_change[]) is
+comment on function calendly.write_invitees(calendly.invitee_change[], timestamptz) is
   'Writes the invitees that change.';
 
 create function calendly.note_invitee_sources(changes calendly.invitee_change[]) returns void
@@ -292,12 +295,8 @@ declare
 begin
   perform calendly.lock_events(array(select s.event_uri from unnest(snapshots) s));
   changes := array(select c from calendly.invitee_changes(snapshots, by_webhook, user_ids) c);
-  perform calendly.write_invitees(changes);
+  perform calendly.write_invitees(changes, calendly.now());
   perform calendly.note_invitee_sources(changes);
-  -- An invitee who was erased has no e-mail: the event's details of the invitee go as well.
-  perform calendly.erase_from_events(array(
-    select distinct c.event_uri from unnest(changes) c
-    where c.written and (c.snapshot).content -> 'email' = 'null'));
   return query
     select c.user_id, c.event_uri, bool_or(c.written), bool_or(c.unsure)
     from unnest(changes) c
@@ -375,3 +374,23 @@ $$;
 comment on function calendly.link_reschedules(text[], integer[]) is
   'Links the old and the new meeting of a reschedule, whichever half is known first. Returns the '
   'meetings that it has changed.';
+
+create function calendly.may_link(event_uri text, invitee calendly.invitee_snapshot)
+returns boolean
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return invitee.content ->> 'old_invitee' is not null
+    or invitee.content ->> 'new_invitee' is not null
+    -- the booking that replaces this one may be known first
+    or exists (select from public.calendly_invitees v where v.old_invitee = invitee.uri)
+    -- with a second invitee a meeting is a group event, which loses its links
+    or exists (
+      select from public.calendly_meetings m
+      where m.calendly_event_uri = may_link.event_uri
+        and coalesce(m.rescheduled_from, m.rescheduled_to) is not null);
+end
+$$;
+comment on function calendly.may_link(text, calendly.invitee_snapshot) is
+  'May this invitee, just written, change what calendly.link_reschedules has found of the event? '
+  'Of most deliveries it may not.';

@@ -66,8 +66,25 @@ comment on function calendly.storable_delivery(jsonb) is
 
 -- Applying ---------------------------------------------------------------------------------------
 
-create function calendly.plan_reads(
-  event_uri text, event_type text, outcomes calendly.invitees_outcome[], now_at timestamptz
+create function calendly.with_source(sourced_uris text[], uri text, by_webhook boolean)
+returns text[]
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  return case
+    when (uri = any (sourced_uris)) = by_webhook is not false then sourced_uris
+    when by_webhook then sourced_uris || uri
+    else array_remove(sourced_uris, uri)
+  end;
+end
+$$;
+comment on function calendly.with_source(text[], text, boolean) is
+  'meeting_sync.webhook_sourced_uris once it is known whose the stored snapshot of this URI is; '
+  'by_webhook null: nothing new is known.';
+
+create function calendly.note_reads(
+  event_uri text, event_type text, meetings calendly.meeting_change[],
+  invitees calendly.invitee_change[], now_at timestamptz
 ) returns void
 language plpgsql set search_path = ''
 as $$
@@ -77,40 +94,48 @@ declare
 begin
   -- A delivery brings its own details. Something is left to read where the counter says that
   -- somebody is missing, a no-show is unsure, the snapshot had no time, or the last invitee has
-  -- left an event that is still active. Each row is there: an upsert finds it by its key, which a
-  -- join may not do by a plan that was made on empty tables.
-  insert into calendly.meeting_sync (user_id, event_uri, invitees_due_at, event_due_at)
-    select m.user_id, m.calendly_event_uri, planned.invitees_due_at, planned.event_due_at
+  -- left an event that is still active.
+  insert into calendly.meeting_sync
+      (user_id, event_uri, invitees_due_at, event_due_at, webhook_sourced_uris)
+    select m.user_id, m.calendly_event_uri, noted.*
     from public.calendly_meetings m
-    cross join lateral (
+    left join lateral (
       select s.* from calendly.meeting_sync s
       where s.user_id = m.user_id and s.event_uri = m.calendly_event_uri offset 0
-    ) stored
-    left join unnest(outcomes) o on o.user_id = m.user_id
+    ) stored on true
+    left join unnest(meetings) e on e.user_id = m.user_id
+    left join unnest(invitees) i on i.user_id = m.user_id
     cross join lateral (
       select
         calendly.invitees_due_at(
           m.raw, stored.invitees_due_at, greatest(stored.invitees_read_at, now_at),
-          not calendly.has_all_invitees(m.user_id, m.calendly_event_uri, m.raw), o.unsure, now_at),
+          not calendly.has_all_invitees(m.user_id, m.calendly_event_uri, m.raw), i.unsure, now_at),
         case
           when m.calendly_updated_at is null then now_at
-          when plan_reads.event_type = 'invitee.canceled' and m.status = 'active' and not exists (
+          when note_reads.event_type = 'invitee.canceled' and m.status = 'active' and not exists (
               select from public.calendly_invitees v
               where v.meeting_id = m.id and v.status = 'active' offset 0)
             then now_at + cancellation_wait
           else stored.event_due_at
-        end
+        end,
+        calendly.with_source(
+          calendly.with_source(
+            coalesce(stored.webhook_sourced_uris, '{}'), e.event_uri, e.by_webhook),
+          i.invitee_uri, i.by_webhook)
       offset 0
-    ) planned (invitees_due_at, event_due_at)
-    where m.calendly_event_uri = plan_reads.event_uri
-      and (stored.invitees_due_at, stored.event_due_at)
-        is distinct from (planned.invitees_due_at, planned.event_due_at)
+    ) noted (invitees_due_at, event_due_at, webhook_sourced_uris)
+    where m.calendly_event_uri = note_reads.event_uri
+      and (stored.invitees_due_at, stored.event_due_at, stored.webhook_sourced_uris)
+        is distinct from (noted.invitees_due_at, noted.event_due_at, noted.webhook_sourced_uris)
     on conflict on constraint meeting_sync_pkey do update set
-      invitees_due_at = excluded.invitees_due_at, event_due_at = excluded.event_due_at;
+      invitees_due_at = excluded.invitees_due_at, event_due_at = excluded.event_due_at,
+      webhook_sourced_uris = excluded.webhook_sourced_uris;
 end
 $$;
-comment on function calendly.plan_reads(text, text, calendly.invitees_outcome[], timestamptz) is
-  'Decides what a sync must still read of an event that a delivery was about.';
+comment on function calendly.note_reads(
+  text, text, calendly.meeting_change[], calendly.invitee_change[], timestamptz) is
+  'Notes what a sync must still read of an event that a delivery was about, and whose snapshots '
+  'are stored now: all that a delivery notes of its meetings, in one row version of each.';
 
 create function calendly.sync_for_reads(event_uri text, user_ids integer[], now_at timestamptz)
 returns void
@@ -191,8 +216,9 @@ declare
   event calendly.event_snapshot;
   event_uris text[];
   invitee calendly.invitee_snapshot;
-  changes calendly.meeting_change[];
-  outcomes calendly.invitees_outcome[];
+  meetings calendly.meeting_change[];
+  invitees calendly.invitee_change[];
+  written_at timestamptz;
   user_ids integer[];
 begin
   if (body ->> 'event' = any (calendly.handled_event_types())) is not true then
@@ -213,23 +239,27 @@ begin
     return calendly.not_understood('invitee: ' || invitee.problem);
   end if;
 
-  if cardinality(event_uris) > 1 then
-    perform calendly.lock_events(event_uris);
-  end if;
+  perform calendly.lock_events(event_uris);
+  -- not when the delivery came: a sync asks what was written since one of its steps began
+  written_at := calendly.now();
   -- A snapshot without updated_at may list only some hosts: do not mark the others as reassigned.
-  changes := array(
-    select c from calendly.apply_events(
+  meetings := array(
+    select c from calendly.meeting_changes(
       array[event], true, null, event.updated_at > '-infinity') c);
-  if changes = '{}' then
+  if meetings = '{}' then
     return ignored;
   end if;
-  user_ids := array(select c.user_id from unnest(changes) c order by 1);
-  outcomes := array(select o from calendly.apply_invitees(array[invitee], true, null) o);
-  perform calendly.link_reschedules(array_remove(array[event.uri, moved_from], null), null);
-  perform calendly.plan_reads(event.uri, body ->> 'event', outcomes, now_at);
+  user_ids := array(select c.user_id from unnest(meetings) c order by 1);
+  perform calendly.write_meetings(meetings, true, written_at);
+  invitees := array(select c from calendly.invitee_changes(array[invitee], true, null) c);
+  perform calendly.write_invitees(invitees, written_at);
+  if calendly.may_link(event.uri, invitee) then
+    perform calendly.link_reschedules(array_remove(array[event.uri, moved_from], null), null);
+  end if;
+  perform calendly.note_reads(event.uri, body ->> 'event', meetings, invitees, now_at);
   perform calendly.sync_for_reads(event.uri, user_ids, now_at);
   return row('processed', null, user_ids,
-    exists (select from unnest(changes) c where c.class = 'created'))::calendly.delivery_outcome;
+    exists (select from unnest(meetings) c where c.class = 'created'))::calendly.delivery_outcome;
 end
 $$;
 comment on function calendly.apply_delivery(jsonb, timestamptz) is
@@ -328,27 +358,29 @@ declare
   stale_before constant timestamptz := now_at - interval '1 second';
   confirmed integer[] := '{}';
   touched integer[];
+  unconfirmed integer[];
 begin
-  -- Nearly always webhooks are known to come to all of them.
-  if source.is_wanted and exists (
-      select from public.calendly_users u
-      where u.id = any (user_ids) and not u.calendly_webhook_enabled) then
-    confirmed := calendly.users_with_working_webhooks(user_ids, source.connection_id, created_by);
-  end if;
-  touched := array(
-    select u.id
+  select array_agg(u.id) filter (where u.last_calendly_sync >= stale_before is not true),
+      array_agg(u.id) filter (where not u.calendly_webhook_enabled)
+    into touched, unconfirmed
     from public.calendly_users u
-    where u.id = any (user_ids) and (u.last_calendly_sync is null
-      or u.last_calendly_sync < stale_before
-      or (u.id = any (confirmed) and not u.calendly_webhook_enabled)));
-  if touched = '{}' then
+    where u.id = any (user_ids);
+  -- Nearly always webhooks are known to come to all of them.
+  if source.is_wanted and unconfirmed is not null then
+    confirmed := array(
+      select unnest(unconfirmed)
+      intersect
+      select unnest(calendly.users_with_working_webhooks(
+        user_ids, source.connection_id, created_by)));
+  end if;
+  touched := touched || confirmed;
+  if cardinality(touched) > 0 is not true then
     return;
   end if;
   perform calendly.lock_people(touched);
   update public.calendly_users u set last_calendly_sync = now_at where u.id = any (touched);
   if confirmed <> '{}' then
-    perform calendly.set_webhook_enabled(
-      array(select unnest(touched) intersect select unnest(confirmed)), true);
+    perform calendly.set_webhook_enabled(confirmed, true);
   end if;
 end
 $$;
@@ -536,6 +568,7 @@ comment on function calendly.stored_delivery(uuid) is
 
 create function public.calendly_replay_webhook_event(id uuid) returns jsonb
 language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
+set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
   now_at constant timestamptz := calendly.now();
