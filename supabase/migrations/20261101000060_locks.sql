@@ -23,9 +23,11 @@
 -- that waits at the same moment, and it is then repeated.
 
 create function calendly.lock_against_erasure() returns void
-language sql set search_path = ''
+language plpgsql set search_path = ''
 as $$
-  select pg_advisory_xact_lock_shared(hashtextextended('calendly.erasure', 0))
+begin
+  perform pg_advisory_xact_lock_shared(hashtextextended('calendly.erasure', 0));
+end
 $$;
 comment on function calendly.lock_against_erasure() is
   'Step 1 of the lock order: until the end of the transaction nobody is erased. Taken before '
