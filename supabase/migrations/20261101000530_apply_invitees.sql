@@ -53,6 +53,7 @@ declare
     greatest(stored.no_show_known_at, case when stored.uri is not null then stored_read_at end);
   incoming_known_at constant timestamptz :=
     coalesce(incoming.no_show_at, incoming.observed_at);
+  chosen record;
 begin
   no_show_at := stored.no_show_at;
   known_at := stored.no_show_known_at;
@@ -60,9 +61,9 @@ begin
   if not incoming.content ? 'no_show' then
     return;
   end if;
-  select chosen.no_show_at, chosen.unsure into no_show_at, unsure
-    from calendly.choose_no_show(
-      stored.no_show_at, stored_known_at, incoming, by_webhook) chosen;
+  chosen := calendly.choose_no_show(stored.no_show_at, stored_known_at, incoming, by_webhook);
+  no_show_at := chosen.no_show_at;
+  unsure := chosen.unsure;
   -- The API's time is kept once for all invitees (meeting_sync.invitees_read_at), so that a read
   -- that finds nothing new writes no row; nor does an old delivery.
   if (by_webhook or no_show_at is distinct from stored.no_show_at)
@@ -127,7 +128,7 @@ language plpgsql stable set search_path = ''
 as $$
 declare
   stored_at constant timestamptz := coalesce(stored.calendly_updated_at, '-infinity');
-  no_show_at timestamptz;
+  mark record;
   content jsonb;
 begin
   if not by_webhook and (stored.raw is null or stored.raw = incoming.content)
@@ -139,12 +140,13 @@ begin
     unsure := false;
     return;
   end if;
-  select mark.no_show_at, mark.known_at, mark.unsure into no_show_at, no_show_known_at, unsure
-    from calendly.merge_no_show(stored, stored_read_at, incoming, by_webhook) mark;
+  mark := calendly.merge_no_show(stored, stored_read_at, incoming, by_webhook);
+  no_show_known_at := mark.known_at;
+  unsure := mark.unsure;
   content := calendly.with_no_show(
     calendly.merge_snapshots(stored.raw, stored_at, stored_by_webhook,
       incoming.content, incoming.updated_at, by_webhook),
-    no_show_at, stored, incoming);
+    mark.no_show_at, stored, incoming);
   snapshot := case when content = incoming.content then incoming
     else calendly.read_invitee(content, incoming.observed_at) end;
   written := stored.raw is distinct from content

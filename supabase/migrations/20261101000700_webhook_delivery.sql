@@ -220,6 +220,7 @@ declare
   invitees calendly.invitee_change[];
   written_at timestamptz;
   user_ids integer[];
+  created boolean;
 begin
   if (body ->> 'event' = any (calendly.handled_event_types())) is not true then
     return ignored;
@@ -232,7 +233,8 @@ begin
   if calendly.concerns_nobody(event, event_uris) then
     return ignored;
   end if;
-  invitee := calendly.read_invitee(body -> 'payload', calendly.to_time(body ->> 'created_at'));
+  select * into invitee from calendly.invitee_snapshots(jsonb_build_array(jsonb_build_object(
+    'invitees', jsonb_build_array(body -> 'payload'), 'observed_at', body -> 'created_at')));
   -- scheduled_event is the event, whatever the invitee's own URI says.
   invitee.event_uri := event.uri;
   if invitee.problem is not null then
@@ -249,7 +251,8 @@ begin
   if meetings = '{}' then
     return ignored;
   end if;
-  user_ids := array(select c.user_id from unnest(meetings) c order by 1);
+  select array_agg(c.user_id order by c.user_id), bool_or(c.class = 'created')
+    into user_ids, created from unnest(meetings) c;
   perform calendly.write_meetings(meetings, true, written_at);
   invitees := array(select c from calendly.invitee_changes(array[invitee], true, null) c);
   perform calendly.write_invitees(invitees, written_at);
@@ -258,8 +261,7 @@ begin
   end if;
   perform calendly.note_reads(event.uri, body ->> 'event', meetings, invitees, now_at);
   perform calendly.sync_for_reads(event.uri, user_ids, now_at);
-  return row('processed', null, user_ids,
-    exists (select from unnest(meetings) c where c.class = 'created'))::calendly.delivery_outcome;
+  return row('processed', null, user_ids, created)::calendly.delivery_outcome;
 end
 $$;
 comment on function calendly.apply_delivery(jsonb, timestamptz) is
