@@ -59,8 +59,8 @@ comment on function calendly.host_by_email(text) is
   'The Calendly user with this e-mail at Calendly whose meetings are kept: for old webhooks, which '
   'name their hosts by e-mail only.';
 
-create function calendly.event_snapshots(events jsonb) returns setof calendly.event_snapshot
-language plpgsql stable rows 100 set search_path = ''
+create function calendly.event_snapshots(events jsonb) returns calendly.event_snapshot[]
+language plpgsql stable set search_path = ''
 as $$
 declare
   -- the URI goes into an index, which takes about 2,700 bytes
@@ -68,62 +68,63 @@ declare
   somebody_is_erased constant boolean := exists (select from calendly.erased_people);
 begin
   -- `offset 0`: what is computed inside is not computed again at each mention.
-  return query
-  select e.uri, e.status, e.start_time, e.end_time, e.created_at,
-    coalesce(e.updated_at, '-infinity'), host.uris,
-    case
-      when somebody_is_erased then calendly.storable_event(sent.event)
-      when sent.event #> '{location,data,password}' is not null
-        then calendly.without_conference_password(sent.event)
-      else sent.event
-    end,
-    case
-      when jsonb_typeof(sent.event) <> 'object' then 'not an object'
-      -- the function has dropped all but the URI: see json.ts
-      when sent.event ? 'nested_too_deeply' then 'nested too deeply'
-      when e.uri is null or e.uri !~ '^[^\s"]+/scheduled_events/[^/\s"]+$' then 'no event uri'
-      when length(e.uri) > longest_uri then 'the uri is too long'
-      when e.status is null
-        or e.status not in ('active', 'canceled') then 'status is neither active nor canceled'
-      when e.start_time is null then 'start_time is no time'
-      when e.end_time is null then 'end_time is no time'
-      when e.end_time < e.start_time then 'ends before it starts'
-      when e.created_at is null and sent.event ? 'created_at' then 'created_at is no time'
-      when e.updated_at is null and sent.event ? 'updated_at' then 'updated_at is no time'
-      when host.uris = '{}' then 'names no host'
-    end
-  from (
-    select j.event, jsonb_build_array(j.event -> 'start_time', j.event -> 'end_time',
-        j.event -> 'created_at', j.event -> 'updated_at')::text
-      ~ calendly.times_as_sent() as has_times
-    from jsonb_array_elements(events) j (event)
-    offset 0
-  ) sent
-  cross join lateral (
-    select sent.event ->> 'uri', sent.event ->> 'status',
-      case when sent.has_times then (sent.event ->> 'start_time')::timestamptz
-        else calendly.to_time(sent.event ->> 'start_time') end,
-      case when sent.has_times then (sent.event ->> 'end_time')::timestamptz
-        else calendly.to_time(sent.event ->> 'end_time') end,
-      case when sent.has_times then (sent.event ->> 'created_at')::timestamptz
-        else calendly.to_time(sent.event ->> 'created_at') end,
-      case when sent.has_times then (sent.event ->> 'updated_at')::timestamptz
-        else calendly.to_time(sent.event ->> 'updated_at') end
-    offset 0
-  ) e (uri, status, start_time, end_time, created_at, updated_at)
-  cross join lateral (
-    select array(
-      select distinct named.uri
-      from jsonb_array_elements(case jsonb_typeof(sent.event -> 'event_memberships')
-        when 'array' then sent.event -> 'event_memberships' else '[]' end) membership
-      cross join lateral (
-        select coalesce(membership ->> 'user', calendly.host_by_email(membership ->> 'user_email'))
-        offset 0
-      ) named (uri)
-      where named.uri is not null
-      order by named.uri)
-    offset 0
-  ) host (uris);
+  return array(
+    select row(e.uri, e.status, e.start_time, e.end_time, e.created_at,
+      coalesce(e.updated_at, '-infinity'), host.uris,
+      case
+        when somebody_is_erased then calendly.storable_event(sent.event)
+        when sent.event #> '{location,data,password}' is not null
+          then calendly.without_conference_password(sent.event)
+        else sent.event
+      end,
+      case
+        when jsonb_typeof(sent.event) <> 'object' then 'not an object'
+        -- the function has dropped all but the URI: see json.ts
+        when sent.event ? 'nested_too_deeply' then 'nested too deeply'
+        when e.uri is null or e.uri !~ '^[^\s"]+/scheduled_events/[^/\s"]+$' then 'no event uri'
+        when length(e.uri) > longest_uri then 'the uri is too long'
+        when e.status is null
+          or e.status not in ('active', 'canceled') then 'status is neither active nor canceled'
+        when e.start_time is null then 'start_time is no time'
+        when e.end_time is null then 'end_time is no time'
+        when e.end_time < e.start_time then 'ends before it starts'
+        when e.created_at is null and sent.event ? 'created_at' then 'created_at is no time'
+        when e.updated_at is null and sent.event ? 'updated_at' then 'updated_at is no time'
+        when host.uris = '{}' then 'names no host'
+      end)::calendly.event_snapshot
+    from (
+      select j.event, jsonb_build_array(j.event -> 'start_time', j.event -> 'end_time',
+          j.event -> 'created_at', j.event -> 'updated_at')::text
+        ~ calendly.times_as_sent() as has_times
+      from jsonb_array_elements(events) j (event)
+      offset 0
+    ) sent
+    cross join lateral (
+      select sent.event ->> 'uri', sent.event ->> 'status',
+        case when sent.has_times then (sent.event ->> 'start_time')::timestamptz
+          else calendly.to_time(sent.event ->> 'start_time') end,
+        case when sent.has_times then (sent.event ->> 'end_time')::timestamptz
+          else calendly.to_time(sent.event ->> 'end_time') end,
+        case when sent.has_times then (sent.event ->> 'created_at')::timestamptz
+          else calendly.to_time(sent.event ->> 'created_at') end,
+        case when sent.has_times then (sent.event ->> 'updated_at')::timestamptz
+          else calendly.to_time(sent.event ->> 'updated_at') end
+      offset 0
+    ) e (uri, status, start_time, end_time, created_at, updated_at)
+    cross join lateral (
+      select array(
+        select distinct named.uri
+        from jsonb_array_elements(case jsonb_typeof(sent.event -> 'event_memberships')
+          when 'array' then sent.event -> 'event_memberships' else '[]' end) membership
+        cross join lateral (
+          select coalesce(membership ->> 'user',
+            calendly.host_by_email(membership ->> 'user_email'))
+          offset 0
+        ) named (uri)
+        where named.uri is not null
+        order by named.uri)
+      offset 0
+    ) host (uris));
 end
 $$;
 comment on function calendly.event_snapshots(jsonb) is
@@ -132,11 +133,8 @@ comment on function calendly.event_snapshots(jsonb) is
 create function calendly.read_event(event jsonb) returns calendly.event_snapshot
 language plpgsql stable set search_path = ''
 as $$
-declare
-  snapshot calendly.event_snapshot;
 begin
-  select * into snapshot from calendly.event_snapshots(jsonb_build_array(event));
-  return snapshot;
+  return (calendly.event_snapshots(jsonb_build_array(event)))[1];
 end
 $$;
 comment on function calendly.read_event(jsonb) is 'Reads one event: see calendly.event_snapshots.';
@@ -173,8 +171,8 @@ $$;
 comment on function calendly.event_of(text) is
   'The URI of the event that an invitee''s URI belongs to; null where it names none.';
 
-create function calendly.invitee_snapshots(readings jsonb) returns setof calendly.invitee_snapshot
-language plpgsql stable rows 100 set search_path = ''
+create function calendly.invitee_snapshots(readings jsonb) returns calendly.invitee_snapshot[]
+language plpgsql stable set search_path = ''
 as $$
 declare
   -- the URI goes into an index; it holds the event's and one more segment
@@ -182,53 +180,53 @@ declare
   somebody_is_erased constant boolean := exists (select from calendly.erased_people);
 begin
   -- `offset 0`: what is computed inside is not computed again at each mention.
-  return query
-  select i.uri, coalesce(i.event_uri, sent.event_uri), i.status, i.created_at,
-    coalesce(i.updated_at, '-infinity'), i.no_show_at, sent.invitee #>> '{no_show,uri}',
-    sent.observed_at,
-    case
-      when jsonb_typeof(sent.invitee) <> 'object' then null
-      when somebody_is_erased
-        then calendly.redact_erased_invitee(sent.invitee - 'scheduled_event')
-      else sent.invitee - 'scheduled_event'
-    end,
-    case
-      when jsonb_typeof(sent.invitee) <> 'object' then 'not an object'
-      when sent.invitee ? 'nested_too_deeply' then 'nested too deeply'
-      when i.event_uri is null then 'no invitee uri'
-      when length(i.uri) > longest_uri then 'the uri is too long'
-      when i.status is null
-        or i.status not in ('active', 'canceled') then 'status is neither active nor canceled'
-      when i.created_at is null and sent.invitee ? 'created_at' then 'created_at is no time'
-      when i.updated_at is null and sent.invitee ? 'updated_at' then 'updated_at is no time'
-      when jsonb_typeof(sent.invitee -> 'no_show') = 'object'
-        and i.no_show_at is null then 'no_show has no time'
-      when i.event_uri <> sent.event_uri then 'belongs to another event'
-    end
-  from (
-    select reading.event_uri, reading.observed_at, j.invitee, jsonb_build_array(
-        j.invitee -> 'created_at', j.invitee -> 'updated_at',
-        j.invitee #> '{no_show,created_at}')::text ~ calendly.times_as_sent() as has_times
+  return array(
+    select row(i.uri, coalesce(i.event_uri, sent.event_uri), i.status, i.created_at,
+      coalesce(i.updated_at, '-infinity'), i.no_show_at, sent.invitee #>> '{no_show,uri}',
+      sent.observed_at,
+      case
+        when jsonb_typeof(sent.invitee) <> 'object' then null
+        when somebody_is_erased
+          then calendly.redact_erased_invitee(sent.invitee - 'scheduled_event')
+        else sent.invitee - 'scheduled_event'
+      end,
+      case
+        when jsonb_typeof(sent.invitee) <> 'object' then 'not an object'
+        when sent.invitee ? 'nested_too_deeply' then 'nested too deeply'
+        when i.event_uri is null then 'no invitee uri'
+        when length(i.uri) > longest_uri then 'the uri is too long'
+        when i.status is null
+          or i.status not in ('active', 'canceled') then 'status is neither active nor canceled'
+        when i.created_at is null and sent.invitee ? 'created_at' then 'created_at is no time'
+        when i.updated_at is null and sent.invitee ? 'updated_at' then 'updated_at is no time'
+        when jsonb_typeof(sent.invitee -> 'no_show') = 'object'
+          and i.no_show_at is null then 'no_show has no time'
+        when i.event_uri <> sent.event_uri then 'belongs to another event'
+      end)::calendly.invitee_snapshot
     from (
-      select r ->> 'event_uri' as event_uri, calendly.to_time(r ->> 'observed_at') as observed_at,
-        coalesce(r -> 'invitees', '[]') as invitees
-      from jsonb_array_elements(readings) r
+      select reading.event_uri, reading.observed_at, j.invitee, jsonb_build_array(
+          j.invitee -> 'created_at', j.invitee -> 'updated_at',
+          j.invitee #> '{no_show,created_at}')::text ~ calendly.times_as_sent() as has_times
+      from (
+        select r ->> 'event_uri' as event_uri, calendly.to_time(r ->> 'observed_at') as observed_at,
+          coalesce(r -> 'invitees', '[]') as invitees
+        from jsonb_array_elements(readings) r
+        offset 0
+      ) reading
+      cross join lateral jsonb_array_elements(reading.invitees) j (invitee)
       offset 0
-    ) reading
-    cross join lateral jsonb_array_elements(reading.invitees) j (invitee)
-    offset 0
-  ) sent
-  cross join lateral (
-    select sent.invitee ->> 'uri', calendly.event_of(sent.invitee ->> 'uri'),
-      sent.invitee ->> 'status',
-      case when sent.has_times then (sent.invitee ->> 'created_at')::timestamptz
-        else calendly.to_time(sent.invitee ->> 'created_at') end,
-      case when sent.has_times then (sent.invitee ->> 'updated_at')::timestamptz
-        else calendly.to_time(sent.invitee ->> 'updated_at') end,
-      case when sent.has_times then (sent.invitee #>> '{no_show,created_at}')::timestamptz
-        else calendly.to_time(sent.invitee #>> '{no_show,created_at}') end
-    offset 0
-  ) i (uri, event_uri, status, created_at, updated_at, no_show_at);
+    ) sent
+    cross join lateral (
+      select sent.invitee ->> 'uri', calendly.event_of(sent.invitee ->> 'uri'),
+        sent.invitee ->> 'status',
+        case when sent.has_times then (sent.invitee ->> 'created_at')::timestamptz
+          else calendly.to_time(sent.invitee ->> 'created_at') end,
+        case when sent.has_times then (sent.invitee ->> 'updated_at')::timestamptz
+          else calendly.to_time(sent.invitee ->> 'updated_at') end,
+        case when sent.has_times then (sent.invitee #>> '{no_show,created_at}')::timestamptz
+          else calendly.to_time(sent.invitee #>> '{no_show,created_at}') end
+      offset 0
+    ) i (uri, event_uri, status, created_at, updated_at, no_show_at));
 end
 $$;
 comment on function calendly.invitee_snapshots(jsonb) is
@@ -240,13 +238,10 @@ create function calendly.read_invitee(invitee jsonb, observed_at timestamptz)
 returns calendly.invitee_snapshot
 language plpgsql stable set search_path = ''
 as $$
-declare
-  snapshot calendly.invitee_snapshot;
 begin
-  select * into snapshot from calendly.invitee_snapshots(jsonb_build_array(jsonb_build_object(
+  return (calendly.invitee_snapshots(jsonb_build_array(jsonb_build_object(
     'invitees', jsonb_build_array(invitee),
-    'observed_at', calendly.to_calendly(read_invitee.observed_at))));
-  return snapshot;
+    'observed_at', calendly.to_calendly(read_invitee.observed_at)))))[1];
 end
 $$;
 comment on function calendly.read_invitee(jsonb, timestamptz) is

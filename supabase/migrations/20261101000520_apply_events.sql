@@ -217,59 +217,61 @@ comment on type calendly.meeting_change is
 
 create function calendly.meeting_changes(
   snapshots calendly.event_snapshot[], by_webhook boolean, user_ids integer[], direct boolean
-) returns setof calendly.meeting_change
-language plpgsql stable rows 100 set search_path = ''
+) returns calendly.meeting_change[]
+language plpgsql stable set search_path = ''
 as $$
 begin
-  return query
-  with compared as materialized (
-    select e.user_id, e.event_uri, e.snapshot, e.by_webhook, e.stored_by_webhook, e.is_host,
-      (e.snapshot).status = 'canceled' as canceled,
-      own.user_id is null as is_new, own.raw is null as is_empty,
-      own.is_deleted as was_deleted, own.deleted_reason as was_deleted_because,
-      own.raw is distinct from (e.snapshot).content as content_differs,
-      own.raw - 'updated_at' is distinct from (e.snapshot).content - 'updated_at' as changed,
-      coalesce(own.calendly_updated_at, '-infinity') <> (e.snapshot).updated_at as time_differs,
-      -- What is gone comes back only by the API or by news: an old delivery that comes late proves
-      -- nothing.
-      coalesce(own.is_deleted and own.deleted_reason in ('gone', 'reassigned')
-        and meeting_changes.by_webhook
-        and e.incoming_at <= coalesce(own.calendly_updated_at, '-infinity'), false)
-        as stays_deleted
-    from calendly.merge_events(snapshots, meeting_changes.by_webhook, user_ids) e
-    left join lateral (
-      select m.user_id, m.raw, m.is_deleted, m.deleted_reason, m.calendly_updated_at
-      from public.calendly_meetings m
-      where m.calendly_event_uri = e.event_uri
-      offset 0
-    ) own on own.user_id = e.user_id
-  ),
-  decided as (
-    select c.*,
-      c.stays_deleted or c.canceled or not c.is_host as is_deleted,
+  return array(
+    with compared as materialized (
+      select e.user_id, e.event_uri, e.snapshot, e.by_webhook, e.stored_by_webhook, e.is_host,
+        (e.snapshot).status = 'canceled' as canceled,
+        own.user_id is null as is_new, own.raw is null as is_empty,
+        own.is_deleted as was_deleted, own.deleted_reason as was_deleted_because,
+        own.raw is distinct from (e.snapshot).content as content_differs,
+        own.raw - 'updated_at' is distinct from (e.snapshot).content - 'updated_at' as changed,
+        coalesce(own.calendly_updated_at, '-infinity') <> (e.snapshot).updated_at as time_differs,
+        -- What is gone comes back only by the API or by news: an old delivery that comes late
+        -- proves nothing.
+        coalesce(own.is_deleted and own.deleted_reason in ('gone', 'reassigned')
+          and meeting_changes.by_webhook
+          and e.incoming_at <= coalesce(own.calendly_updated_at, '-infinity'), false)
+          as stays_deleted
+      from calendly.merge_events(snapshots, meeting_changes.by_webhook, user_ids) e
+      left join lateral (
+        select m.user_id, m.raw, m.is_deleted, m.deleted_reason, m.calendly_updated_at
+        from public.calendly_meetings m
+        where m.calendly_event_uri = e.event_uri
+        offset 0
+      ) own on own.user_id = e.user_id
+    ),
+    decided as (
+      select c.*,
+        c.stays_deleted or c.canceled or not c.is_host as is_deleted,
+        case
+          when c.stays_deleted then c.was_deleted_because
+          when c.canceled then 'canceled'
+          when not c.is_host then 'reassigned'
+        end as deleted_reason
+      from compared c
+      -- A row is made for a host, and marked as reassigned only where the event itself has
+      -- answered.
+      where c.is_host or (direct and not c.is_new)
+    )
+    select row(d.user_id, d.event_uri,
       case
-        when c.stays_deleted then c.was_deleted_because
-        when c.canceled then 'canceled'
-        when not c.is_host then 'reassigned'
-      end as deleted_reason
-    from compared c
-    -- A row is made for a host, and marked as reassigned only where the event itself has answered.
-    where c.is_host or (direct and not c.is_new)
-  )
-  select d.user_id, d.event_uri,
-    case
-      when d.is_new then 'created'
-      when d.is_deleted and not d.was_deleted then 'deleted'
-      when d.was_deleted and not d.is_deleted then 'restored'
-      when d.changed or d.was_deleted_because is distinct from d.deleted_reason then 'updated'
-      else 'unchanged'
-    end,
-    d.snapshot, d.by_webhook, d.is_deleted, d.deleted_reason,
-    d.content_differs or d.was_deleted is distinct from d.is_deleted
-      or d.was_deleted_because is distinct from d.deleted_reason,
-    -- The API adds keys to a webhook's snapshot: that says nothing new of the invitees.
-    d.is_empty or d.time_differs or (d.content_differs and not d.stored_by_webhook)
-  from decided d;
+        when d.is_new then 'created'
+        when d.is_deleted and not d.was_deleted then 'deleted'
+        when d.was_deleted and not d.is_deleted then 'restored'
+        when d.changed or d.was_deleted_because is distinct from d.deleted_reason then 'updated'
+        else 'unchanged'
+      end,
+      d.snapshot, d.by_webhook, d.is_deleted, d.deleted_reason,
+      d.content_differs or d.was_deleted is distinct from d.is_deleted
+        or d.was_deleted_because is distinct from d.deleted_reason,
+      -- The API adds keys to a webhook's snapshot: that says nothing new of the invitees.
+      d.is_empty or d.time_differs or (d.content_differs and not d.stored_by_webhook)
+      )::calendly.meeting_change
+    from decided d);
 end
 $$;
 comment on function
@@ -416,8 +418,7 @@ declare
 begin
   perform calendly.lock_events(array(select s.uri from unnest(snapshots) s));
   now_at := calendly.now();
-  changes := array(
-    select c from calendly.meeting_changes(snapshots, by_webhook, user_ids, direct) c);
+  changes := calendly.meeting_changes(snapshots, by_webhook, user_ids, direct);
   perform calendly.write_meetings(changes, by_webhook, now_at);
   perform calendly.note_changes(changes, by_webhook, refetch_uris, now_at);
   if not by_webhook then

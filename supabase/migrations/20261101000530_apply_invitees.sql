@@ -160,48 +160,49 @@ comment on function calendly.merge_invitee(
 
 create function calendly.invitee_changes(
   snapshots calendly.invitee_snapshot[], by_webhook boolean, user_ids integer[]
-) returns setof calendly.invitee_change
-language plpgsql stable rows 100 set search_path = ''
+) returns calendly.invitee_change[]
+language plpgsql stable set search_path = ''
 as $$
 begin
-  return query
-  select meeting.id, meeting.user_id, i.event_uri, i.uri, merged.snapshot,
-    case
-      when (stored.invitee).uri is null
-        or i.updated_at > coalesce((stored.invitee).calendly_updated_at, '-infinity')
-        then invitee_changes.by_webhook
-      when i.updated_at < (stored.invitee).calendly_updated_at then source.is_webhook
-      else source.is_webhook and invitee_changes.by_webhook
-    end,
-    merged.no_show_known_at, merged.written, merged.unsure
-  from unnest(snapshots) i
-  cross join lateral (
-    select m.id, m.user_id, m.deleted_reason from public.calendly_meetings m
-    where m.calendly_event_uri = i.event_uri
-    offset 0
-  ) meeting
-  cross join lateral (
-    select u.connection_id from public.calendly_users u where u.id = meeting.user_id
-    offset 0
-  ) host
-  left join lateral (
-    select s.invitees_read_at, s.webhook_sourced_uris from calendly.meeting_sync s
-    where s.user_id = meeting.user_id and s.event_uri = i.event_uri
-    offset 0
-  ) sync on true
-  left join lateral (
-    select v as invitee from public.calendly_invitees v
-    where v.meeting_id = meeting.id and v.uri = i.uri
-    offset 0
-  ) stored on true
-  cross join lateral (
-    select coalesce((stored.invitee).uri = any (sync.webhook_sourced_uris), false)
-  ) source (is_webhook)
-  cross join lateral calendly.merge_invitee(stored.invitee, sync.invitees_read_at,
-    source.is_webhook, i, invitee_changes.by_webhook) merged
-  where (invitee_changes.user_ids is null or meeting.user_id = any (invitee_changes.user_ids))
-    and host.connection_id is not null
-    and meeting.deleted_reason is distinct from 'reassigned';  -- a former host learns nothing new
+  return array(
+    select row(meeting.id, meeting.user_id, i.event_uri, i.uri, merged.snapshot,
+      case
+        when (stored.invitee).uri is null
+          or i.updated_at > coalesce((stored.invitee).calendly_updated_at, '-infinity')
+          then invitee_changes.by_webhook
+        when i.updated_at < (stored.invitee).calendly_updated_at then source.is_webhook
+        else source.is_webhook and invitee_changes.by_webhook
+      end,
+      merged.no_show_known_at, merged.written, merged.unsure)::calendly.invitee_change
+    from unnest(snapshots) i
+    cross join lateral (
+      select m.id, m.user_id, m.deleted_reason from public.calendly_meetings m
+      where m.calendly_event_uri = i.event_uri
+      offset 0
+    ) meeting
+    cross join lateral (
+      select u.connection_id from public.calendly_users u where u.id = meeting.user_id
+      offset 0
+    ) host
+    left join lateral (
+      select s.invitees_read_at, s.webhook_sourced_uris from calendly.meeting_sync s
+      where s.user_id = meeting.user_id and s.event_uri = i.event_uri
+      offset 0
+    ) sync on true
+    left join lateral (
+      select v as invitee from public.calendly_invitees v
+      where v.meeting_id = meeting.id and v.uri = i.uri
+      offset 0
+    ) stored on true
+    cross join lateral (
+      select coalesce((stored.invitee).uri = any (sync.webhook_sourced_uris), false)
+    ) source (is_webhook)
+    cross join lateral calendly.merge_invitee(stored.invitee, sync.invitees_read_at,
+      source.is_webhook, i, invitee_changes.by_webhook) merged
+    where (invitee_changes.user_ids is null or meeting.user_id = any (invitee_changes.user_ids))
+      and host.connection_id is not null
+      -- a former host learns nothing new
+      and meeting.deleted_reason is distinct from 'reassigned');
 end
 $$;
 comment on function calendly.invitee_changes(calendly.invitee_snapshot[], boolean, integer[]) is
@@ -238,10 +239,12 @@ begin
       calendly_created_at = excluded.calendly_created_at,
       calendly_updated_at = excluded.calendly_updated_at,
       updated_at = excluded.updated_at, raw = excluded.raw;
-  -- An invitee who was erased has no e-mail: the event's details of the invitee go as well.
-  perform calendly.erase_from_events(array(
-    select distinct c.event_uri from unnest(changes) c
-    where c.written and (c.snapshot).content -> 'email' = 'null'));
+  if exists (select from calendly.erased_people) then
+    -- An invitee who was erased has no e-mail: the event's details of the invitee go as well.
+    perform calendly.erase_from_events(array(
+      select distinct c.event_uri from unnest(changes) c
+      where c.written and (c.snapshot).content -> 'email' = 'null'));
+  end if;
 end
 $$;
 comment on function calendly.write_invitees(calendly.invitee_change[], timestamptz) is
@@ -296,7 +299,7 @@ declare
   changes calendly.invitee_change[];
 begin
   perform calendly.lock_events(array(select s.event_uri from unnest(snapshots) s));
-  changes := array(select c from calendly.invitee_changes(snapshots, by_webhook, user_ids) c);
+  changes := calendly.invitee_changes(snapshots, by_webhook, user_ids);
   perform calendly.write_invitees(changes, calendly.now());
   perform calendly.note_invitee_sources(changes);
   return query

@@ -224,8 +224,7 @@ as $$
 declare
   run public.calendly_sync_runs := context.run;
   user_ids constant integer[] := (context.state).user_ids;
-  snapshots constant calendly.event_snapshot[] := array(
-    select c from calendly.event_snapshots(page.rest) c);
+  snapshots constant calendly.event_snapshot[] := calendly.event_snapshots(page.rest);
   -- where an event is twice on the page, the newer one
   usable constant calendly.event_snapshot[] := array(
     select distinct on (c.uri) c from unnest(snapshots) c

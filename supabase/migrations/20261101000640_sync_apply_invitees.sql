@@ -204,8 +204,7 @@ declare
   failures constant jsonb := (
     select jsonb_agg(r) from jsonb_array_elements(results) r where not r ? 'invitees');
   mismatches constant text[] := calendly.count_mismatches(results, user_ids);
-  snapshots constant calendly.invitee_snapshot[] := array(
-    select i from calendly.invitee_snapshots(results) i);
+  snapshots constant calendly.invitee_snapshot[] := calendly.invitee_snapshots(results);
   -- where an invitee was listed twice, the newer one
   usable constant calendly.invitee_snapshot[] := array(
     select distinct on (i.uri) i from unnest(snapshots) i

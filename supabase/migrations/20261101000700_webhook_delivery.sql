@@ -233,8 +233,8 @@ begin
   if calendly.concerns_nobody(event, event_uris) then
     return ignored;
   end if;
-  select * into invitee from calendly.invitee_snapshots(jsonb_build_array(jsonb_build_object(
-    'invitees', jsonb_build_array(body -> 'payload'), 'observed_at', body -> 'created_at')));
+  invitee := (calendly.invitee_snapshots(jsonb_build_array(jsonb_build_object(
+    'invitees', jsonb_build_array(body -> 'payload'), 'observed_at', body -> 'created_at'))))[1];
   -- scheduled_event is the event, whatever the invitee's own URI says.
   invitee.event_uri := event.uri;
   if invitee.problem is not null then
@@ -245,16 +245,15 @@ begin
   -- not when the delivery came: a sync asks what was written since one of its steps began
   written_at := calendly.now();
   -- A snapshot without updated_at may list only some hosts: do not mark the others as reassigned.
-  meetings := array(
-    select c from calendly.meeting_changes(
-      array[event], true, null, event.updated_at > '-infinity') c);
+  meetings := calendly.meeting_changes(
+    array[event], true, null, event.updated_at > '-infinity');
   if meetings = '{}' then
     return ignored;
   end if;
   select array_agg(c.user_id order by c.user_id), bool_or(c.class = 'created')
     into user_ids, created from unnest(meetings) c;
   perform calendly.write_meetings(meetings, true, written_at);
-  invitees := array(select c from calendly.invitee_changes(array[invitee], true, null) c);
+  invitees := calendly.invitee_changes(array[invitee], true, null);
   perform calendly.write_invitees(invitees, written_at);
   if calendly.may_link(event.uri, invitee) then
     perform calendly.link_reschedules(array_remove(array[event.uri, moved_from], null), null);

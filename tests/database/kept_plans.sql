@@ -9,8 +9,8 @@ create function tests.ten_events(changes jsonb default '{}') returns jsonb langu
   select jsonb_agg(tests.event('E' || n, changes)) from generate_series(1, 10) n
 $$;
 create function tests.apply_ten(changes jsonb, by_webhook boolean) returns void language sql as $$
-  select calendly.apply_events(array(
-    select s from calendly.event_snapshots(tests.ten_events(changes)) s), by_webhook, null, true)
+  select calendly.apply_events(
+    calendly.event_snapshots(tests.ten_events(changes)), by_webhook, null, true)
 $$;
 create function tests.apply_invitees_of_ten(changes jsonb, by_webhook boolean) returns void
 language sql as $$

@@ -69,13 +69,13 @@ select is(
 select is(
     array(select concat_ws(' ', right((i).uri, 4), right((i).event_uri, 2),
         to_char((i).observed_at at time zone 'UTC', 'HH24'), (i).problem)
-      from calendly.invitee_snapshots(jsonb_build_array(
+      from unnest(calendly.invitee_snapshots(jsonb_build_array(
         jsonb_build_object('event_uri', tests.event_uri('E1'),
           'observed_at', '2026-06-01T11:00:00Z',
           'invitees', jsonb_build_array(tests.invitee('E1', 'ines'), tests.invitee('E2', 'jane'))),
         jsonb_build_object('event_uri', tests.event_uri('E2'), 'problem', 'HTTP 500'),
         jsonb_build_object('event_uri', tests.event_uri('E3'),
-          'observed_at', '2026-06-01T12:00:00Z', 'invitees', '[7]'::jsonb))) i),
+          'observed_at', '2026-06-01T12:00:00Z', 'invitees', '[7]'::jsonb)))) i),
     array['ines E1 11', 'jane E2 11 belongs to another event', 'E3 12 not an object'],
     'each invitee of several readings has its event, its time and what is wrong with it');
 
