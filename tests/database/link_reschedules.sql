@@ -1,7 +1,7 @@
 -- A reschedule links two meetings both ways, the canceled one and the new one, whichever is known
 -- first.
 begin;
-select plan(19);
+select plan(25);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 select tests.add_person('ben');
@@ -98,6 +98,37 @@ select tests.apply_invitee(tests.invitee('new', 'kim'));
 select is(tests.link('new'), 'new', 'a second invitee changes the link of a meeting');
 select is(tests.links(), 'new:  -> , old:  -> ',
   'a meeting of two invitees replaces no other, whoever was known first');
+rollback to nothing_known;
+
+-- by deliveries, of which few can change a link
+create function tests.deliver(event text, name text, changes jsonb default '{}') returns text
+language sql as $$
+  select public.calendly_receive_webhook(jsonb_build_object(
+    'signed_at', extract(epoch from calendly.now()), 'digest', '',
+    'body', jsonb_build_object(
+      'event', case changes ->> 'status' when 'canceled' then 'invitee.canceled'
+        else 'invitee.created' end,
+      'created_at', calendly.to_calendly(calendly.now()), 'created_by', tests.host('ana'),
+      'payload', tests.invitee(event, name, changes)
+        || jsonb_build_object('scheduled_event', tests.event(event))))) ->> 'status'
+$$;
+select is(tests.deliver('new', 'ines', tests.moved_from('old')), 'processed',
+  'the new booking is delivered first');
+select is(tests.links(), 'new: old -> , old:  -> ',
+  'a delivery links the meeting of a new booking');
+select tests.deliver('old', 'ines', '{"status": "canceled"}');
+select is(tests.links(), 'new: old -> , old:  -> new',
+  'a delivery links an old meeting whose invitee does not tell of the new one');
+select is(calendly.may_link(tests.event_uri('old'), calendly.read_invitee(
+    tests.invitee('old', 'jo'), calendly.now())), true,
+  'a second invitee may change the link of a meeting');
+select tests.deliver('new', 'kim');
+select is(tests.links(), 'new:  -> , old:  -> new',
+  'a delivery takes the link of a meeting away that gets a second invitee');
+select tests.apply_event(tests.event('other'));
+select is(calendly.may_link(tests.event_uri('other'), calendly.read_invitee(
+    tests.invitee('other', 'jo'), calendly.now())), false,
+  'a first booking that replaces none changes no link');
 
 select * from finish();
 rollback;

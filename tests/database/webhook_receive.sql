@@ -1,6 +1,6 @@
 -- calendly_receive_webhook: one call stores a delivery and applies it, all or nothing.
 begin;
-select plan(43);
+select plan(45);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 select tests.add_person('ben');
@@ -62,7 +62,11 @@ create function updates() returns bigint language sql as $$
   select s.n_tup_upd from pg_stat_xact_user_tables s
   where s.relid = 'public.calendly_webhook_events'::regclass
 $$;
-create temporary table updated as select updates() as before;
+create function notes() returns bigint language sql as $$
+  select coalesce(sum(s.n_tup_ins + s.n_tup_upd), 0)::bigint from pg_stat_xact_user_tables s
+  where s.relid = 'calendly.meeting_sync'::regclass
+$$;
+create temporary table updated as select updates() as before, notes() as notes_before;
 select is(receive(delivery('invitee.created')), '{"status": "processed", "created": true}',
   'a booking is applied');
 select is(receive(delivery('invitee.created')), '{"status": "duplicate"}',
@@ -71,6 +75,12 @@ select is((select count(*) from public.calendly_webhook_events), 1::bigint,
   'a duplicate is not stored');
 select is(updates(), (select u.before from updated u),
   'the stored delivery is one row version, written with what became of it');
+select is((select notes() - u.notes_before from updated u), 1::bigint,
+  'what is noted of its meeting is one row version');
+select is((select s.webhook_sourced_uris from calendly.meeting_sync s
+    where s.event_uri = tests.event_uri('E1')),
+  array[tests.event_uri('E1'), tests.invitee_uri('E1', 'ada')],
+  'both snapshots are noted as a webhook''s');
 select is(
   row((stored()).status, (stored()).attempts, (stored()).user_id = tests.id_of('ana'),
     (stored()).processed_at)::text,

@@ -141,6 +141,18 @@ export const MEETINGS: Mutation[] = [
       ),
     ],
   },
+  {
+    breaks: "a delivery does not look whether a new booking replaces its invitee",
+    file: INVITEES,
+    from: "or exists (select from public.calendly_invitees v where v.old_invitee = invitee.uri)",
+    to: "or false",
+    caughtBy: [
+      pgtap(
+        "link_reschedules",
+        "a delivery links an old meeting whose invitee does not tell of the new one",
+      ),
+    ],
+  },
 
   // What may be stored
   {
