@@ -205,22 +205,56 @@ $$;
 comment on function calendly.not_understood(text) is
   'The outcome of a delivery that cannot be read: deferred.';
 
+create function calendly.write_delivery(
+  event calendly.event_snapshot, invitee calendly.invitee_snapshot, event_type text,
+  event_uris text[], now_at timestamptz
+) returns calendly.delivery_outcome
+language plpgsql set search_path = ''
+as $$
+declare
+  meetings calendly.meeting_change[];
+  invitees calendly.invitee_change[];
+  written_at timestamptz;
+  user_ids integer[];
+  created boolean;
+begin
+  perform calendly.lock_events(event_uris);
+  -- not when the delivery came: a sync asks what was written since one of its steps began
+  written_at := calendly.now();
+  -- A snapshot without updated_at may list only some hosts: do not mark the others as reassigned.
+  meetings := calendly.meeting_changes(
+    array[event], true, null, event.updated_at > '-infinity');
+  if meetings = '{}' then
+    return row('ignored', null, '{}', false)::calendly.delivery_outcome;
+  end if;
+  perform calendly.write_meetings(meetings, true, written_at);
+  invitees := calendly.invitee_changes(array[invitee], true, null);
+  perform calendly.write_invitees(invitees, written_at);
+  if calendly.may_link(event.uri, invitee) then
+    perform calendly.link_reschedules(event_uris, null);
+  end if;
+  perform calendly.note_reads(event.uri, event_type, meetings, invitees, now_at);
+  select array_agg(c.user_id order by c.user_id), bool_or(c.class = 'created')
+    into user_ids, created from unnest(meetings) c;
+  perform calendly.sync_for_reads(event.uri, user_ids, now_at);
+  return row('processed', null, user_ids, created)::calendly.delivery_outcome;
+end
+$$;
+comment on function calendly.write_delivery(
+  calendly.event_snapshot, calendly.invitee_snapshot, text, text[], timestamptz) is
+  'Writes what a delivery tells of an event and an invitee for every host who is kept: processed; '
+  'ignored where none is. event_uris: of the event, and of those that the invitee moves from or '
+  'to.';
+
 create function calendly.apply_delivery(body jsonb, now_at timestamptz)
 returns calendly.delivery_outcome
 language plpgsql set search_path = ''
 as $$
 declare
   ignored constant calendly.delivery_outcome := row('ignored', null, '{}', false);
-  moved_from constant text := calendly.event_of(body #>> '{payload,old_invitee}');
-  moved_to constant text := calendly.event_of(body #>> '{payload,new_invitee}');
   event calendly.event_snapshot;
   event_uris text[];
   invitee calendly.invitee_snapshot;
-  meetings calendly.meeting_change[];
-  invitees calendly.invitee_change[];
-  written_at timestamptz;
-  user_ids integer[];
-  created boolean;
 begin
   if (body ->> 'event' = any (calendly.handled_event_types())) is not true then
     return ignored;
@@ -229,7 +263,10 @@ begin
   if event.problem is not null then
     return calendly.not_understood('scheduled_event: ' || event.problem);
   end if;
-  event_uris := array_remove(array[event.uri, moved_from, moved_to], null);
+  event_uris := array_remove(array[
+    event.uri,
+    calendly.event_of(body #>> '{payload,old_invitee}'),
+    calendly.event_of(body #>> '{payload,new_invitee}')], null);
   if calendly.concerns_nobody(event, event_uris) then
     return ignored;
   end if;
@@ -240,27 +277,7 @@ begin
   if invitee.problem is not null then
     return calendly.not_understood('invitee: ' || invitee.problem);
   end if;
-
-  perform calendly.lock_events(event_uris);
-  -- not when the delivery came: a sync asks what was written since one of its steps began
-  written_at := calendly.now();
-  -- A snapshot without updated_at may list only some hosts: do not mark the others as reassigned.
-  meetings := calendly.meeting_changes(
-    array[event], true, null, event.updated_at > '-infinity');
-  if meetings = '{}' then
-    return ignored;
-  end if;
-  select array_agg(c.user_id order by c.user_id), bool_or(c.class = 'created')
-    into user_ids, created from unnest(meetings) c;
-  perform calendly.write_meetings(meetings, true, written_at);
-  invitees := calendly.invitee_changes(array[invitee], true, null);
-  perform calendly.write_invitees(invitees, written_at);
-  if calendly.may_link(event.uri, invitee) then
-    perform calendly.link_reschedules(array_remove(array[event.uri, moved_from], null), null);
-  end if;
-  perform calendly.note_reads(event.uri, body ->> 'event', meetings, invitees, now_at);
-  perform calendly.sync_for_reads(event.uri, user_ids, now_at);
-  return row('processed', null, user_ids, created)::calendly.delivery_outcome;
+  return calendly.write_delivery(event, invitee, body ->> 'event', event_uris, now_at);
 end
 $$;
 comment on function calendly.apply_delivery(jsonb, timestamptz) is
