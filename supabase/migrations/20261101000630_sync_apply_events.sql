@@ -4,6 +4,20 @@
 
 -- Both ways ---------------------------------------------------------------------------------------
 
+create function calendly.lock_waiting(user_ids integer[], event_uris text[]) returns text[]
+language plpgsql set search_path = ''
+as $$
+begin
+  perform calendly.lock_events(event_uris);
+  return array(
+    select w.uri from unnest(calendly.events_that_wait(user_ids)) w (uri)
+    where w.uri = any (event_uris));
+end
+$$;
+comment on function calendly.lock_waiting(integer[], text[]) is
+  'Locks these events, and returns those that wait. A delivery is deferred under its event''s '
+  'lock: read before, the answer could lack one that is settled a moment later.';
+
 create function calendly.apply_api_events(
   user_ids integer[], snapshots calendly.event_snapshot[], answered_uris text[],
   waiting text[], refetch_all boolean, direct boolean
@@ -33,7 +47,7 @@ $$;
 comment on function calendly.apply_api_events(
   integer[], calendly.event_snapshot[], text[], text[], boolean, boolean) is
   'Writes events that the API has shown to the run''s people, and settles what waited for any '
-  'event that it has answered for, usable or not. waiting: those of these events that wait.';
+  'event that it has answered for, usable or not. waiting: see calendly.lock_waiting.';
 
 create function calendly.bare_change(
   user_id integer, event_uri text, class text, deleted_reason text default null
@@ -217,7 +231,7 @@ comment on function calendly.record_listed_until(
   'listed_from: the last start time that earlier pages have shown.';
 
 create function calendly.apply_listed_events(
-  context calendly.run_context, page calendly.listed_page, waiting text[]
+  context calendly.run_context, page calendly.listed_page
 ) returns calendly.run_context
 language plpgsql set search_path = ''
 as $$
@@ -230,9 +244,12 @@ declare
     select distinct on (c.uri) c from unnest(snapshots) c
     where c.problem is null
     order by c.uri, c.updated_at desc);
+  waiting text[];
   changes calendly.meeting_change[];
   looked_at integer;
 begin
+  waiting := calendly.lock_waiting(
+    user_ids, page.fresh_uris || array(select c.uri from unnest(usable) c));
   changes := calendly.apply_api_events(user_ids, usable, page.fresh_uris,
     array(select w.uri from unnest(waiting) w (uri) where w.uri = any (page.fresh_uris)),
     (context.state).refetch_all, false);
@@ -254,8 +271,7 @@ begin
   return context;
 end
 $$;
-comment on function calendly.apply_listed_events(
-  calendly.run_context, calendly.listed_page, text[]) is
+comment on function calendly.apply_listed_events(calendly.run_context, calendly.listed_page) is
   'Applies the events of a page that may bring something new. An event that cannot be used is '
   'recorded and counts as seen; an event that an earlier page has shown counts once.';
 
@@ -282,7 +298,7 @@ begin
   context.state.processed := (context.state).processed + page.meetings;
   context.state.listed_until := greatest((context.state).listed_until, page.listed_until);
   if page.rest <> '[]' then
-    context := calendly.apply_listed_events(context, page, waiting);
+    context := calendly.apply_listed_events(context, page);
   elsif calendly.may_settle_deferred((context.state).user_ids) then
     -- A delivery that names no event waits for no event of the page.
     perform calendly.settle_deferred((context.state).user_ids, '{}');
@@ -390,9 +406,6 @@ declare
   user_ids constant integer[] := (context.state).user_ids;
   asked_uris constant text[] := array(
     select r ->> 'event_uri' from jsonb_array_elements(results) r);
-  waiting constant text[] := array(
-    select w.uri from unnest(calendly.events_that_wait(user_ids)) w (uri)
-    where w.uri = any (asked_uris));
   -- The token has just listed this range: a 403 is about the event.
   gone_uris constant text[] := array(
     select r ->> 'event_uri' from jsonb_array_elements(results) r
@@ -402,9 +415,10 @@ declare
     from jsonb_array_elements(results) r
     cross join lateral calendly.read_event(r -> 'event') c
     where (r ->> 'status')::integer = 200 and c.problem is null and c.uri = r ->> 'event_uri');
+  waiting text[];
   changes calendly.meeting_change[];
 begin
-  perform calendly.lock_events(asked_uris);
+  waiting := calendly.lock_waiting(user_ids, asked_uris);
   changes := calendly.apply_api_events(user_ids, usable, asked_uris, waiting,
     (context.state).refetch_all, true);
   changes := changes

@@ -194,13 +194,56 @@ hookTest("a repetition waits for the delivery that is being applied", async (hoo
   assert.equal((await hooks.events()).length, 2);
 }, { on: "real" });
 
-/** Until a delivery waits for a lock. */
-async function waiting(hooks: Hooks): Promise<void> {
+for (
+  const [step, start_time] of [
+    ["a page of the listing", "2026-03-05T10:00:00Z"],
+    ["an answer about one event", "2028-07-01T10:00:00Z"],
+  ]
+) {
+  hookTest(`${step} that waits for a deferred delivery fetches its invitees`, async (hooks) => {
+    const ana = await hooks.person();
+    const { event, invitee } = hooks.control.book({
+      user: ana.host.uri,
+      location: "physical",
+      start_time,
+    });
+    await hooks.deliver();
+    // In every sync's range: where the listing does not show the event, it is missing.
+    await hooks.project.stack.sql(
+      "update public.calendly_meetings set start_time = '2026-03-05T10:00:00Z'",
+    );
+    await hooks.project.advance("1h");
+    hooks.control.mark_no_show({ invitee: invitee.uri });
+    const [told] = await hooks.take();
+    await withConnections(hooks, 2, async (sql) => {
+      const delivering = await sql.reserve();
+      await delivering`begin`;
+      await delivering`select calendly.lock_events(array[${event.uri}])`;
+      await delivering`
+        insert into public.calendly_webhook_events
+            (event_id, event_type, payload, user_id, created_at, status, attempts, error)
+          values ('a', 'invitee_no_show.created', ${told}::text::jsonb, ${ana.id}, calendly.now(),
+            'deferred', 1, '{"code": "not_understood"}')`;
+      const syncing = ana.sync();
+      await waiting(hooks, "calendly_apply_step");
+      await delivering`commit`;
+      delivering.release();
+      assert.equal((await syncing).body.status, "complete");
+    });
+    const settled = (await hooks.events()).find(({ event_id }) => event_id === "a");
+    assert.equal(settled.status, "processed");
+    const [{ no_show_uri }] = await ana.invitees();
+    assert.ok(no_show_uri, "the invitees have been fetched");
+  }, { on: "real" });
+}
+
+/** Until a delivery, or another call, waits for a lock. */
+async function waiting(hooks: Hooks, call = "calendly_receive_webhook"): Promise<void> {
   for (let tries = 0; tries < 1000; tries++) {
     const [{ waiting }] = await hooks.project.stack.sql(
       `select count(*)::integer as waiting from pg_stat_activity
-       where datname = current_database() and wait_event_type = 'Lock'
-         and query ~ 'calendly_receive_webhook'`,
+       where datname = current_database() and wait_event_type = 'Lock' and query ~ $1`,
+      [call],
     );
     if (waiting > 0) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
