@@ -174,12 +174,14 @@ declare
   now_at constant timestamptz := calendly.now();
 begin
   insert into calendly.run_invitees (run_id, event_uri, is_past, distance, seats)
-    select run.id, due.event_uri, due.start_time < run.started_at,
-      case when due.start_time < run.started_at then run.started_at - due.start_time
-        else due.start_time - run.started_at end,
+    -- A meeting that no snapshot has written may have no start time.
+    select run.id, due.event_uri, coalesce(due.start_time < run.started_at, true),
+      coalesce(greatest(run.started_at - due.start_time, due.start_time - run.started_at),
+        interval '0'),
       due.seats
     from (
-      select e.uri as event_uri, coalesce(min(m.start_time), '-infinity') as start_time,
+      select e.uri as event_uri,
+        min(m.start_time) filter (where isfinite(m.start_time)) as start_time,
         max(calendly.seats(m.raw, 'total')) as seats
       from (select distinct unnest(event_uris)) e (uri)
       -- By index: see calendly.note_missing.

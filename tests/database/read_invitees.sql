@@ -1,6 +1,6 @@
 -- Which invitees are fetched first, how many at a time, and what a complete reading changes.
 begin;
-select plan(22);
+select plan(24);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set invitee_batch = 25;
 select tests.add_person('ana');
@@ -42,6 +42,27 @@ select is(row(r.created, r.updated)::text, '(8,0)',
   from tests.run_of('ana') r;
 select tests.finish('ana');
 -- the looks for no-shows are tested in no_shows.sql
+update calendly.meeting_sync set invitees_due_at = null;
+
+-- rows that somebody has written by hand
+select tests.pass('1 hour');
+update public.calendly_meetings set start_time = case calendly_event_uri
+    when tests.event_uri('soon') then 'infinity'::timestamptz end
+  where calendly_event_uri in (tests.event_uri('soon'), tests.event_uri('yesterday'));
+update calendly.meeting_sync set invitees_due_at = calendly.now()
+  where event_uri in (
+    tests.event_uri('soon'), tests.event_uri('yesterday'), tests.event_uri('tomorrow'));
+update calendly.settings set missing_event_lookups = 0;
+select tests.begin('ana');
+update answer set step = tests.bring('ana', tests.page('{}'));
+select is((tests.event_names(step))[1], 'tomorrow',
+  'meetings whose start time is not known come after the upcoming ones') from answer;
+select is(cardinality(tests.event_names(step)), 3, 'and their invitees are fetched as well')
+  from answer;
+select tests.read(step) from answer;
+select tests.finish('ana');
+update public.calendly_meetings set start_time = (raw ->> 'start_time')::timestamptz;
+update calendly.settings set missing_event_lookups = 25;
 update calendly.meeting_sync set invitees_due_at = null;
 
 -- batches
