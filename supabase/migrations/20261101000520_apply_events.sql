@@ -62,7 +62,8 @@ begin
     ) kept on true
   ) host
   cross join lateral (
-    select min(m.status) as status, min(m.start_time) as start_time,
+    select min(m.status) filter (where m.user_id = any (host.user_ids)) as status,
+      min(m.start_time) filter (where m.user_id = any (host.user_ids)) as start_time,
       count(*) filter (where m.user_id = any (host.user_ids) and m.raw = listed.event
         -- the row is what the API's snapshot makes of it …
         and m.deleted_reason is not distinct from case m.status when 'canceled' then m.status end

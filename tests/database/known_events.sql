@@ -1,7 +1,7 @@
 -- Which events of a listed page are stored already, exactly as listed: those that applying would
 -- leave unchanged without writing anything.
 begin;
-select plan(36);
+select plan(38);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 select tests.add_person('ben');
@@ -167,6 +167,22 @@ select is(row(k.status, k.start_time)::text,
     row('active', '2026-06-10T09:00:00Z'::timestamptz)::text,
     'a known event has its status and start')
   from calendly.known_events(jsonb_build_array(tests.event('E1')), tests.hosts_of_run()) k;
+
+-- a co-host outside the run, whose row is older
+select tests.apply_event(tests.event('E5', tests.hosted_by('ana', 'cleo')), 'listing',
+  tests.hosts_of_run() || tests.id_of('cleo'));
+create function tests.moved_and_canceled() returns jsonb language sql as $$
+  select tests.event('E5', tests.hosted_by('ana', 'cleo') || tests.canceled()
+    || '{"start_time": "2026-06-10T09:10:00.000000Z"}')
+$$;
+select tests.apply_event(tests.moved_and_canceled(), 'listing', tests.hosts_of_run());
+select is(tests.known(tests.moved_and_canceled()), 'E5 1',
+  'a canceled event is known though a host outside the run has it as active');
+select is(row(k.status, k.start_time)::text,
+    row('canceled', '2026-06-10T09:10:00Z'::timestamptz)::text,
+    'its status and start are those of the run''s people')
+  from calendly.known_events(jsonb_build_array(tests.moved_and_canceled()),
+    tests.hosts_of_run()) k;
 
 -- somebody was erased
 create function tests.with_guests(variadic emails text[]) returns jsonb language sql as $$
