@@ -199,7 +199,6 @@ create unlogged table calendly.run_missing (
   event_uri text not null,
   start_time timestamptz not null,
   last_looked_up_at timestamptz not null,
-  meetings integer not null,
   primary key (run_id, event_uri)
 );
 
@@ -209,7 +208,6 @@ comment on table calendly.run_missing is
   'Events of the range that the listing should have shown by now and has not.';
 comment on column calendly.run_missing.last_looked_up_at is
   'When the event was last fetched by itself; -infinity: never.';
-comment on column calendly.run_missing.meetings is 'How many of the run''s people have it.';
 
 create unlogged table calendly.run_invitees (
   run_id uuid not null,

@@ -9,15 +9,13 @@
 create function calendly.note_missing(
   run public.calendly_sync_runs, user_ids integer[], starts_from timestamptz,
   starts_before timestamptz
-) returns integer
+) returns void
 language plpgsql set search_path = ''
 as $$
-declare
-  noted integer;
 begin
-  with missing as (
-    select m.calendly_event_uri, min(m.start_time) as start_time,
-      min(coalesce(s.last_looked_up_at, '-infinity')) as last_looked_up_at, count(*) as meetings
+  insert into calendly.run_missing (run_id, event_uri, start_time, last_looked_up_at)
+    select run.id, m.calendly_event_uri, min(m.start_time),
+      min(coalesce(s.last_looked_up_at, '-infinity'))
     from unnest(user_ids) listed (id)
     -- By index, whatever the statistics say: `offset 0` keeps each query as it is written.
     cross join lateral (
@@ -42,44 +40,48 @@ begin
     ) s on seen.is_seen is null
     where seen.is_seen is null
     group by m.calendly_event_uri
-  ), written as (
-    insert into calendly.run_missing as x
-        (run_id, event_uri, start_time, last_looked_up_at, meetings)
-      select run.id, m.calendly_event_uri, m.start_time, m.last_looked_up_at, m.meetings
-      from missing m
-      on conflict (run_id, event_uri) do update set meetings = x.meetings + excluded.meetings
-      returning event_uri
-  )
-  select coalesce(sum(m.meetings), 0) into noted
-    from written w
-    join missing m on m.calendly_event_uri = w.event_uri;
-  return noted;
+    on conflict do nothing;
 end
 $$;
 comment on function calendly.note_missing(
   public.calendly_sync_runs, integer[], timestamptz, timestamptz) is
   'Notes the events of these people that start in this part of the range and that the listing, '
-  'which is sorted by start time, has passed without showing them; returns how many meetings. That '
-  'alone proves nothing: fetch_events asks for each.';
+  'which is sorted by start time, has passed without showing them. That alone proves nothing: '
+  'fetch_events asks for each.';
 
-create function calendly.forget_missing(run_id uuid, event_uris text[]) returns integer
+create function calendly.forget_missing(run_id uuid, event_uris text[]) returns void
 language plpgsql set search_path = ''
 as $$
-declare
-  found_again integer;
 begin
-  with listed as (
-    delete from calendly.run_missing x
-      where x.run_id = forget_missing.run_id and x.event_uri = any (event_uris)
-      returning x.meetings
-  )
-  select coalesce(sum(l.meetings), 0) into found_again from listed l;
-  return found_again;
+  delete from calendly.run_missing x
+    where x.run_id = forget_missing.run_id and x.event_uri = any (event_uris);
 end
 $$;
 comment on function calendly.forget_missing(uuid, text[]) is
-  'These events are not missing, or have been fetched by themselves: returns of how many meetings '
-  'that is true.';
+  'These events are not missing, or have been fetched by themselves.';
+
+create function calendly.count_missing(context calendly.run_context) returns integer
+language plpgsql stable set search_path = ''
+as $$
+declare
+  run constant public.calendly_sync_runs := context.run;
+  user_ids constant integer[] := (context.state).user_ids;
+begin
+  return (
+    select count(*)
+    from calendly.run_missing x
+    -- as in calendly.missing_events
+    cross join lateral (
+      select from public.calendly_meetings m
+      where m.calendly_event_uri = x.event_uri and m.user_id = any (user_ids)
+        and not m.is_deleted and coalesce(m.updated_at, '-infinity') < run.started_at
+      offset 0
+    ) still_missing
+    where x.run_id = run.id);
+end
+$$;
+comment on function calendly.count_missing(calendly.run_context) is
+  'How many meetings a complete listing did not show.';
 
 create function calendly.missing_events(context calendly.run_context, max_events integer)
 returns text[]

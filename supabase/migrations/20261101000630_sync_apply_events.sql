@@ -192,7 +192,7 @@ begin
   update calendly.active_runs o set user_ids = (context.state).user_ids
     where o.run_id = (context.run).id;
   -- The pages up to now have shown nothing of these people.
-  context.run.missing := (context.run).missing + calendly.note_missing(
+  perform calendly.note_missing(
     context.run, joining, (context.run).min_start_time, (context.state).listed_until);
   return context;
 end
@@ -206,22 +206,22 @@ create function calendly.record_listed_until(
 language plpgsql set search_path = ''
 as $$
 declare
-  run public.calendly_sync_runs := context.run;
+  run constant public.calendly_sync_runs := context.run;
   state calendly.active_runs := context.state;
 begin
-  if run.missing > 0 then
-    run.missing := run.missing - calendly.forget_missing(
-      run.id, array(select e ->> 'uri' from jsonb_array_elements(events) e));
-  end if;
-  run.missing := run.missing + calendly.note_missing(run, state.user_ids,
+  perform calendly.forget_missing(
+    run.id, array(select e ->> 'uri' from jsonb_array_elements(events) e));
+  perform calendly.note_missing(run, state.user_ids,
     coalesce(listed_from, run.min_start_time),
     -- An event that starts at the same time as this page's last may be on the next page.
     case when next_page_token is null then run.max_start_time else state.listed_until end);
   state.page_token := next_page_token;
   state.list_restarts := 0;
   state.phase := case when next_page_token is null then 'fetch_events' else 'list_events' end;
-  context.run := run;
   context.state := state;
+  if next_page_token is null then
+    context.run.missing := calendly.count_missing(context);
+  end if;
   return context;
 end
 $$;
