@@ -59,12 +59,21 @@ comment on function calendly.host_by_email(text) is
   'The Calendly user with this e-mail at Calendly whose meetings are kept: for old webhooks, which '
   'name their hosts by e-mail only.';
 
+create function calendly.longest_uri() returns integer
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  return 500;
+end
+$$;
+comment on function calendly.longest_uri() is
+  'How long the URI of an event or a host may be: an index takes about 2,700 bytes.';
+
 create function calendly.event_snapshots(events jsonb) returns calendly.event_snapshot[]
 language plpgsql stable set search_path = ''
 as $$
 declare
-  -- the URI goes into an index, which takes about 2,700 bytes
-  longest_uri constant integer := 500;
+  longest_uri constant integer := calendly.longest_uri();
   somebody_is_erased constant boolean := exists (select from calendly.erased_people);
 begin
   -- `offset 0`: what is computed inside is not computed again at each mention.

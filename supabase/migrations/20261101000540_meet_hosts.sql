@@ -5,6 +5,8 @@ create function calendly.listed_hosts(events jsonb)
 returns table (calendly_user_uri text, email text, name text)
 language plpgsql stable set search_path = ''
 as $$
+declare
+  longest_uri constant integer := calendly.longest_uri();
 begin
   return query
     select distinct on (host.uri) host.uri, m ->> 'user_email', m ->> 'user_name'
@@ -12,7 +14,9 @@ begin
     cross join lateral jsonb_array_elements(case jsonb_typeof(e -> 'event_memberships')
       when 'array' then e -> 'event_memberships' else '[]' end) m
     cross join lateral (select m ->> 'user') host (uri)
-    where host.uri is not null
+    where length(host.uri) <= longest_uri and length(e ->> 'uri') <= longest_uri
+      -- An event that cannot be used says nothing of its hosts.
+      and e ->> 'status' in ('active', 'canceled')
     -- The newest event knows the present name and e-mail. Calendly writes all times alike.
     order by host.uri, (e ->> 'updated_at') collate "C" desc nulls last;
 end

@@ -84,7 +84,8 @@ create function calendly.sort_page(
 language plpgsql set search_path = ''
 as $$
 declare
-  longest_uri constant integer := 500;  -- a longer one is of no event: see calendly.event_problem
+  -- a longer one is of no event that can be used
+  longest_uri constant integer := calendly.longest_uri();
   page calendly.listed_page;
 begin
   with listed as (

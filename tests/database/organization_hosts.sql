@@ -2,7 +2,7 @@
 -- is fetched by itself, and only that answer takes it from the former host. Whether Calendly moves
 -- updated_at then is not known: here E3's stays the same.
 begin;
-select plan(13);
+select plan(15);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 select tests.add_organization('olga');
@@ -82,6 +82,25 @@ select tests.bring('olga',
       tests.hosted('E1', '{ben}', '{"updated_at": "2026-05-22T00:00:00.000000Z"}')))));
 select is(tests.owners('E1'), 'ben, cleo reassigned',
   'an event that comes back to a former host is reassigned from the other');
+
+-- an event that cannot be used, and a host whose URI is very long
+select tests.add_organization('oscar', 'everyone');
+select tests.begin('oscar', 'scheduled');
+create function tests.host_of_length(length integer) returns jsonb language sql as $$
+  select jsonb_build_object('event_memberships', jsonb_build_array(jsonb_build_object('user', (
+    select left('https://api.calendly.com/users/' || string_agg(md5(n::text), ''), length)
+    from generate_series(1, length / 32) n))))
+$$;
+select tests.bring('oscar', tests.page(array[
+  tests.event('E8', tests.host_of_length(9000)),
+  tests.event('E9', tests.hosted_by('nora') || '{"status": "odd"}'),
+  tests.event('E10', tests.hosted_by('noel'))]));
+select is((
+    select string_agg(u.calendly_user_uri, ', ') from public.calendly_users u
+    where u.calendly_user_uri in (tests.host('nora'), tests.host('noel'))), tests.host('noel'),
+  'an event that cannot be used makes nobody a host');
+select is((select max(length(h.calendly_user_uri)) from calendly.run_hosts h) < 500, true,
+  'a host with a very long URI does not fail the page');
 
 select * from finish();
 rollback;
