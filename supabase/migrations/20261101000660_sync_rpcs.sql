@@ -78,37 +78,8 @@ comment on function
   calendly.create_run(uuid, integer, text, integer[], text, text, boolean, timestamptz) is
   'Makes a run and decides its range.';
 
-create function calendly.refetch_listed_invitees(
-  run public.calendly_sync_runs, now_at timestamptz
-) returns void
-language plpgsql set search_path = ''
-as $$
-declare
-  state calendly.active_runs;
-begin
-  select o.* into state from calendly.active_runs o where o.run_id = run.id;
-  if state.refetch_all then
-    return;
-  end if;
-  update calendly.meeting_sync s
-    set invitees_due_at = calendly.invitees_due_at(
-      m.raw, s.invitees_due_at, null, true, false, now_at)
-    from calendly.run_seen seen
-    join public.calendly_meetings m on m.calendly_event_uri = seen.event_uri
-    where seen.run_id = run.id and m.user_id = any (state.user_ids)
-      and s.user_id = m.user_id and s.event_uri = m.calendly_event_uri;
-  perform calendly.queue_invitees(run, state.user_ids, array(
-    select seen.event_uri from calendly.run_seen seen where seen.run_id = run.id));
-  update calendly.active_runs o set refetch_all = true where o.run_id = run.id;
-end
-$$;
-comment on function
-  calendly.refetch_listed_invitees(public.calendly_sync_runs, timestamptz) is
-  'A forced sync goes on with a run: the invitees of what it has listed so far are fetched again '
-  'as well.';
-
 create function calendly.resume_run(
-  run_id uuid, user_ids integer[], trigger text, forced boolean, now_at timestamptz
+  run_id uuid, user_ids integer[], trigger text
 ) returns public.calendly_sync_runs
 language plpgsql set search_path = ''
 as $$
@@ -123,13 +94,10 @@ begin
     set user_ids = array(
       select unnest(o.user_ids) intersect select unnest(resume_run.user_ids) order by 1)
     where o.run_id = run.id and not o.user_ids <@ resume_run.user_ids;
-  if forced then
-    perform calendly.refetch_listed_invitees(run, now_at);
-  end if;
   return run;
 end
 $$;
-comment on function calendly.resume_run(uuid, integer[], text, boolean, timestamptz) is
+comment on function calendly.resume_run(uuid, integer[], text) is
   'Goes on with a run that was paused or whose worker crashed.';
 
 create function calendly.take_lease(
@@ -179,17 +147,19 @@ declare
   sync_type constant text := calendly.choose_sync_type(
     connection, open_run.user_ids, request ->> 'trigger', forced);
 begin
-  -- A FULL sync that somebody forces or needs does not wait for an INCREMENTAL one to go on.
-  if (forced or calendly.needs_full_sync(open_run.user_ids)) and exists (
+  -- A FULL sync that somebody forces or needs does not wait for a run that does less to go on.
+  if exists (
       select from public.calendly_sync_runs r
-      where r.id = active_run_id and r.sync_type = 'INCREMENTAL') then
+      join calendly.active_runs o on o.run_id = r.id
+      where r.id = active_run_id
+        and (forced and not o.refetch_all
+          or r.sync_type = 'INCREMENTAL' and calendly.needs_full_sync(open_run.user_ids))) then
     perform calendly.end_run(active_run_id, 'failed', jsonb_build_object(
       'code', 'replaced', 'message', 'A FULL sync took its place.'));
     active_run_id := null;
   end if;
   if active_run_id is not null then
-    return calendly.resume_run(
-      active_run_id, open_run.user_ids, request ->> 'trigger', forced, now_at);
+    return calendly.resume_run(active_run_id, open_run.user_ids, request ->> 'trigger');
   end if;
   return calendly.create_run(connection.id, open_run.user_id, open_run.subject,
     open_run.user_ids, request ->> 'trigger', sync_type, forced, now_at);
@@ -197,7 +167,8 @@ end
 $$;
 comment on function calendly.open_run(
   public.calendly_connections, jsonb, integer, uuid, text, integer[], timestamptz) is
-  'Goes on with the active run of a subject, replaces it by a FULL one, or makes the first.';
+  'Goes on with the active run of a subject, replaces it by one that does more, or makes the '
+  'first.';
 
 create function public.calendly_begin_sync(request jsonb) returns jsonb
 language plpgsql security definer

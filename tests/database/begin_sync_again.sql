@@ -1,7 +1,7 @@
 -- A run that was paused goes on where it stopped, and one whose worker crashed is taken over:
 -- nothing is done twice.
 begin;
-select plan(37);
+select plan(38);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 select tests.add_person('ana');
@@ -132,7 +132,7 @@ select tests.pass('2 minutes');
 select is(tests.begin('ana', forced => true) ->> 'sync_type', 'FULL',
   'an INCREMENTAL run whose worker crashed is replaced by a forced sync');
 
--- a forced sync goes on with a FULL run that nobody forced, and fetches again what that has listed
+-- a forced sync replaces a FULL run that nobody forced
 select tests.fail('ana', '{"code": "internal"}');
 update public.calendly_users set calendly_initial_sync_complete = false where id
   = tests.id_of('ana');
@@ -142,11 +142,15 @@ select tests.bring('ana',
   tests.page(array[tests.event('E1'), tests.event('E0', tests.seats(0, 0))], 'page 2'));
 select tests.bring('ana',
   '{"interruption": {"code": "calendly_unavailable", "message": "HTTP 500"}}');
-select is(tests.begin('ana', forced => true) #>> '{next,query,page_token}', 'page 2',
-  'a forced sync resumes a FULL run that nobody had forced');
-select is(tests.event_names(tests.bring('ana',
-  tests.page(array[tests.event('E2'), tests.event('E3')]))),
-  array['E1', 'E2', 'E3'], 'a forced sync fetches the invitees of the pages before it as well');
+update paused set id = (tests.run_of('ana')).id;
+select isnt((tests.begin('ana', forced => true) ->> 'run_id')::uuid, paused.id,
+  'a forced sync replaces a paused FULL run that nobody had forced')
+  from paused;
+select is((select r.error ->> 'code' from public.calendly_sync_runs r join paused using (id)),
+  'replaced', 'a FULL run that a forced sync replaces is failed with the code replaced');
+select is(tests.event_names(tests.bring('ana', tests.page(array(
+    select tests.event('E' || n) from generate_series(1, 3) n)))),
+  array['E1', 'E2', 'E3'], 'and the invitees of all events are fetched again');
 update public.calendly_users set calendly_initial_sync_complete = true where id
   = tests.id_of('ana');
 
