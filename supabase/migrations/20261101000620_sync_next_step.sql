@@ -23,7 +23,7 @@ begin
       where k.user_id = listed.id
         and k.start_time >= starts_from and k.start_time < starts_before
         and k.start_time > run.min_start_time and k.start_time < run.max_start_time
-        and k.calendly_event_uri is not null and not k.is_deleted
+        and not k.is_deleted
         -- what a webhook has written since the run began is not missing
         and coalesce(k.updated_at, '-infinity') < run.started_at
       offset 0
@@ -38,7 +38,8 @@ begin
       where k.user_id = m.user_id and k.event_uri = m.calendly_event_uri
       offset 0
     ) s on seen.is_seen is null
-    where seen.is_seen is null
+    -- out here, or the rows could be read by an index of all meetings that have a URI
+    where m.calendly_event_uri is not null and seen.is_seen is null
     group by m.calendly_event_uri
     on conflict do nothing;
 end
