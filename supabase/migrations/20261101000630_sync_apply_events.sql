@@ -18,6 +18,31 @@ comment on function calendly.lock_waiting(integer[], text[]) is
   'Locks these events, and returns those that wait. A delivery is deferred under its event''s '
   'lock: read before, the answer could lack one that is settled a moment later.';
 
+create function calendly.synced_meetings(user_ids integer[], event_uris text[])
+returns table (user_id integer, event_uri text)
+language plpgsql stable rows 100 set search_path = ''
+as $$
+begin
+  return query
+  select m.user_id, e.uri
+  from (select distinct unnest(event_uris)) e (uri)
+  -- By index: see calendly.note_missing.
+  cross join lateral (
+    select k.user_id from public.calendly_meetings k where k.calendly_event_uri = e.uri
+    offset 0
+  ) m
+  cross join lateral (
+    select from calendly.meeting_sync k where k.user_id = m.user_id and k.event_uri = e.uri
+    offset 0
+  ) s
+  where m.user_id = any (synced_meetings.user_ids);
+end
+$$;
+comment on function calendly.synced_meetings(integer[], text[]) is
+  'The keys in calendly.meeting_sync of what these people have of these events. Its rows are '
+  'changed by insert … on conflict, which finds each by its key: a kept plan of an update could '
+  'read the whole table.';
+
 create function calendly.apply_api_events(
   user_ids integer[], snapshots calendly.event_snapshot[], answered_uris text[],
   waiting text[], refetch_all boolean, direct boolean
@@ -34,9 +59,10 @@ begin
     select c
     from calendly.apply_events(snapshots, false, user_ids, direct, refetch_uris) c);
   if waiting <> '{}' then
-    update calendly.meeting_sync s set event_due_at = null
-      where s.event_uri = any (waiting) and s.user_id = any (user_ids)
-        and s.event_due_at is not null;
+    insert into calendly.meeting_sync as s (user_id, event_uri)
+      select m.user_id, m.event_uri from calendly.synced_meetings(user_ids, waiting) m
+      on conflict on constraint meeting_sync_pkey do update set event_due_at = null
+        where s.event_due_at is not null;
   end if;
   if calendly.may_settle_deferred(user_ids) then
     perform calendly.settle_deferred(user_ids, answered_uris);
@@ -154,7 +180,8 @@ declare
   now_at constant timestamptz := calendly.now();
 begin
   -- A listing may leave out a host who still has the event: only the event itself can say so. No
-  -- more per page than one run may look up, those that no run has looked up yet first.
+  -- more per page than one run may look up, those that no run has looked up yet first. The rows
+  -- exist: see calendly.synced_meetings.
   insert into calendly.meeting_sync as s (user_id, event_uri, event_due_at)
     select m.user_id, c.uri, now_at
     from unnest(snapshots) c
@@ -175,7 +202,7 @@ begin
       offset 0
     ) stored
     where m.user_id = any (user_ids) and u.calendly_user_uri <> all (c.hosts)
-    order by stored.last_looked_up_at nulls first
+    order by stored.last_looked_up_at nulls first, c.uri, m.user_id
     limit (select g.missing_event_lookups from calendly.settings g)
     on conflict (user_id, event_uri) do update set event_due_at = excluded.event_due_at
       where s.event_due_at <= now_at is not true;
@@ -372,8 +399,10 @@ declare
   state calendly.active_runs := context.state;
   looked_at integer;
 begin
-  update calendly.meeting_sync s set last_looked_up_at = calendly.now(), event_due_at = null
-    where s.event_uri = any (asked_uris) and s.user_id = any (state.user_ids);
+  insert into calendly.meeting_sync as s (user_id, event_uri)
+    select m.user_id, m.event_uri from calendly.synced_meetings(state.user_ids, asked_uris) m
+    on conflict on constraint meeting_sync_pkey do update set
+      last_looked_up_at = calendly.now(), event_due_at = null;
   -- The hosts of an event that was listed have been counted with the page.
   looked_at := (
     select count(*) from unnest(changes) c

@@ -146,13 +146,15 @@ declare
   -- the longest wait is reached before: this keeps power() from overflowing
   max_doublings constant integer := 10;
 begin
-  update calendly.meeting_sync s
-    set read_failures = s.read_failures + 1,
+  insert into calendly.meeting_sync as s (user_id, event_uri)
+    select m.user_id, m.event_uri
+    from calendly.synced_meetings(user_ids, array(
+      select f ->> 'event_uri' from jsonb_array_elements(failures) f)) m
+    on conflict on constraint meeting_sync_pkey do update set
+      read_failures = s.read_failures + 1,
       -- less and less often, but at least every day
       invitees_due_at = calendly.now() + least(longest_wait,
-        calendly.interval_between_syncs(false) * power(2, least(s.read_failures, max_doublings)))
-    from jsonb_array_elements(failures) f
-    where s.event_uri = f ->> 'event_uri' and s.user_id = any (user_ids);
+        calendly.interval_between_syncs(false) * power(2, least(s.read_failures, max_doublings)));
   return calendly.reject(run, (
     select jsonb_agg(jsonb_build_object('uri', f ->> 'event_uri', 'problem', f ->> 'problem'))
     from jsonb_array_elements(failures) f));

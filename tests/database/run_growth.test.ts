@@ -77,6 +77,17 @@ create function tests.read_all(event_uris jsonb) returns jsonb language sql as $
       'invitees', jsonb_build_array(tests.invitee(split_part(uri, '/', -1), 'ines')))))
   from jsonb_array_elements_text(event_uris) uri
 $$;
+create function tests.fail_all(event_uris jsonb) returns jsonb language sql as $$
+  select jsonb_build_object('requests', jsonb_array_length(event_uris), 'invitees', jsonb_agg(
+    jsonb_build_object('event_uri', uri, 'problem', 'Bad request')))
+  from jsonb_array_elements_text(event_uris) uri
+$$;
+create function tests.answer_all(event_uris jsonb) returns jsonb language sql as $$
+  select jsonb_build_object('requests', jsonb_array_length(event_uris), 'events', jsonb_agg(
+    tests.read_of(split_part(uri, '/', -1), 200, tests.numbered(
+      substring(uri from '[0-9]+$')::integer))))
+  from jsonb_array_elements_text(event_uris) uri
+$$;
 create function tests.begin_session() returns void language plpgsql as $$
 begin
   -- The plans of this session are kept from here, when next to nothing is stored.
@@ -97,10 +108,15 @@ begin
   end if;
   return query values ('a page', tests.blocks(format(brought,
     format('tests.numbered_page(%s, ''last'')', events - 100))));
+  -- It leaves out the last 20 events.
   return query values ('the last page', tests.blocks(format(brought,
-    format('tests.numbered_page(%s, null)', events))));
+    format('tests.numbered_page(%s, null)', events - 20))));
+  return query values ('a step of events', tests.blocks(format(brought,
+    'tests.answer_all(next -> ''event_uris'')')));
   return query values ('a step of invitees', tests.blocks(format(brought,
     'tests.read_all(next -> ''event_uris'')')));
+  return query values ('a step of invitees that fail', tests.blocks(format(brought,
+    'tests.fail_all(next -> ''event_uris'')')));
   delete from calendly.run_invitees;
   return query values ('a step that fills the queue', tests.blocks(format(brought,
     '''{"requests": 0, "invitees": []}''')));
