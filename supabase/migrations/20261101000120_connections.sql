@@ -112,7 +112,7 @@ declare
 begin
   -- The token of an account that was deleted lives on for a while.
   if own_account is null or not calendly.account_is_open(own_account, calendly.now()) then
-    return '{}';
+    return '{}'::integer[];
   end if;
   return array(select r.user_id from calendly.readers r where r.auth_user_id = own_account);
 end

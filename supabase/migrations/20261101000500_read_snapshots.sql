@@ -279,7 +279,7 @@ begin
   if counted_total ~ number is not true then
     return null;
   elsif which = 'total' then
-    return counted_total;
+    return counted_total::integer;
   elsif counted_active ~ number then
     -- an active number above the total is wrong: seats are never fewer than none
     return greatest(counted_total::integer - counted_active::integer, 0);

@@ -118,45 +118,55 @@ comment on type calendly.invitee_change is
   'What a snapshot of an invitee makes of its row in one user''s meeting. by_webhook: whose '
   'snapshot it is now. written: the row changes. unsure: see calendly.merge_no_show.';
 
+create type calendly.merged_invitee as (
+  snapshot calendly.invitee_snapshot,
+  no_show_known_at timestamptz,
+  written boolean,
+  unsure boolean
+);
+comment on type calendly.merged_invitee is
+  'An invitee as it is known once a snapshot has come. written: the row changes. unsure: see '
+  'calendly.merge_no_show.';
+
 create function calendly.merge_invitee(
   stored public.calendly_invitees, stored_read_at timestamptz, stored_by_webhook boolean,
-  incoming calendly.invitee_snapshot, by_webhook boolean,
-  out snapshot calendly.invitee_snapshot, out no_show_known_at timestamptz,
-  out written boolean, out unsure boolean
-)
+  incoming calendly.invitee_snapshot, by_webhook boolean
+) returns calendly.merged_invitee
 language plpgsql stable set search_path = ''
 as $$
 declare
   stored_at constant timestamptz := coalesce(stored.calendly_updated_at, '-infinity');
+  merged calendly.merged_invitee;
   mark record;
   content jsonb;
 begin
   if not by_webhook and (stored.raw is null or stored.raw = incoming.content)
       and stored.no_show_at is not distinct from incoming.no_show_at then
     -- A read that finds nothing new, or somebody new who is not marked: nothing to merge.
-    snapshot := incoming;
-    no_show_known_at := stored.no_show_known_at;
-    written := stored.raw is null;
-    unsure := false;
-    return;
+    merged.snapshot := incoming;
+    merged.no_show_known_at := stored.no_show_known_at;
+    merged.written := stored.raw is null;
+    merged.unsure := false;
+    return merged;
   end if;
   mark := calendly.merge_no_show(stored, stored_read_at, incoming, by_webhook);
-  no_show_known_at := mark.known_at;
-  unsure := mark.unsure;
+  merged.no_show_known_at := mark.known_at;
+  merged.unsure := mark.unsure;
   content := calendly.with_no_show(
     calendly.merge_snapshots(stored.raw, stored_at, stored_by_webhook,
       incoming.content, incoming.updated_at, by_webhook),
     mark.no_show_at, stored, incoming);
-  snapshot := case when content = incoming.content then incoming
+  merged.snapshot := case when content = incoming.content then incoming
     else calendly.read_invitee(content, incoming.observed_at) end;
-  written := stored.raw is distinct from content
-    or stored.no_show_known_at is distinct from no_show_known_at;
+  merged.written := stored.raw is distinct from content
+    or stored.no_show_known_at is distinct from merged.no_show_known_at;
+  return merged;
 end
 $$;
 comment on function calendly.merge_invitee(
   public.calendly_invitees, timestamptz, boolean, calendly.invitee_snapshot, boolean) is
-  'What a snapshot makes of one invitee''s row. written: the row changes. For the rest see '
-  'calendly.merge_snapshots and calendly.merge_no_show.';
+  'What a snapshot makes of one invitee''s row: see calendly.merge_snapshots and '
+  'calendly.merge_no_show.';
 
 create function calendly.invitee_changes(
   snapshots calendly.invitee_snapshot[], by_webhook boolean, user_ids integer[]

@@ -374,7 +374,7 @@ as $$
 declare
   -- A person's row is what everything else about them may wait for: it is written once a second.
   stale_before constant timestamptz := now_at - interval '1 second';
-  confirmed integer[] := '{}';
+  confirmed integer[] := '{}'::integer[];
   touched integer[];
   unconfirmed integer[];
 begin
