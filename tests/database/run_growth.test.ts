@@ -134,6 +134,22 @@ begin
   return query values ('the finish', tests.blocks('select tests.finish(''olga'')'));
 end
 $$;
+create function tests.blocks_of_people(people integer)
+  returns table (step text, blocks integer) language plpgsql as $$
+declare
+  brought constant text := 'update tests.answer set next = tests.bring(''olga'', %s)';
+begin
+  perform tests.begin_session();
+  update calendly.settings set invitee_batch = 40;
+  perform tests.begin_large(1000, calendly.now());
+  update calendly.active_runs
+    set user_ids = user_ids || array(select 10000 + n from generate_series(1, people) n);
+  execute format(brought, 'tests.numbered_page(980, null)');
+  execute format(brought, 'tests.answer_all(next -> ''event_uris'')');
+  return query values ('a step of invitees that fail', tests.blocks(format(brought,
+    'tests.fail_all(next -> ''event_uris'')')));
+end
+$$;
 create table tests.answer as select null::jsonb as next;`;
 
 testOnEach(
@@ -156,22 +172,44 @@ testOnEach(
   { long: true },
 );
 
+testOnEach(
+  "invitees that fail are not looked up for each person of the run",
+  "both",
+  async (kind, t) => {
+    const more = 1_000;
+    const few = await blocksBy(kind, "select * from tests.blocks_of_people($1)", [0]);
+    const many = await blocksBy(kind, "select * from tests.blocks_of_people($1)", [more]);
+    for (const [step, blocks] of many) {
+      await t.step(step, () => {
+        const each = (blocks - few.get(step)!) / more;
+        assert.ok(each < 1, `${each} blocks for each person`);
+      });
+    }
+  },
+  { long: true },
+);
+
 /** How many blocks each step of such a run reads. */
 async function blocksOfSteps(
   kind: "embedded" | "real",
   events: number,
   analyzed: boolean,
 ): Promise<Map<string, number>> {
-  const blocks = new Map<string, number>();
-  for (const measure of ["tests.blocks_of_steps", "tests.blocks_of_finish"]) {
-    await using database = await openTestDatabase(kind, { seed: false });
-    await database.script(FIXTURES);
-    await database.script(LARGE_RUN);
-    const rows = await database.query<{ step: string; blocks: number }>(
-      `select * from ${measure}($1, $2)`,
-      [events, analyzed],
-    );
-    for (const row of rows) blocks.set(row.step, row.blocks);
-  }
-  return blocks;
+  return new Map([
+    ...await blocksBy(kind, "select * from tests.blocks_of_steps($1, $2)", [events, analyzed]),
+    ...await blocksBy(kind, "select * from tests.blocks_of_finish($1, $2)", [events, analyzed]),
+  ]);
+}
+
+/** What such a measurement says, in a database of its own. */
+async function blocksBy(
+  kind: "embedded" | "real",
+  measure: string,
+  values: unknown[],
+): Promise<Map<string, number>> {
+  await using database = await openTestDatabase(kind, { seed: false });
+  await database.script(FIXTURES);
+  await database.script(LARGE_RUN);
+  const rows = await database.query<{ step: string; blocks: number }>(measure, values);
+  return new Map(rows.map(({ step, blocks }) => [step, blocks]));
 }
