@@ -170,7 +170,8 @@ comment on column calendly.active_runs.missing_event_lookups is
 comment on column calendly.active_runs.processed is 'Meetings looked at so far.';
 comment on column calendly.active_runs.invitees_read is 'Events whose invitees have been fetched.';
 comment on column calendly.active_runs.invitees_to_read is
-  'Events whose invitees are fetched in all; counted when that phase begins.';
+  'Events whose invitees are fetched in all: counted when that phase begins, and again when as '
+  'many have been fetched and more are due.';
 comment on column calendly.active_runs.interruptions is
   'Interruptions in a row: the back-off grows with them.';
 

@@ -152,7 +152,8 @@ declare
       where s.run_id = (context.run).id and s.event_uri = w.event_uri
       offset 0
     ) seen on true
-    where seen.direct is not true);
+    where seen.direct is not true
+    order by w.event_uri);
 begin
   return waiting || array(
     select missing.event_uri

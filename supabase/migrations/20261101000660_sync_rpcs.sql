@@ -1,6 +1,9 @@
 -- The four calls of a sync: begin, apply a step, finish, fail. A function makes one call per step
 -- and does what the answer says. All of them lock in the order of 060_locks: against erasure, then
 -- the connection, and people last.
+--
+-- A statement_timeout of a function: Postgres ignores it for the statement that runs already, and
+-- PostgREST, 12.2 and newer, applies it to the transaction of the call.
 
 -- Begin: whose sync, by which connection ----------------------------------------------------------
 
