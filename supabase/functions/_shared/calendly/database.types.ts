@@ -87,13 +87,6 @@ export type Database = {
             foreignKeyName: "calendly_connections_user_id_fkey";
             columns: ["user_id"];
             isOneToOne: true;
-            referencedRelation: "calendly_sync_health";
-            referencedColumns: ["user_id"];
-          },
-          {
-            foreignKeyName: "calendly_connections_user_id_fkey";
-            columns: ["user_id"];
-            isOneToOne: true;
             referencedRelation: "calendly_users";
             referencedColumns: ["id"];
           },
@@ -199,13 +192,6 @@ export type Database = {
             foreignKeyName: "calendly_invitees_user_id_fkey";
             columns: ["user_id"];
             isOneToOne: false;
-            referencedRelation: "calendly_sync_health";
-            referencedColumns: ["user_id"];
-          },
-          {
-            foreignKeyName: "calendly_invitees_user_id_fkey";
-            columns: ["user_id"];
-            isOneToOne: false;
             referencedRelation: "calendly_users";
             referencedColumns: ["id"];
           },
@@ -293,13 +279,6 @@ export type Database = {
           "user_id"?: number;
         };
         Relationships: [
-          {
-            foreignKeyName: "calendly_meetings_user_id_fkey";
-            columns: ["user_id"];
-            isOneToOne: false;
-            referencedRelation: "calendly_sync_health";
-            referencedColumns: ["user_id"];
-          },
           {
             foreignKeyName: "calendly_meetings_user_id_fkey";
             columns: ["user_id"];
@@ -420,13 +399,6 @@ export type Database = {
             foreignKeyName: "calendly_sync_runs_user_id_fkey";
             columns: ["user_id"];
             isOneToOne: false;
-            referencedRelation: "calendly_sync_health";
-            referencedColumns: ["user_id"];
-          },
-          {
-            foreignKeyName: "calendly_sync_runs_user_id_fkey";
-            columns: ["user_id"];
-            isOneToOne: false;
             referencedRelation: "calendly_users";
             referencedColumns: ["id"];
           },
@@ -526,13 +498,6 @@ export type Database = {
           "user_id"?: number | null;
         };
         Relationships: [
-          {
-            foreignKeyName: "calendly_webhook_events_user_id_fkey";
-            columns: ["user_id"];
-            isOneToOne: false;
-            referencedRelation: "calendly_sync_health";
-            referencedColumns: ["user_id"];
-          },
           {
             foreignKeyName: "calendly_webhook_events_user_id_fkey";
             columns: ["user_id"];
@@ -669,13 +634,6 @@ export type Database = {
           "user_id"?: number | null;
         };
         Relationships: [
-          {
-            foreignKeyName: "calendly_meetings_user_id_fkey";
-            columns: ["user_id"];
-            isOneToOne: false;
-            referencedRelation: "calendly_sync_health";
-            referencedColumns: ["user_id"];
-          },
           {
             foreignKeyName: "calendly_meetings_user_id_fkey";
             columns: ["user_id"];
