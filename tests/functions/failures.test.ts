@@ -2,8 +2,17 @@
 import assert from "node:assert/strict";
 import { type Effect } from "../../sandbox/mod.ts";
 import { assertMirrors } from "./mirror.ts";
-import { day, idOf, projectTest } from "./support.ts";
+import { day, idOf, type Person, projectTest } from "./support.ts";
 import { FAILS, few, INVITEES, invitesOf, LISTING, thirty } from "./interrupted_person.ts";
+
+/**
+ * A page that fails lasts: it may have been read ahead, and then it is read once more by its own step. So
+ * the attempts are at least so many, and the run counts all of them.
+ */
+function assertAllCounted(person: Person, counted: number, least: number): void {
+  assert.equal(counted, person.requests());
+  assert.ok(counted >= least, `${counted} requests`);
+}
 
 projectTest("a failure of Calendly's that passes is not noticed", async (project, t) => {
   const passing: [string, Effect][] = [
@@ -36,12 +45,14 @@ projectTest("a failure of Calendly's that passes is not noticed", async (project
 
   await t.step("neither is one that lasts for a while, but for a pause", async () => {
     const { person, strike } = await thirty(project);
-    strike(LISTING, { kind: "cut" }, { skip: 1, times: 3 });
+    const click = async () => (await person.sync()).body.status;
+    strike(LISTING, { kind: "cut" }, { skip: 1, times: null });
+    assert.equal(await click(), "paused");
+    project.sandbox.control.clear_faults();
     strike(invitesOf(person, 7), { kind: "html" }, { times: 3 });
-    const statuses = [];
-    for (let click = 0; click < 3; click++) statuses.push((await person.sync()).body.status);
-    assert.deepEqual(statuses, ["paused", "paused", "complete"]);
-    assert.equal((await person.runs())[0].requests, 33 + 6);
+    assert.equal(await click(), "paused");
+    assert.equal(await click(), "complete");
+    assertAllCounted(person, (await person.runs())[0].requests, 33 + 6);
     await assertMirrors(person);
   });
 
@@ -67,9 +78,10 @@ projectTest("a failure that outlasts the retries pauses the sync", async (projec
   for (const [name, where, effect, attempts] of lasting) {
     await t.step(`${name} amid the ${where}`, async () => {
       const { person, strike } = await thirty(project);
-      if (where === "listing") strike(LISTING, effect, { skip: 1, times: attempts });
-      else strike(invitesOf(person, 7), effect, { times: attempts });
+      if (where === "listing") strike(LISTING, effect, { skip: 1, times: null });
+      else strike(invitesOf(person, 7), effect, { times: null });
       const paused = (await person.sync()).body;
+      project.sandbox.control.clear_faults();
       assert.deepEqual(
         [paused.status, paused.resume_at, paused.reason.code],
         ["paused", day(30 / 86_400, project.now), "calendly_unavailable"],
@@ -78,8 +90,7 @@ projectTest("a failure that outlasts the retries pauses the sync", async (projec
       const { body } = await person.sync();
       assert.deepEqual([body.status, body.created, body.unchanged], ["complete", 30, 0]);
       assert.equal(body.run_id, paused.run_id);
-      assert.equal(body.requests, 33 + attempts);
-      assert.equal(person.requests(), 33 + attempts);
+      assertAllCounted(person, body.requests, 33 + attempts);
       await assertMirrors(person);
     });
   }
@@ -102,7 +113,7 @@ projectTest("a failure that outlasts the retries pauses the sync", async (projec
       assert.equal(body.resume_at, day(seconds / 86_400, project.now));
       assert.equal((await person.connection()).next_sync.slice(0, 19), body.resume_at.slice(0, 19));
     }
-    strike(LISTING, FAILS, { skip: 1, times: 3 });
+    strike(LISTING, FAILS, { skip: 1, times: null });
     const { body } = await person.sync();
     assert.equal(body.resume_at, day(30 / 86_400, project.now), "a success in between starts anew");
   });

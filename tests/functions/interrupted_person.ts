@@ -18,7 +18,7 @@ export const FAILS: Effect = { kind: "status", status: 500 };
 export type Strike = (
   path: string,
   effect: Effect,
-  count?: { skip?: number; times?: number },
+  count?: { skip?: number; times?: number | null },
 ) => void;
 
 /** Somebody with three meetings to come. */

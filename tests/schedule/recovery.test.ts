@@ -42,6 +42,11 @@ projectTest(
     await project.advance("15m");
     stall(project, 1);
     await tick(project);
+    // The second page is asked for while Postgres applies the first.
+    await eventually(
+      "the first page is applied",
+      async () => (await person.runs())[0]?.fetched_active === 5,
+    );
     await killStalled(project, 1);
 
     const [stopped] = await person.runs();
