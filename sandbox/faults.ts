@@ -24,7 +24,7 @@ export type Effect =
   | { kind: "empty" }
   /** The page begins with the last row of the page before. */
   | { kind: "duplicate_row" }
-  /** 400 for the page token, as when it has expired. */
+  /** 400 for the page token, which has expired from then on. */
   | { kind: "expired_page_token" }
   /** Something happens (a verb of the control API) just before the request is answered. */
   | { kind: "change"; verb: string; arguments?: Record<string, unknown> };
@@ -74,6 +74,8 @@ export interface FaultedRequest {
 
 export class Faults {
   #rules: ActiveFault[] = [];
+  /** Page tokens that have expired stay so. */
+  #expiredTokens = new Set<string>();
 
   list(): ActiveFault[] {
     return this.#rules.map((rule) => ({ ...rule }));
@@ -96,6 +98,8 @@ export class Faults {
 
   /** The effects that strike this request, in the order of their rules. */
   strike(request: FaultedRequest): Effect[] {
+    const token = request.query.get("page_token");
+    if (token && this.#expiredTokens.has(token)) return [{ kind: "expired_page_token" }];
     const effects: Effect[] = [];
     for (const rule of this.#rules) {
       if (!matches(rule, request)) continue;
@@ -105,6 +109,7 @@ export class Faults {
       if (skipped || (times !== null && rule.struck >= times)) continue;
       rule.struck += 1;
       effects.push(rule.effect);
+      if (rule.effect.kind === "expired_page_token" && token) this.#expiredTokens.add(token);
     }
     return effects;
   }

@@ -92,7 +92,11 @@ projectTests("Details", {
     const { body } = await person.sync();
     // The last event of the first page is listed once more: nobody says that it was alone at its time.
     const listings = 1 + 1 + 3;
-    assert.deepEqual([body.status, body.created, body.requests], ["complete", 30, listings + 30]);
+    assert.deepEqual([body.status, body.created], ["complete", 30]);
+    // Where the page was read ahead, its own step has asked once more.
+    const again = body.requests - listings - 30;
+    assert.ok(again === 0 || again === 1, `${body.requests} requests`);
+    assert.equal(body.requests, person.requests());
     assert.deepEqual(body.fetched, { active: 30, canceled: 0 });
     await assertMirrors(person);
   },

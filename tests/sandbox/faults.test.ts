@@ -96,6 +96,26 @@ Deno.test("HTML with status 200, a wrong content type, an empty listing, an expi
   ]);
 });
 
+Deno.test("a page token that has expired stays so, and no other does", async () => {
+  const sandbox = pinned({ events: 30 });
+  const get = async (query: string) => {
+    const response = await sandbox.fetch(
+      new Request(`https://x${LIST}?user=${sandbox.demo.user.uri}&count=10${query}`, {
+        headers: { authorization: `Bearer ${DEMO_TOKEN}` },
+      }),
+    );
+    return { status: response.status, body: await response.json() };
+  };
+  const next = ({ body }: Awaited<ReturnType<typeof get>>) =>
+    `&page_token=${body.pagination.next_page_token}`;
+  const second = next(await get(""));
+  const third = next(await get(second));
+  sandbox.control.faults({ path: LIST, effect: { kind: "expired_page_token" } });
+  const statuses = [];
+  for (const query of [second, second, third, ""]) statuses.push((await get(query)).status);
+  assert.deepEqual(statuses, [400, 400, 200, 200]);
+});
+
 Deno.test("a duplicate row over two pages hides no other row", async () => {
   const sandbox = pinned({ events: 30 });
   sandbox.control.faults({ path: LIST, skip: 1, effect: { kind: "duplicate_row" } });
