@@ -73,12 +73,12 @@ begin
     from calendly.run_missing x
     -- as in calendly.missing_events
     cross join lateral (
-      select from public.calendly_meetings m
-      where m.calendly_event_uri = x.event_uri and m.user_id = any (user_ids)
-        and not m.is_deleted and coalesce(m.updated_at, '-infinity') < run.started_at
+      select k.user_id, k.is_deleted, k.updated_at from public.calendly_meetings k
+      where k.calendly_event_uri = x.event_uri
       offset 0
-    ) still_missing
-    where x.run_id = run.id);
+    ) m
+    where x.run_id = run.id and m.user_id = any (user_ids)
+      and not m.is_deleted and coalesce(m.updated_at, '-infinity') < run.started_at);
 end
 $$;
 comment on function calendly.count_missing(calendly.run_context) is
@@ -97,8 +97,13 @@ begin
     from calendly.run_missing x
     -- Meanwhile a webhook may have written it, or a person may have left the run.
     cross join lateral (
-      select from public.calendly_meetings m
-      where m.calendly_event_uri = x.event_uri and m.user_id = any (user_ids)
+      select
+      from (
+        select k.user_id, k.is_deleted, k.updated_at from public.calendly_meetings k
+        where k.calendly_event_uri = x.event_uri
+        offset 0
+      ) m
+      where m.user_id = any (user_ids)
         and not m.is_deleted and coalesce(m.updated_at, '-infinity') < run.started_at
       limit 1
     ) still_missing
