@@ -8,7 +8,8 @@ import { pgtap } from "@electric-sql/pglite/pgtap";
 import { CompiledQuery } from "kysely";
 import postgres from "postgres"; // The driver of @supabase/lite/postgres, which leaves its choice to us.
 import { isolateExitCode, Session, shareSession } from "./embedded.ts";
-import { AS_OWNER, migrate, type Migration, PLATFORM, readMigrations, SEED } from "./migrations.ts";
+import { type Migration, readMigrations } from "../cli/migrations.ts";
+import { AS_OWNER, migrate, PLATFORM, SEED } from "./migrations.ts";
 import { servePostgresWire } from "./wire.ts";
 
 /** An open database. Times come back as text in UTC, jsonb parsed. */

@@ -1,9 +1,10 @@
 /** What `deno task start` does and shows: a first sync and then a project to use, or the main job once. */
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { unlessAborted, untilAborted } from "./interrupt.ts";
-import { Problem } from "./problem.ts";
-import { LOCAL_FOLDER, type Stack, type StackOptions, startStack } from "./stack.ts";
-import { type Terminal } from "./terminal.ts";
+import { Problem } from "../cli/problem.ts";
+import { LOCAL_FOLDER } from "../cli/target.ts";
+import { type Stack, type StackOptions, startStack } from "./stack.ts";
+import { type Terminal } from "../cli/terminal.ts";
 
 /** Events of the demo user in the sandbox: few enough for a first sync within the rate limit. */
 const DEMO_EVENTS = 250;

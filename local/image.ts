@@ -4,7 +4,8 @@
  */
 import { fileURLToPath } from "node:url";
 import { openEmbedded, type Preparation, prepare } from "./database.ts";
-import { PLATFORM, readMigrations, SEED } from "./migrations.ts";
+import { readMigrations } from "../cli/migrations.ts";
+import { PLATFORM, SEED } from "./migrations.ts";
 import configuration from "../deno.json" with { type: "json" };
 
 const FOLDER = fileURLToPath(new URL("../.local/images", import.meta.url));

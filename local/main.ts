@@ -4,9 +4,9 @@
  */
 import { parseArgs, parseEnv } from "node:util";
 import { interruptSignal, unlessAborted } from "./interrupt.ts";
-import { Problem } from "./problem.ts";
+import { Problem } from "../cli/problem.ts";
 import type { StackOptions } from "./stack.ts";
-import { Terminal } from "./terminal.ts";
+import { Terminal } from "../cli/terminal.ts";
 
 const HELP = `Usage: npx -y deno@2.9.6 task start [options]
 

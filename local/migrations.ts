@@ -1,14 +1,8 @@
 /**
- * The project's SQL files: reads them, applies what a database lacks, and records it as the Supabase CLI
- * does, so that `supabase migration up --remote=…` and this stack agree about what has been applied.
+ * Applies the migrations that a database lacks, and records them as the Supabase CLI does, so that
+ * `supabase migration up --remote=…` and this stack agree about what has been applied.
  */
-
-/** One file of supabase/migrations, named `<version>_<name>.sql`. */
-export interface Migration {
-  version: string;
-  name: string;
-  sql: string;
-}
+import { HISTORY_TABLE, type Migration, splitStatements } from "../cli/migrations.ts";
 
 /** A database that can be migrated. */
 export interface Migratable {
@@ -17,32 +11,11 @@ export interface Migratable {
   script(sql: string, parameters?: { sql: string; parameters: unknown[] }): Promise<void>;
 }
 
-export const MIGRATIONS = new URL("../supabase/migrations/", import.meta.url);
 export const SEED = new URL("../supabase/seed.sql", import.meta.url);
 export const PLATFORM = new URL("./platform.sql", import.meta.url);
 
-/** The statements with which the Supabase CLI makes its record of applied migrations. */
-export const HISTORY_TABLE = `create schema if not exists supabase_migrations;
-create table if not exists supabase_migrations.schema_migrations (
-  version text not null primary key,
-  statements text[],
-  name text
-);`;
-
 /** As on the platform, what a project's SQL makes belongs to `postgres`, which is no superuser. */
 export const AS_OWNER = "set local role postgres;\n";
-
-/** The migrations of a folder in the order in which they apply. */
-export async function readMigrations(folder: URL = MIGRATIONS): Promise<Migration[]> {
-  const migrations: Migration[] = [];
-  for await (const entry of Deno.readDir(folder)) {
-    const named = entry.name.match(/^(\d+)_(.*)\.sql$/);
-    if (!entry.isFile || !named) continue;
-    const sql = await Deno.readTextFile(new URL(entry.name, folder));
-    migrations.push({ version: named[1], name: named[2], sql });
-  }
-  return migrations.sort((a, b) => a.version < b.version ? -1 : 1);
-}
 
 /**
  * Applies the migrations that the database does not have, each in a transaction of its own.
@@ -84,20 +57,6 @@ export async function migrate(
     versions.push(migration.version);
   }
   return versions;
-}
-
-// A comment, a string, a quoted name, a dollar-quoted body, the end of a statement, or anything else.
-const TOKEN =
-  /--[^\n]*|\/\*[\s\S]*?\*\/|[eE]'(?:[^'\\]|\\.|'')*'|'[^']*'|"[^"]*"|(\$(?:[A-Za-z_]\w*)?\$)[\s\S]*?\1|[\s\S]/g;
-
-/** The statements of a file, comments and all, without their semicolons: what the CLI records. */
-export function splitStatements(sql: string): string[] {
-  const statements = [""];
-  for (const [token] of sql.matchAll(TOKEN)) {
-    if (token === ";") statements.push("");
-    else statements[statements.length - 1] += token;
-  }
-  return statements.map((statement) => statement.trim()).filter((statement) => statement !== "");
 }
 
 /** Whether the recorded statements, whoever split them, are those of this file. */

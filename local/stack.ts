@@ -2,7 +2,6 @@
  * A whole Supabase project in one process, without Docker: database, Data API, Auth, Edge Functions, cron,
  * and a sandbox Calendly. `deno task start` runs one for a person, the tests run one each.
  */
-import { fileURLToPath } from "node:url";
 import { createClient } from "@supabase/supabase-js";
 import { createSandbox, type Sandbox, type SandboxOptions, serveSandbox } from "../sandbox/mod.ts";
 
@@ -19,9 +18,11 @@ import { Functions } from "./functions.ts";
 import { serveGateway } from "./gateway.ts";
 import { preparedImage } from "./image.ts";
 import { keepKeys, type Keys, makeKeys, signUserJwt } from "./keys.ts";
-import { type Migration, MigrationChanged, MigrationFailed } from "./migrations.ts";
-import { Problem } from "./problem.ts";
-import { type Terminal } from "./terminal.ts";
+import { type Migration } from "../cli/migrations.ts";
+import { MigrationChanged, MigrationFailed } from "./migrations.ts";
+import { Problem } from "../cli/problem.ts";
+import { LOCAL_FOLDER } from "../cli/target.ts";
+import { type Terminal } from "../cli/terminal.ts";
 
 export interface StackOptions extends Preparation {
   /** Where the project answers; 0 (the default) picks a free port. */
@@ -88,9 +89,6 @@ export interface Stack {
 }
 
 export const DEMO_USER = { email: "demo@example.com", password: "calendly-sync-demo" };
-
-/** Where a stack that is not ephemeral keeps its database and keys. */
-export const LOCAL_FOLDER = fileURLToPath(new URL("../.local", import.meta.url));
 
 /** Starts a stack. Throws a `Problem` when something is in the way. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {

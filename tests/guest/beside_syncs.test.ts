@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import postgres from "postgres";
 import { openPostgres } from "../../local/database.ts";
-import { HISTORY_TABLE, migrate } from "../../local/migrations.ts";
+import { HISTORY_TABLE } from "../../cli/migrations.ts";
+import { migrate } from "../../local/migrations.ts";
 import { FIXTURES } from "../database/fixtures/fixtures.ts";
 import { createDatabase } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";

@@ -1,7 +1,7 @@
 /** README's way out of a project that was in use, as it stands there. */
 import assert from "node:assert/strict";
 import { openPostgres, prepare } from "../../local/database.ts";
-import { HISTORY_TABLE, readMigrations } from "../../local/migrations.ts";
+import { HISTORY_TABLE, readMigrations } from "../../cli/migrations.ts";
 import { FIXTURES } from "../database/fixtures/fixtures.ts";
 import { Cluster } from "../harness/cluster.ts";
 import { databaseTest } from "../harness/databases.ts";

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import postgres from "postgres";
-import { readMigrations } from "../../local/migrations.ts";
+import { readMigrations } from "../../cli/migrations.ts";
 import { FIXTURES } from "../database/fixtures/fixtures.ts";
 import { databaseTest } from "../harness/databases.ts";
 import { stackTest } from "../harness/stack.ts";

@@ -1,7 +1,8 @@
 /** A project with an app in it: what the tests of a guest do to it. */
 import { type Database } from "../../local/database.ts";
-import { AS_OWNER, migrate, type Migration, readMigrations } from "../../local/migrations.ts";
-import { installedMigrations } from "../../local/sql.ts";
+import { type Migration, readMigrations } from "../../cli/migrations.ts";
+import { AS_OWNER, migrate } from "../../local/migrations.ts";
+import { installedMigrations } from "../../cli/migrations.ts";
 import { type Queryable } from "./catalogue.ts";
 import { ANN, BEN } from "./shapes.ts";
 

@@ -4,7 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { type Database } from "../../local/database.ts";
-import { migrate, readMigrations } from "../../local/migrations.ts";
+import { readMigrations } from "../../cli/migrations.ts";
+import { migrate } from "../../local/migrations.ts";
 import { openTestDatabase, testOnEach } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
 import { catalogue, contents } from "./catalogue.ts";

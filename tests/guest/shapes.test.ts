@@ -3,7 +3,7 @@
  * works as it did. Our migrations come after the app's, or before them.
  */
 import assert from "node:assert/strict";
-import { HISTORY_TABLE } from "../../local/migrations.ts";
+import { HISTORY_TABLE } from "../../cli/migrations.ts";
 import { type Kind, openTestDatabase, testOnEach } from "../harness/databases.ts";
 import { catalogue, contents, lacking } from "./catalogue.ts";
 import { asOwner, install, LEAVE, outcome, type Transaction, undone } from "./project.ts";

@@ -49,7 +49,7 @@ function findFiles(word: string): string[] {
 
 /** Folders and files that a module reads or starts while it runs, beside what it imports. */
 const READ_BY: [path: string, module: string][] = [
-  ["supabase/migrations/", "local/migrations.ts"],
+  ["supabase/migrations/", "cli/migrations.ts"],
   ["supabase/functions/", "local/functions.ts"],
   ["supabase/functions/", "tests/functions/configuration.test.ts"],
   ["tests/database/", PGTAP],
@@ -76,10 +76,12 @@ export async function dependentTests(changed: string[]): Promise<string[]> {
 
   function dependentsOf(file: string): string[] {
     const readers = READ_BY.filter(([path]) => file.startsWith(path)).map(([, module]) => module);
+    const those = (applies: (text: string) => boolean) =>
+      [...texts].filter(([, text]) => applies(text)).map(([module]) => module);
+    const running = those((text) => runsTaskOf(text, file));
     const imported = importers.get(file);
-    if (imported) return [...readers, ...imported];
-    const naming = [...texts].filter(([, text]) => isNamedIn(text, file))
-      .map(([module]) => module);
+    if (imported) return [...readers, ...running, ...imported];
+    const naming = [...running, ...those((text) => isNamedIn(text, file))];
     const [area] = file.match(/^tests\/[^/]+\//) ?? [];
     const beside = area && !file.endsWith(".ts")
       ? testFiles().filter((test) => test.startsWith(area))
@@ -88,11 +90,14 @@ export async function dependentTests(changed: string[]): Promise<string[]> {
   }
 }
 
-/** Whether a text has the file's name in quotes, or that of the task whose program it is. */
+/** Whether a text has in quotes the name of the task or the command whose program the file is. */
+function runsTaskOf(text: string, file: string): boolean {
+  return /^(local|cli\/commands)\/[^/]+$/.test(file) && text.includes(`"${parse(file).name}"`);
+}
+
+/** Whether a text has the file's name in quotes. */
 function isNamedIn(text: string, file: string): boolean {
-  const { base, name } = parse(file);
-  const isTask = file.startsWith("local/") && text.includes(`"${name}"`);
-  return isTask || new RegExp(`["'\`/]${RegExp.escape(base)}["'\`]`).test(text);
+  return new RegExp(`["'\`/]${RegExp.escape(parse(file).base)}["'\`]`).test(text);
 }
 
 /** What differs from the last commit in the repository at `root`, with new files; deleted ones, too. */
@@ -145,9 +150,9 @@ function toPath(specifier: string | undefined): string | undefined {
 
 /** All modules of the project. */
 function modules(): string[] {
-  return ["local/", "sandbox/", "supabase/functions/", "tests/", "bench/"].flatMap((folder) =>
-    filesUnder(folder).filter((file) => file.endsWith(".ts"))
-  );
+  return ["cli/", "local/", "sandbox/", "supabase/functions/", "tests/", "bench/"].flatMap((
+    folder,
+  ) => filesUnder(folder).filter((file) => file.endsWith(".ts")));
 }
 
 function filesUnder(folder: string, deep = true): string[] {

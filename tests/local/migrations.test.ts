@@ -1,13 +1,8 @@
 /** Migrations are applied once, in order, and recorded as the Supabase CLI records them. */
 import assert from "node:assert/strict";
-import {
-  migrate,
-  type Migration,
-  MigrationChanged,
-  MigrationFailed,
-  readMigrations,
-} from "../../local/migrations.ts";
-import { migrationScript } from "../../local/sql.ts";
+import { type Migration, readMigrations } from "../../cli/migrations.ts";
+import { migrate, MigrationChanged, MigrationFailed } from "../../local/migrations.ts";
+import { migrationScript } from "../../cli/migrations.ts";
 import { databaseTest } from "../harness/databases.ts";
 
 const first: Migration = {

@@ -1,6 +1,6 @@
 /** `deno task status` and `deno task reencrypt` take the project from the same variables. */
 import assert from "node:assert/strict";
-import { namedProject } from "../../local/project.ts";
+import { namedProject } from "../../cli/target.ts";
 
 const ADDRESS = "https://abcdefghijkl.supabase.co";
 

@@ -205,7 +205,11 @@ for (
     ],
     ["local/worker.ts", "tests/local/functions.test.ts", "tests/sandbox/oauth.test.ts"],
     ["local/first_run.ts", "tests/local/start.test.ts", "tests/functions/sync.test.ts"],
-    ["local/reencrypt.ts", "tests/connections/rotation.test.ts", "tests/functions/sync.test.ts"],
+    [
+      "cli/commands/reencrypt.ts",
+      "tests/connections/rotation.test.ts",
+      "tests/functions/sync.test.ts",
+    ],
     ["sandbox/oauth.ts", "tests/functions/sync.test.ts", "tests/local/project.test.ts"],
     [
       "tests/database/privileges.sql",

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createClient } from "@supabase/supabase-js";
 import postgres from "postgres";
 import { parseOptions } from "../../local/main.ts";
-import { Problem } from "../../local/problem.ts";
+import { Problem } from "../../cli/problem.ts";
 import { startStack } from "../../local/stack.ts";
 import { runOnce } from "../../local/first_run.ts";
 import { createDatabase } from "../harness/databases.ts";

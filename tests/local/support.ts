@@ -1,7 +1,7 @@
 /** For tests of `deno task start`: running it, and what it printed. */
 import assert from "node:assert/strict";
-import { Problem } from "../../local/problem.ts";
-import { Terminal } from "../../local/terminal.ts";
+import { Problem } from "../../cli/problem.ts";
+import { Terminal } from "../../cli/terminal.ts";
 
 const SCRIPT = new URL("./fixtures/start.ts", import.meta.url).href;
 

@@ -1,7 +1,8 @@
 /** `deno task status`: what it prints, and how it answers when it cannot tell. */
 import assert from "node:assert/strict";
-import { findProject, readStatus, showStatus } from "../../local/status.ts";
-import { Terminal } from "../../local/terminal.ts";
+import { readStatus, showStatus } from "../../cli/commands/status.ts";
+import { findProject } from "../../cli/target.ts";
+import { Terminal } from "../../cli/terminal.ts";
 import { projectTest } from "../functions/support.ts";
 import { freePort } from "../harness/cluster.ts";
 import { allSynced, people, tick } from "./support.ts";

@@ -1,13 +1,51 @@
 /**
- * `deno task sql`: all migrations as one script for the SQL editor of a Supabase project, or for psql.
- * It is one transaction, so that nothing is left half done whatever runs it, and it is safe to run
- * twice. What it has applied it records as the Supabase CLI does; a database whose record is of other
- * files it refuses, before anything is applied.
- *
- * --original-names  with the views `users` and `meetings`, by the names of the original system
+ * The product's SQL files: reads them, splits them into statements as the Supabase CLI does, and makes of
+ * them the one script that installs or upgrades a database.
  */
-import { parseArgs } from "node:util";
-import { HISTORY_TABLE, type Migration, readMigrations, splitStatements } from "./migrations.ts";
+import { readdir, readFile } from "node:fs/promises";
+
+/** One file of supabase/migrations, named `<version>_<name>.sql`. */
+export interface Migration {
+  version: string;
+  name: string;
+  sql: string;
+}
+
+export const MIGRATIONS = new URL("../supabase/migrations/", import.meta.url);
+
+/** The statements with which the Supabase CLI makes its record of applied migrations. */
+export const HISTORY_TABLE = `create schema if not exists supabase_migrations;
+create table if not exists supabase_migrations.schema_migrations (
+  version text not null primary key,
+  statements text[],
+  name text
+);`;
+
+/** The migrations of a folder in the order in which they apply. */
+export async function readMigrations(folder: URL = MIGRATIONS): Promise<Migration[]> {
+  const migrations: Migration[] = [];
+  for (const file of await readdir(folder)) {
+    const named = file.match(/^(\d+)_(.*)\.sql$/);
+    if (!named) continue;
+    const sql = await readFile(new URL(file, folder), "utf8");
+    migrations.push({ version: named[1], name: named[2], sql });
+  }
+  return migrations.sort((a, b) => a.version < b.version ? -1 : 1);
+}
+
+// A comment, a string, a quoted name, a dollar-quoted body, the end of a statement, or anything else.
+const TOKEN =
+  /--[^\n]*|\/\*[\s\S]*?\*\/|[eE]'(?:[^'\\]|\\.|'')*'|'[^']*'|"[^"]*"|(\$(?:[A-Za-z_]\w*)?\$)[\s\S]*?\1|[\s\S]/g;
+
+/** The statements of a file, comments and all, without their semicolons: what the CLI records. */
+export function splitStatements(sql: string): string[] {
+  const statements = [""];
+  for (const [token] of sql.matchAll(TOKEN)) {
+    if (token === ";") statements.push("");
+    else statements[statements.length - 1] += token;
+  }
+  return statements.map((statement) => statement.trim()).filter((statement) => statement !== "");
+}
 
 /** What is left out of an installation unless it is asked for. */
 const ORIGINAL_NAMES = "original_names";
@@ -89,16 +127,4 @@ function quote(text: string, name: string): string {
   let tag = `$${name}$`;
   for (let n = 1; text.includes(tag); n++) tag = `$${name}_${n}$`;
   return `${tag}${text}${tag}`;
-}
-
-if (import.meta.main) {
-  try {
-    const { values } = parseArgs({ options: { "original-names": { type: "boolean" } } });
-    const originalNames = values["original-names"];
-    console.log(migrationScript(installedMigrations(await readMigrations(), { originalNames })));
-  } catch (error) {
-    if ((error as { code?: string }).code !== "ERR_PARSE_ARGS_UNKNOWN_OPTION") throw error;
-    console.error(`unknown_option: ${(error as Error).message}`);
-    Deno.exit(1);
-  }
 }

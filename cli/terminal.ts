@@ -2,6 +2,34 @@
  * Output for a person: steps with a tick and a time, a progress bar, tables. Where the output is no
  * terminal, the same is printed as plain lines; NO_COLOR is respected.
  */
+import { writeSync } from "node:fs";
+import { env } from "node:process";
+import { isatty } from "node:tty";
+import { styleText } from "node:util";
+
+/** Where text goes; `writeSync` returns how many of the bytes were written. */
+export interface Output {
+  writeSync(bytes: Uint8Array): number;
+  isTerminal(): boolean;
+}
+
+/** A standard stream, written at once: whatever ends the process, nothing that was printed is lost. */
+function standardStream(descriptor: 1 | 2): Output {
+  return {
+    isTerminal: () => isatty(descriptor),
+    writeSync(bytes) {
+      try {
+        return writeSync(descriptor, bytes);
+      } catch (error) {
+        if ((error as { code?: string }).code === "EAGAIN") return 0; // a full pipe: tried again
+        throw error;
+      }
+    },
+  };
+}
+
+export const stdout = standardStream(1);
+export const stderr = standardStream(2);
 
 export interface Bar {
   /** `done` of `total`, both as of now; `total` 0: not known yet. */
@@ -10,22 +38,22 @@ export interface Bar {
 }
 
 export class Terminal {
-  readonly #output: Pick<typeof Deno.stdout, "writeSync" | "isTerminal">;
+  readonly #output: Output;
   readonly #interactive: boolean;
   readonly #colors: boolean;
   readonly #encoder = new TextEncoder();
 
-  constructor(output: Pick<typeof Deno.stdout, "writeSync" | "isTerminal"> = Deno.stdout) {
+  constructor(output: Output = stdout) {
     this.#output = output;
     this.#interactive = output.isTerminal();
-    this.#colors = this.#interactive && !Deno.noColor;
+    this.#colors = this.#interactive && !env.NO_COLOR;
   }
 
-  bold = (text: string) => this.#paint("1", text);
-  dim = (text: string) => this.#paint("2", text);
-  green = (text: string) => this.#paint("32", text);
-  red = (text: string) => this.#paint("31", text);
-  cyan = (text: string) => this.#paint("36", text);
+  bold = (text: string) => this.#paint("bold", text);
+  dim = (text: string) => this.#paint("dim", text);
+  green = (text: string) => this.#paint("green", text);
+  red = (text: string) => this.#paint("red", text);
+  cyan = (text: string) => this.#paint("cyan", text);
 
   line(text = ""): void {
     this.#write(text + "\n");
@@ -103,14 +131,32 @@ export class Terminal {
     }
   }
 
+  /** A table with a heading, aligned to the left. */
+  columns(names: string[], rows: string[][]): void {
+    if (rows.length === 0) return this.line("    none");
+    const widths = names.map((name, column) =>
+      Math.max(name.length, ...rows.map((row) => row[column].length))
+    );
+    const line = (cells: string[]) =>
+      `    ${cells.map((cell, column) => cell.padEnd(widths[column])).join("  ")}`.trimEnd();
+    this.line(this.dim(line(names)));
+    for (const row of rows) this.line(line(row));
+  }
+
   /** Pairs of a label and a value, aligned to the left. */
   pairs(rows: [label: string, value: string][]): void {
     const width = Math.max(...rows.map(([label]) => label.length));
     for (const [label, value] of rows) this.line(`    ${this.dim(label.padEnd(width))}   ${value}`);
   }
 
-  #paint(code: string, text: string): string {
-    return this.#colors && text ? `\x1b[${code}m${text}\x1b[0m` : text;
+  /** What went wrong: its code, what happened, what to do. */
+  problem({ code, message, hint }: { code: string; message: string; hint?: string }): void {
+    this.line(`  ${this.red(code)}  ${message}`);
+    if (hint) this.line(`  ${hint}`);
+  }
+
+  #paint(style: Parameters<typeof styleText>[0], text: string): string {
+    return this.#colors && text ? styleText(style, text, { validateStream: false }) : text;
   }
 
   #rewrite(text: string): void {

@@ -1,14 +1,14 @@
 /**
- * `deno task status`: how the sync of a project is going: health, alerts, freshness, the schedule and the
- * last runs. Of the stack that runs here (.local/stack.json) or, where SUPABASE_URL and SUPABASE_SECRET_KEY
- * (or SUPABASE_SERVICE_ROLE_KEY) are set, of that project. Exits with 0 when it is healthy, with 1 when not,
- * with 2 when it cannot tell.
+ * `calendly-sync status`: how the sync of a project is going: health, alerts, freshness, the schedule and
+ * the last runs. Of the project that SUPABASE_URL and SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY)
+ * name or, where they are not set, of the stack that runs here. Exits with 0 when it is healthy, with 1
+ * when not, with 2 when it cannot tell.
  */
-import { createClient } from "@supabase/supabase-js";
-import { Problem } from "./problem.ts";
-import { namedProject, type Project } from "./project.ts";
-import { LOCAL_FOLDER } from "./stack.ts";
-import { Terminal } from "./terminal.ts";
+import { PostgrestClient } from "@supabase/postgrest-js";
+import { defineCommand } from "../command.ts";
+import { Problem } from "../problem.ts";
+import { findProject, type Project } from "../target.ts";
+import { Terminal } from "../terminal.ts";
 
 /** As many users and runs are shown. */
 const SHOWN = 20;
@@ -76,29 +76,10 @@ export interface Status {
   }[];
 }
 
-/** The project that the environment names, else the stack that runs here. Error: no_project. */
-export async function findProject(
-  env: Record<string, string | undefined>,
-  folder = LOCAL_FOLDER,
-): Promise<Project> {
-  const named = namedProject(env);
-  if (named) return named; // the local stack is not what was asked about
-  try {
-    const stack = JSON.parse(await Deno.readTextFile(`${folder}/stack.json`));
-    return { url: stack.url, secretKey: stack.secret_key };
-  } catch {
-    throw new Problem(
-      "no_project",
-      "No local stack runs.",
-      "Start one with `npx -y deno@2.9.6 task start`, or set SUPABASE_URL and SUPABASE_SECRET_KEY.",
-    );
-  }
-}
-
 /** Asks the project. Error: status_unknown. */
 export async function readStatus({ url, secretKey }: Project): Promise<Status> {
-  const client = createClient(url, secretKey, {
-    auth: { persistSession: false, autoRefreshToken: false },
+  const client = new PostgrestClient(`${url}/rest/v1`, {
+    headers: { apikey: secretKey, authorization: `Bearer ${secretKey}` },
   });
   const answers = await Promise.all([
     client.rpc("calendly_health"),
@@ -115,6 +96,7 @@ export async function readStatus({ url, secretKey }: Project): Promise<Status> {
       `${url} does not answer: ${failed.error!.message}`,
       "A local stack that has ended is started again with `npx -y deno@2.9.6 task start`; of another project, " +
         "check SUPABASE_URL and the network.",
+      { cannotTell: true },
     );
   }
   if (failed) {
@@ -122,6 +104,7 @@ export async function readStatus({ url, secretKey }: Project): Promise<Status> {
       "status_unknown",
       `${url} refuses to answer: ${failed.error!.message || "no reason given"}`,
       "Is it a secret key of this project, and are the migrations applied?",
+      { cannotTell: true },
     );
   }
   const [health, schedule, users, runs] = answers;
@@ -154,7 +137,7 @@ export function showStatus(terminal: Terminal, status: Status, now = new Date())
 
   const { freshness } = health;
   terminal.heading("Freshness");
-  columns(terminal, ["connected users", "never synced", "half", "95 of 100", "stalest"], [[
+  terminal.columns(["connected users", "never synced", "half", "95 of 100", "stalest"], [[
     String(freshness.users),
     String(freshness.never_synced),
     span(freshness.p50),
@@ -165,8 +148,7 @@ export function showStatus(terminal: Terminal, status: Status, now = new Date())
   terminal.heading(
     userCount > users.length ? `Users, the stalest ${users.length} of ${userCount}` : "Users",
   );
-  columns(
-    terminal,
+  terminal.columns(
     ["id", "email", "connection", "last sync", "next", "meetings", "deleted", "webhooks", "error"],
     users.map((user) => [
       String(user.user_id),
@@ -189,8 +171,7 @@ export function showStatus(terminal: Terminal, status: Status, now = new Date())
     }, ${due} due, ${running_workers} of ${max_workers} workers busy`,
   );
   terminal.line();
-  columns(
-    terminal,
+  terminal.columns(
     ["job", "schedule", "last run", "status", ""],
     schedule.jobs.map((job) => [
       job.name,
@@ -202,8 +183,7 @@ export function showStatus(terminal: Terminal, status: Status, now = new Date())
   );
 
   terminal.heading("Last runs");
-  columns(
-    terminal,
+  terminal.columns(
     ["started", "user", "type", "by", "status", "new", "updated", "deleted", "requests", "error"],
     runs.map((run) => [
       ago(run.started_at),
@@ -219,18 +199,6 @@ export function showStatus(terminal: Terminal, status: Status, now = new Date())
     ]),
   );
   terminal.line();
-}
-
-/** A table with a heading, aligned to the left. */
-function columns(terminal: Terminal, names: string[], rows: string[][]): void {
-  if (rows.length === 0) return terminal.line("    none");
-  const widths = names.map((name, column) =>
-    Math.max(name.length, ...rows.map((row) => row[column].length))
-  );
-  const line = (cells: string[]) =>
-    `    ${cells.map((cell, column) => cell.padEnd(widths[column])).join("  ")}`.trimEnd();
-  terminal.line(terminal.dim(line(names)));
-  for (const row of rows) terminal.line(line(row));
 }
 
 /** "3 min ago", "in 2 h", "never". */
@@ -258,19 +226,16 @@ function duration(seconds: number): string {
   return `${Math.round(seconds / 86_400)} d`;
 }
 
-if (import.meta.main) {
-  const terminal = new Terminal();
-  try {
-    const project = await findProject(Deno.env.toObject());
+export const status = defineCommand({
+  name: "status",
+  summary: "says how the sync is going, and what to do where it is not",
+  async run({ env, terminal, answer }) {
+    const project = await findProject(env);
     const status = await readStatus(project);
     terminal.line();
     terminal.line(project.url);
     showStatus(terminal, status);
-    Deno.exit(status.health.status === "healthy" ? 0 : 1);
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    terminal.line(`  ${terminal.red(error.code)}  ${error.message}`);
-    terminal.line(`  ${error.hint}`);
-    Deno.exit(2);
-  }
-}
+    answer(status);
+    return status.health.status === "healthy" ? 0 : 1;
+  },
+});

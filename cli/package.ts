@@ -1,0 +1,75 @@
+/**
+ * `deno task package`: makes the npm tarball of the command line with the product's files, in .local/package.
+ * The program is one file for Node 20 and newer: esbuild (within `deno bundle`) puts the libraries into it,
+ * in the versions of deno.lock.
+ */
+import { execFile } from "node:child_process";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { VERSION } from "../supabase/functions/_shared/calendly/version.ts";
+import { readPayload, readReleases } from "./payload.ts";
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+
+/** Files and folders that are copied as they are. */
+const COPIED = [
+  "supabase/functions",
+  "supabase/migrations",
+  "docs",
+  "README.md",
+  "CHANGELOG.md",
+  "LICENSE",
+];
+
+/** The name says for whom the product is; it is made by neither Calendly nor Supabase. */
+const DESCRIPTION = {
+  name: "sync-for-calendly",
+  version: VERSION,
+  description: "Keeps a team's Calendly meetings in the Postgres of a Supabase project.",
+  license: "MIT",
+  type: "module",
+  bin: { "calendly-sync": "cli/main.js" },
+  engines: { node: ">=20.12" },
+};
+
+/** Makes the tarball in a folder, which is emptied first, and returns its path. */
+export async function makePackage(folder: string): Promise<string> {
+  const content = join(folder, "package");
+  await rm(folder, { recursive: true, force: true });
+  for (const path of COPIED) await cp(join(ROOT, path), join(content, path), { recursive: true });
+  await write(join(content, "package.json"), toJson(DESCRIPTION));
+  await write(join(content, "cli/releases.json"), toJson(await readReleases(await readPayload())));
+  await write(join(content, "cli/main.js"), await bundle(join(folder, "main.js")));
+  const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder], content);
+  const [{ filename }] = JSON.parse(stdout);
+  return join(folder, filename);
+}
+
+/** The program as one module. */
+async function bundle(file: string): Promise<string> {
+  // The platform deno leaves Node's modules alone.
+  const options = ["--quiet", "--frozen", "--platform=deno", `--output=${file}`];
+  await run(process.execPath, ["bundle", ...options, "cli/main.ts"], ROOT);
+  const text = await readFile(file, "utf8");
+  await rm(file);
+  // Above each module the bundler says where it lay on this machine.
+  return text.replace(/^\/\/ \S*\.(?:[cm]?js|ts|json)\n/gm, "");
+}
+
+function toJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+async function write(file: string, text: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, text);
+}
+
+function run(program: string, args: string[], cwd: string) {
+  return promisify(execFile)(program, args, { cwd, env: process.env });
+}
+
+if (import.meta.main) console.log(await makePackage(join(ROOT, ".local/package")));
