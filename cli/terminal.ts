@@ -37,6 +37,17 @@ export interface Bar {
   finish(): void;
 }
 
+/** A line of a log: a JSON object with the text in `message`, or else just a text. */
+export function readLogLine(line: string): { message: string; fields: Record<string, unknown> } {
+  try {
+    const { message, ...fields } = JSON.parse(line) ?? {};
+    if (typeof message === "string") return { message, fields };
+  } catch {
+    // Not one of the functions' own lines.
+  }
+  return { message: line, fields: {} };
+}
+
 export class Terminal {
   readonly #output: Output;
   readonly #interactive: boolean;
@@ -95,9 +106,10 @@ export class Terminal {
 
   /** A line that a part of the stack printed: its message, then its fields. */
   log(source: string, line: string): void {
-    const [, message, fields] = line.match(/^(.*?)( \{".*\})?$/s)!;
+    const { message, fields } = readLogLine(line);
+    const rest = Object.keys(fields).length > 0 ? ` ${JSON.stringify(fields)}` : "";
     this.#clear();
-    this.line(`${this.dim(`  ${source} │`)} ${message}${this.dim(fields ?? "")}`);
+    this.line(`${this.dim(`  ${source} │`)} ${message}${this.dim(rest)}`);
   }
 
   /** A progress bar; without a terminal, a line for each quarter of the way. */

@@ -98,7 +98,7 @@ Deno.test("the first sync is that of the row which was connected, and its failur
   await using stub = new Stub(ANSWERS);
   using errors = collectErrors();
   await call("calendly-connect", "POST", await asServer(), { token: "pat" });
-  assert.match(errors.lines[0], /^The first sync of a new connection failed .*running/);
+  assert.match(errors.lines[0], /"The first sync of a new connection failed".*running/);
   assert.deepEqual(stub.asked("calendly_begin_sync"), [
     { request: { user_id: 7, trigger: "connect", project_url: stub.url } },
   ]);

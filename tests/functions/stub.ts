@@ -95,3 +95,11 @@ export function collectErrors(): { lines: string[] } & Disposable {
   console.error = (...words: unknown[]) => void lines.push(words.join(" "));
   return { lines, [Symbol.dispose]: () => void (console.error = error) };
 }
+
+/** A clock that stands still until a test moves it, in place of performance.now. */
+export function stillClock(): { now: number } & Disposable {
+  const { now } = performance;
+  const clock = { now: 0, [Symbol.dispose]: () => void (performance.now = now) };
+  performance.now = () => clock.now;
+  return clock;
+}

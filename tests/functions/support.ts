@@ -4,6 +4,7 @@
  */
 import { createClient, FunctionsHttpError, type SupabaseClient } from "@supabase/supabase-js";
 import { type Account, type Stack, type StackOptions } from "../../local/stack.ts";
+import { readLogLine } from "../../local/terminal.ts";
 import { type PopulateInput, type Sandbox, type User as Host } from "../../sandbox/mod.ts";
 import { type Kind, testOnEach } from "../harness/databases.ts";
 import { wanted } from "../harness/parts.ts";
@@ -226,7 +227,7 @@ export class Person {
       this.project.logs().filter((line) => about.test(line)).length >= this.#heard + lines
     );
     const all = this.project.logs().filter((line) => about.test(line));
-    return all.slice(this.#heard, this.#heard += lines).map((line) => line.replace(/ \{.*$/, ""));
+    return all.slice(this.#heard, this.#heard += lines).map((line) => readLogLine(line).message);
   }
 
   /** How many requests Calendly has had from this person since this was last asked. */

@@ -54,5 +54,5 @@ Deno.test("a loop of work that fails makes room for the next", async () => {
     await loopsEnd();
     assert.equal(stub.asked("calendly_claim_sync").length, 2 * round);
   }
-  assert.equal(errors.lines.length, 6);
+  assert.equal(errors.lines.length, 1, "anybody may nudge: what repeats is counted");
 });

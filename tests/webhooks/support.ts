@@ -3,6 +3,7 @@
  * side of a delivery, by the sandbox or by hand.
  */
 import { createHmac } from "node:crypto";
+import { readLogLine } from "../../local/terminal.ts";
 import type { DeliverOptions, ScheduledEvent } from "../../sandbox/mod.ts";
 import { type Answer, type Person, Project, projectTest } from "../functions/support.ts";
 import type { StackTestOptions } from "../harness/stack.ts";
@@ -133,7 +134,7 @@ export class Hooks {
   said(): string[] {
     const lines = this.project.stack.functions.logs("calendly-webhook");
     return lines.slice(this.#heard, this.#heard = lines.length)
-      .map((line) => line.replace(/ \{.*$/, ""));
+      .map((line) => readLogLine(line).message);
   }
 
   /** A new subscription of ours for the person: the id at the end of its URL. */

@@ -2,8 +2,9 @@
  * POST /functions/v1/calendly-webhook: what Calendly delivers for a subscription made by hand, and
  * …/<subscription id> for one of ours. With a personal access token we choose the key (derived from the
  * id); what an OAuth app subscribes to is signed with the app's one key (CALENDLY_WEBHOOK_SIGNING_KEY).
- * An authentic delivery is stored and applied in one transaction, then answered. GET …/test tells how to
- * set up a subscription by hand.
+ * An authentic delivery is stored and applied in one transaction, then answered. 410 tells Calendly to
+ * delete the subscription: an authentic delivery of one of ours that nobody wants any more. GET …/test
+ * tells how to set up a subscription by hand.
  */
 import type { ReceivedDelivery } from "../_shared/calendly/contract.ts";
 import { Database } from "../_shared/calendly/database.ts";
@@ -14,7 +15,7 @@ import { ApiError } from "../_shared/calendly/errors.ts";
 import { json, readBytes, serve } from "../_shared/calendly/http.ts";
 import { parseJson } from "../_shared/calendly/json.ts";
 import { allKeys } from "../_shared/calendly/keys.ts";
-import { log, logError } from "../_shared/calendly/log.ts";
+import { log, logCounted, logError } from "../_shared/calendly/log.ts";
 import { verifySignature } from "../_shared/calendly/signature.ts";
 
 const MAX_BODY = 256 * 1024;
@@ -29,14 +30,18 @@ async function receive(
   } catch (error) {
     if (error instanceof ApiError && error.status < 500) {
       // Calendly tells nobody that its deliveries are refused, and disables the subscription after a day.
+      const logRefusal = FROM_ANYBODY.includes(error.code) ? logCounted : logError;
       // An id has 36 characters: whatever is longer is not logged.
-      logError(`A webhook was refused: ${error.message}`, {
+      logRefusal(`A webhook was refused: ${error.message}`, {
         subscription_id: subscription?.slice(0, 36),
       });
     }
     throw error;
   }
 }
+
+/** Errors that need no signature of Calendly's: whoever sends nonsense must not fill the log. */
+const FROM_ANYBODY = ["not_authentic", "body_too_large"];
 
 async function accept(request: Request, subscription: string | undefined): Promise<Response> {
   const bytes = await readBytes(request, MAX_BODY);

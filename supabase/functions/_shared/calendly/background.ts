@@ -1,5 +1,5 @@
 /** Work that goes on although the caller has its answer, or has gone away. */
-import { logError, messageOf } from "./log.ts";
+import { logCounted, messageOf } from "./log.ts";
 
 declare const EdgeRuntime: { waitUntil(work: Promise<unknown>): void } | undefined;
 
@@ -11,5 +11,8 @@ export function keepAlive<T>(work: Promise<T>): Promise<T> {
 
 /** The same for work that nobody waits for: a failure is logged with `failed` as its text. */
 export function inBackground(work: Promise<unknown>, failed: string): void {
-  keepAlive(work).catch((error) => logError(failed, { reason: messageOf(error) }));
+  keepAlive(work).catch((error) => {
+    const reason = messageOf(error);
+    logCounted(failed, { reason }, `${failed} ${reason}`);
+  });
 }

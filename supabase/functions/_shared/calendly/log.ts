@@ -1,14 +1,65 @@
-/** Logs one line: the text that people search for, then its fields as JSON. Never a token. */
-export function log(text: string, fields: Record<string, unknown> = {}): void {
-  console.log(text, JSON.stringify(fields));
+/**
+ * Log lines: one JSON object each, with the text that people search for in `message` and its fields beside
+ * it. Never a token. The platform keeps 10,000 characters of a line, and 100 lines in ten seconds.
+ */
+
+/** What belongs to a message. */
+export type Fields = Record<string, unknown> & { message?: never };
+
+/** Logs one line. */
+export function log(message: string, fields: Fields = {}): void {
+  console.log(lineOf(message, fields));
 }
 
 /** The same for an error. */
-export function logError(text: string, fields: Record<string, unknown> = {}): void {
-  console.error(text, JSON.stringify(fields));
+export function logError(message: string, fields: Fields = {}): void {
+  console.error(lineOf(message, fields));
+}
+
+/** How long an error that repeats is only counted, in milliseconds. */
+const COUNTED = 60_000;
+/** So many different errors are told apart. */
+const MAX_COUNTERS = 100;
+const counters = new Map<string, { loggedAt: number; count: number }>();
+
+/**
+ * The same for an error that strangers can cause, or that repeats while something is away: the first is
+ * logged at once, and then one a minute. `count` is how many there were since the line before.
+ * `key` tells which errors are the same.
+ */
+export function logCounted(message: string, fields: Fields = {}, key = message): void {
+  const now = performance.now();
+  const counter = counters.get(key) ?? { loggedAt: -Infinity, count: 0 };
+  if (counters.size >= MAX_COUNTERS) counters.clear();
+  counters.set(key, counter);
+  counter.count++;
+  if (now - counter.loggedAt < COUNTED) return;
+  logError(message, { ...fields, count: counter.count });
+  Object.assign(counter, { loggedAt: now, count: 0 });
 }
 
 /** What an error says, for a field of a log line. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+const MAX_LINE = 10_000;
+
+/** The line, with its longest values cut until it is short enough: `cut` names them. */
+function lineOf(message: string, fields: Fields): string {
+  let line = JSON.stringify({ message, ...fields });
+  const values: Record<string, unknown> = { message, ...fields };
+  const cut = new Set<string>();
+  while (line.length > MAX_LINE) {
+    const [[name, text]] = Object.entries(values)
+      .map(([name, value]): [string, string] => [
+        name,
+        typeof value === "string" ? value : JSON.stringify(value) ?? "",
+      ])
+      .sort(([, one], [, other]) => other.length - one.length);
+    values[name] = text.slice(0, text.length / 2);
+    cut.add(name);
+    line = JSON.stringify({ ...values, cut: [...cut] });
+  }
+  return line;
 }

@@ -1,0 +1,80 @@
+/** Log lines are JSON objects within the platform's limits, and strangers cannot fill the log. */
+import assert from "node:assert/strict";
+import { readLogLine } from "../../local/terminal.ts";
+import { log, logCounted, logError } from "../../supabase/functions/_shared/calendly/log.ts";
+import { collectErrors, stillClock } from "./stub.ts";
+
+/** What console.log is given. */
+function collectLines(): { lines: string[] } & Disposable {
+  const lines: string[] = [];
+  const { log } = console;
+  console.log = (...words: unknown[]) => void lines.push(words.join(" "));
+  return { lines, [Symbol.dispose]: () => void (console.log = log) };
+}
+
+Deno.test("a line is one JSON object with the text in message", () => {
+  using output = collectLines();
+  using errors = collectErrors();
+  log("Webhook event ignored", { event_id: "e", empty: undefined });
+  log("Nothing beside it");
+  logError("Two\nlines", { error: { code: "x" } });
+  assert.deepEqual([...output.lines, ...errors.lines], [
+    '{"message":"Webhook event ignored","event_id":"e"}',
+    '{"message":"Nothing beside it"}',
+    '{"message":"Two\\nlines","error":{"code":"x"}}',
+  ]);
+});
+
+Deno.test("a line that is too long has its longest values cut, and says which", () => {
+  using output = collectLines();
+  log("short", { error: "x".repeat(50_000), other: "kept", list: Array(2000).fill("item") });
+  log("x".repeat(20_000), { control: "\u0001".repeat(9_000), emoji: "😀".repeat(5_000) });
+  for (const line of output.lines) assert.ok(line.length <= 10_000, `${line.length}`);
+  const [first, second] = output.lines.map((line) => JSON.parse(line));
+  assert.deepEqual([first.message, first.other], ["short", "kept"]);
+  assert.deepEqual(first.cut.toSorted(), ["error", "list"]);
+  assert.match(first.error, /^x{1000,}$/);
+  assert.ok(second.cut.includes("control"));
+});
+
+Deno.test("what repeats is logged once a minute, with how often it came", () => {
+  using errors = collectErrors();
+  using clock = stillClock();
+  const refuse = (times: number, reason: string) => {
+    for (let time = 0; time < times; time++) logCounted(`Refused: ${reason}`, { time });
+  };
+  const said = () =>
+    errors.lines.splice(0).map((line) => JSON.parse(line))
+      .map(({ message, time, count }) => [message, time, count]);
+  refuse(30, "forged");
+  refuse(1, "too large");
+  assert.deepEqual(said(), [["Refused: forged", 0, 1], ["Refused: too large", 0, 1]]);
+  clock.now = 59_999;
+  refuse(10, "forged");
+  assert.deepEqual(said(), []);
+  clock.now = 60_000;
+  refuse(5, "forged");
+  assert.deepEqual(said(), [["Refused: forged", 0, 40]], "29, 10 and this one");
+  clock.now = 120_000;
+  refuse(1, "forged");
+  assert.deepEqual(said(), [["Refused: forged", 0, 5]]);
+});
+
+Deno.test("counting needs no more memory however many different errors there are", () => {
+  using errors = collectErrors();
+  using _clock = stillClock();
+  for (let error = 0; error < 1000; error++) logCounted(`Error ${error}`);
+  assert.equal(errors.lines.length, 1000);
+  logCounted("Error 0");
+  assert.equal(errors.lines.length, 1001, "it has been forgotten");
+});
+
+Deno.test("a person reads the message and then the fields", () => {
+  assert.deepEqual(readLogLine('{"message":"Webhook event ignored","event_id":"e"}'), {
+    message: "Webhook event ignored",
+    fields: { event_id: "e" },
+  });
+  for (const text of ["Listening on 1", '{"message":1}', "{", "null", '"text"']) {
+    assert.deepEqual(readLogLine(text), { message: text, fields: {} });
+  }
+});
