@@ -15,7 +15,7 @@ as $$
     calendly_configure, calendly_confirm_project, calendly_connect, calendly_connection_status,
     calendly_disable_webhooks, calendly_disconnect, calendly_erase_invitee, calendly_fail_refresh,
     calendly_fail_sync, calendly_finish_refresh, calendly_finish_revocation, calendly_finish_sync,
-    calendly_health, calendly_keep_subscription, calendly_list_credentials,
+    calendly_health, calendly_keep_subscription, calendly_list_credentials, calendly_metrics,
     calendly_prepare_connection, calendly_receive_webhook, calendly_record_own_table_failure,
     calendly_reencrypt, calendly_replay_webhook_event, calendly_review_subscriptions,
     calendly_schedule, calendly_start_oauth, calendly_subscription_query,

@@ -50,6 +50,7 @@ grant execute on function
   public.calendly_health(),
   public.calendly_keep_subscription(uuid, text, text),
   public.calendly_list_credentials(uuid),
+  public.calendly_metrics(),
   public.calendly_prepare_connection(text),
   public.calendly_receive_webhook(jsonb),
   public.calendly_record_own_table_failure(text, text, text),

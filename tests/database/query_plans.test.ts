@@ -118,6 +118,7 @@ const STATEMENTS_OF_THE_SYNC = {
 const STATEMENTS_ABOUT_ALL = {
   "the alerts": "select * from calendly_alerts",
   "the answer to an uptime monitor": "select calendly_health()",
+  "the figures for a monitor": "select calendly_metrics()",
   "the freshness": "select * from calendly_freshness",
   "the end of accounts": "select calendly.end_closed_accounts()",
 };

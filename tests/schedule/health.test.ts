@@ -1,5 +1,6 @@
-/** GET …/calendly-sync/health: what an uptime monitor asks, with a secret key. */
+/** GET …/calendly-sync/health and …/metrics: what monitors ask, of a whole project. */
 import assert from "node:assert/strict";
+import { parseOpenMetrics } from "../functions/openmetrics.ts";
 import { projectTest } from "../functions/support.ts";
 import { allSynced, people, tick } from "./support.ts";
 
@@ -54,29 +55,64 @@ projectTest(
   },
 );
 
-projectTest("health answers only to a secret key", async (project, t) => {
+projectTest("health tells a server everything and anybody else one word", async (project, t) => {
   const [person] = await people(project, 1);
   const { publishableKey, secretKey } = project.stack;
-  const callers: [who: string, headers: Record<string, string>, status: number][] = [
-    ["no key", {}, 401],
-    ["the publishable key", { apikey: publishableKey }, 401],
+  const callers: [who: string, headers: Record<string, string>, isServer: boolean][] = [
+    ["no key", {}, false],
+    ["the publishable key", { apikey: publishableKey }, false],
     ["a signed-in person", {
       apikey: publishableKey,
       authorization: `Bearer ${person.account.access_token}`,
-    }, 401],
-    ["a wrong key", { apikey: `${secretKey}x` }, 401],
-    ["a secret key as apikey", { apikey: secretKey }, 200],
-    ["a secret key as bearer", { authorization: `Bearer ${secretKey}` }, 200],
+    }, false],
+    ["a wrong key", { apikey: `${secretKey}x` }, false],
+    ["a secret key as apikey", { apikey: secretKey }, true],
+    ["a secret key as bearer", { authorization: `Bearer ${secretKey}` }, true],
   ];
-  for (const [who, headers, status] of callers) {
+  for (const [who, headers, isServer] of callers) {
     await t.step(who, async () => {
-      const answer = await project.fetch(HEALTH, { headers });
-      assert.equal(answer.status, status);
-      if (status === 401) assert.deepEqual(Object.keys(answer.body), ["error"]);
+      const { status, body } = await project.fetch(HEALTH, { headers });
+      assert.equal(status, 200);
+      if (!isServer) assert.deepEqual(body, { status: "healthy" });
+      else assert.deepEqual([body.alerts, body.configuration.token_key], [[], true]);
     });
   }
   await t.step("another method than GET is refused", async () => {
     const answer = await project.fetch(HEALTH, { method: "POST", headers: { apikey: secretKey } });
     assert.equal(answer.status, 405);
   });
+});
+
+projectTest("metrics are the figures of the views", async (project) => {
+  const [person] = await people(project, 2);
+  await project.advance("15m");
+  await tick(project);
+  await allSynced(project);
+  await project.advance("90s");
+  await project.stack.sql(
+    "update public.calendly_connections set webhook_state = 'disabled' where user_id = $1",
+    [person.id],
+  );
+  const staleness = async () =>
+    (await project.stack.sql(
+      "select extract(epoch from max)::float8 as max from public.calendly_freshness",
+    ))[0].max;
+  const before = await staleness();
+  const response = await fetch(`${project.stack.url}/functions/v1/calendly-sync/metrics`, {
+    headers: { apikey: project.stack.secretKey },
+  });
+  const families = parseOpenMetrics(await response.text());
+  const samples = (name: string) => families.get(`calendly_sync_${name}`)!.samples;
+  assert.deepEqual(samples("alerts"), [
+    { labels: { code: "webhook_disabled", severity: "warning" }, value: 1 },
+  ]);
+  assert.equal(samples("users")[0].value, 2);
+  assert.equal(samples("healthy")[0].value, 1);
+  assert.equal(samples("running_workers")[0].value, 0);
+  const [{ ticked_at }] = await project.stack.sql(
+    "select extract(epoch from ticked_at)::float8 as ticked_at from calendly.project",
+  );
+  assert.equal(samples("last_tick_timestamp_seconds")[0].value, ticked_at);
+  const [{ value }] = samples("staleness_max_seconds");
+  assert.ok(before <= value && value <= await staleness(), `${before} ${value}`);
 });

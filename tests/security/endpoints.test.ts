@@ -12,7 +12,8 @@ type Caller = "anybody" | "Calendly" | "a person" | "a server";
 const DECISIONS: Record<string, { for: Caller[]; reads?: true }> = {
   "POST calendly-sync": { for: ["a person", "a server"], reads: true },
   "POST calendly-sync/nudge": { for: ["anybody"] },
-  "GET calendly-sync/health": { for: ["a server"] },
+  "GET calendly-sync/health": { for: ["anybody"] },
+  "GET calendly-sync/metrics": { for: ["a server"] },
   "GET calendly-webhook/test": { for: ["anybody"] },
   "POST calendly-webhook": { for: ["Calendly"], reads: true },
   "POST calendly-webhook/:subscription": { for: ["Calendly"], reads: true },

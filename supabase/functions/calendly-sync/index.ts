@@ -2,15 +2,15 @@
  * POST /functions/v1/calendly-sync: syncs the signed-in person (the "Sync Calendly" button) or, with a
  * secret key, the user `{"user_id": n}`. `{"full": true}` forces a FULL sync and fetches all invitees anew.
  * POST …/nudge is what cron calls: it carries no authority, it only says that there may be work.
- * GET …/health tells uptime monitors (secret key) whether all is well.
+ * GET …/health and …/metrics tell monitors whether all is well: see health.ts.
  */
 import { z } from "zod";
 import { authenticate, requestedUser } from "../_shared/calendly/authenticate.ts";
 import { inBackground, keepAlive } from "../_shared/calendly/background.ts";
 import { Database } from "../_shared/calendly/database.ts";
-import { ApiError } from "../_shared/calendly/errors.ts";
 import { json, readBody, serve } from "../_shared/calendly/http.ts";
 import { sync, syncDue } from "../_shared/calendly/sync.ts";
+import { health, metrics } from "./health.ts";
 
 const Body = z.strictObject({
   user_id: z.int32().positive().optional(),
@@ -47,19 +47,11 @@ function nudge(): Promise<Response> {
   return Promise.resolve(json({ status: "accepted" }, 202));
 }
 
-async function health(request: Request): Promise<Response> {
-  const caller = await authenticate(request);
-  if (caller.kind !== "server") {
-    throw new ApiError("not_authenticated", "This is for servers.", "Send a secret key as apikey.");
-  }
-  const health = await new Database().call("calendly_health", {});
-  return json(health, health.status === "healthy" ? 200 : 503);
-}
-
 export default {
   fetch: serve("calendly-sync", {
     "POST /": syncNow,
     "POST /nudge": nudge,
     "GET /health": health,
+    "GET /metrics": metrics,
   }),
 };

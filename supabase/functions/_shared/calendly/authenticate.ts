@@ -19,7 +19,7 @@ export type Caller = { kind: "user"; authUserId: string } | { kind: "server" };
 
 /** Errors: not_authenticated, invalid_jwt, invalid_key, auth_unavailable. */
 export async function authenticate(request: Request): Promise<Caller> {
-  const [, token] = request.headers.get("authorization")?.match(/^Bearer (.+)$/) ?? [];
+  const token = bearerToken(request);
   // A person's request carries the publishable key as well; a server sends its key in either header.
   if (token && isUserToken(token)) return { kind: "user", authUserId: await verifyUser(token) };
   const key = token ?? request.headers.get("apikey");
@@ -51,6 +51,24 @@ export async function authenticateUser(request: Request): Promise<string> {
     );
   }
   return caller.authUserId;
+}
+
+/** Whether a server calls, with a secret key. Anybody else is not asked who they are. */
+export async function isServer(request: Request): Promise<boolean> {
+  const token = bearerToken(request);
+  if (token && isUserToken(token)) return false;
+  const key = token ?? request.headers.get("apikey");
+  return key !== null && await isSecretKey(key);
+}
+
+/** Error: not_authenticated. */
+export async function authenticateServer(request: Request): Promise<void> {
+  if (await isServer(request)) return;
+  throw new ApiError("not_authenticated", "This is for servers.", "Send a secret key as apikey.");
+}
+
+function bearerToken(request: Request): string | undefined {
+  return request.headers.get("authorization")?.match(/^Bearer (.+)$/)?.[1];
 }
 
 /** Names a person by the key of calendly_users or by their account: see calendly.requested_user. */

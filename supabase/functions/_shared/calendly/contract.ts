@@ -3,7 +3,7 @@
  * what it answers. The types of the answers are inferred from here, and Database.call parses by it.
  */
 import { z } from "zod";
-import { ApiError } from "./errors.ts";
+import { ApiError, APPLY_MIGRATIONS } from "./errors.ts";
 
 /** What a function needs to speak to Calendly for a connection: see calendly.credential. */
 export const Credential = z.object({
@@ -133,6 +133,27 @@ export const ReceivedDelivery = z.object({
 });
 export type ReceivedDelivery = z.infer<typeof ReceivedDelivery>;
 
+const HealthStatus = z.enum(["healthy", "unhealthy"]);
+/** What the database says of itself. `version` is absent in one that does not know its version yet. */
+const Health = z.looseObject({ status: HealthStatus, version: z.string().nullish() });
+
+/** The figures of a moment: see calendly_metrics. Times are in seconds. */
+const Metrics = z.object({
+  status: HealthStatus,
+  version: z.string().nullish(),
+  alerts: z.array(z.object({ code: z.string(), severity: z.string(), count: z.number() })),
+  users: z.number(),
+  never_synced: z.number(),
+  staleness_p50: z.number().nullable(),
+  staleness_p95: z.number().nullable(),
+  staleness_max: z.number().nullable(),
+  due: z.number(),
+  running_workers: z.number(),
+  max_workers: z.number(),
+  ticked_at: z.number().nullable(),
+});
+export type Metrics = z.infer<typeof Metrics>;
+
 const nothing = z.unknown();
 
 /** How long Postgres lets a statement of an API role run, unless the function itself sets a limit. */
@@ -158,7 +179,8 @@ export const RPC = {
   calendly_apply_step: rpc(["run_id", "lease", "step", "result"], Next, LONG_SECONDS),
   calendly_finish_sync: rpc(["run_id", "lease"], Next, LONG_SECONDS),
   calendly_fail_sync: rpc(["run_id", "lease", "error", "requests"], nothing, LONG_SECONDS),
-  calendly_health: rpc([], z.looseObject({ status: z.string() }), LONG_SECONDS),
+  calendly_health: rpc([], Health, LONG_SECONDS),
+  calendly_metrics: rpc([], Metrics, LONG_SECONDS),
 
   calendly_prepare_connection: rpc(
     ["calendly_user_uri"],
@@ -229,7 +251,7 @@ export function parseAnswer<T>(schema: z.ZodType<T>, answer: unknown, from: stri
   throw unknownWord ? functionsOutdated(place) : new ApiError(
     "database_outdated",
     `The database's functions are older than the Edge Functions: ${place} is missing.`,
-    "Apply the migrations: npx supabase db push, or the output of `npx -y deno@2.9.6 task sql`.",
+    APPLY_MIGRATIONS,
   );
 }
 
@@ -238,7 +260,8 @@ export function functionsOutdated(place: string): ApiError {
   return new ApiError(
     "functions_outdated",
     `The Edge Functions are older than the database's: they do not know this value of ${place}.`,
-    "Deploy the Edge Functions that belong to these migrations. Syncs go on by themselves then.",
+    "Deploy the Edge Functions that belong to these migrations: `calendly-sync deploy`, or " +
+      "`npx supabase functions deploy --use-api`. Syncs go on by themselves then.",
   );
 }
 

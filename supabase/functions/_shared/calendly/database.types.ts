@@ -732,6 +732,7 @@ export type Database = {
         Returns: Json;
       };
       "calendly_list_credentials": { Args: { "after"?: string }; Returns: Json };
+      "calendly_metrics": { Args: Record<PropertyKey, never>; Returns: Json };
       "calendly_prepare_connection": { Args: { "calendly_user_uri": string }; Returns: Json };
       "calendly_receive_webhook": { Args: { "delivery": Json }; Returns: Json };
       "calendly_record_own_table_failure": {

@@ -82,10 +82,15 @@ const Variables = z.object({
 });
 type Variables = z.infer<typeof Variables>;
 
+/** The text of a variable, white space around it left out; undefined where it is not set. */
+function given(name: keyof Variables): string | undefined {
+  return Deno.env.get(name)?.trim() || undefined;
+}
+
 /** The value of a variable; white space around it is no part of it. Error: not_configured. */
 export function setting<Name extends keyof Variables>(name: Name): Variables[Name] {
   const schema = Variables.shape[name];
-  const parsed = schema.safeParse(Deno.env.get(name)?.trim() || undefined);
+  const parsed = schema.safeParse(given(name));
   if (!parsed.success) throw notConfigured(name, parsed.error.issues[0].message);
   return parsed.data as Variables[Name];
 }
@@ -140,4 +145,42 @@ export function publishableKey(): string {
   const key = keys.default ?? Object.values(keys)[0] ?? setting("SUPABASE_ANON_KEY");
   if (!key) throw notConfigured("SUPABASE_PUBLISHABLE_KEYS", "has no key");
   return key;
+}
+
+/** Without these nothing is synced. */
+const REQUIRED: (keyof Variables)[] = ["SUPABASE_URL", "CALENDLY_TOKEN_KEY"];
+
+/** What an operator must know of the environment: what is set up, and each variable that is wrong. */
+export function readConfiguration() {
+  return {
+    configuration: {
+      /** Tokens can be kept. */
+      token_key: isSetUp(() => setting("CALENDLY_TOKEN_KEY")),
+      /** People can connect by OAuth. */
+      oauth: isSetUp(() => setting("CALENDLY_CLIENT_ID")) &&
+        isSetUp(() => setting("CALENDLY_CLIENT_SECRET")) &&
+        isSetUp(() => setting("CALENDLY_RETURN_URL")),
+      /** What is subscribed to by OAuth or by hand is believed. */
+      signing_key: isSetUp(() => setting("CALENDLY_WEBHOOK_SIGNING_KEY")),
+      /** Calendly and browsers reach the project. */
+      public_url: isSetUp(publicUrl),
+    },
+    configuration_errors: (Object.keys(Variables.shape) as (keyof Variables)[])
+      .filter((name) => given(name) !== undefined || REQUIRED.includes(name))
+      .flatMap((name) => configurationErrors(() => setting(name))),
+  };
+}
+
+function isSetUp(read: () => string | string[]): boolean {
+  return configurationErrors(read).length === 0 && read().length > 0;
+}
+
+function configurationErrors(read: () => unknown): ApiError[] {
+  try {
+    read();
+    return [];
+  } catch (error) {
+    if (error instanceof ApiError) return [error];
+    throw error;
+  }
 }

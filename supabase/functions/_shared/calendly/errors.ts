@@ -46,6 +46,10 @@ export function toApiError(error: unknown): ApiError {
   );
 }
 
+/** What to do where the database lacks something that these functions ask for. */
+export const APPLY_MIGRATIONS =
+  "Apply the migrations: `calendly-sync deploy`, or `npx supabase db push --remote`.";
+
 const STATUS: Record<string, number> = {
   invalid_body: 400,
   invalid_query: 400,
@@ -68,6 +72,7 @@ const STATUS: Record<string, number> = {
   connection_changed: 409,
   synced_by_organization: 409,
   project_moved: 409,
+  subscription_ended: 410,
   body_too_large: 413,
   oauth_state_invalid: 409,
   no_organization: 422,
@@ -86,6 +91,8 @@ const STATUS: Record<string, number> = {
   not_configured: 503,
   auth_unavailable: 503,
   database_unavailable: 503,
+  key_claims_refused: 503,
+  schema_not_exposed: 503,
   migrations_missing: 503,
   database_outdated: 503,
   functions_outdated: 503,

@@ -1,7 +1,8 @@
 /** Requests and responses of every function: routes, CORS, bodies within bounds, errors in one form. */
 import { z } from "zod";
 import { ApiError, toApiError } from "./errors.ts";
-import { logError } from "./log.ts";
+import { logCounted, logError } from "./log.ts";
+import { VERSION } from "./version.ts";
 
 /** The headers that supabase-js sends, with those that tracing adds. */
 const ALLOWED_HEADERS = [
@@ -16,10 +17,13 @@ const ALLOWED_HEADERS = [
   "baggage",
   "sentry-trace",
 ];
+/** Every answer has it: that the function is deployed, that it is this one, and which. */
+const VERSION_HEADER = "x-calendly-sync-version";
 const corsHeaders = {
   "access-control-allow-origin": "*",
   "access-control-allow-headers": ALLOWED_HEADERS.join(", "),
-  "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
+  "access-control-allow-methods": "GET, HEAD, POST, DELETE, OPTIONS",
+  "access-control-expose-headers": VERSION_HEADER,
 };
 
 export type Handler = (request: Request) => Promise<Response>;
@@ -30,7 +34,8 @@ type RouteHandler = (
 
 /**
  * Serves the routes of one function, `{"POST /": …, "DELETE /:id": …}`. Paths are what follows the
- * function's name, which the platform and the local stack prefix differently.
+ * function's name, which the platform and the local stack prefix differently. What answers GET answers
+ * HEAD, without the body.
  */
 export function serve(name: string, routes: Record<string, RouteHandler>): Handler {
   const table = Object.entries(routes).map(([route, handler]) => {
@@ -38,38 +43,47 @@ export function serve(name: string, routes: Record<string, RouteHandler>): Handl
     return { method, pattern: new URLPattern({ pathname }), handler };
   });
   return async (request) => {
+    const response = await answer(request);
+    response.headers.set(VERSION_HEADER, VERSION);
+    return request.method === "HEAD" ? new Response(null, response) : response;
+  };
+
+  async function answer(request: Request): Promise<Response> {
     if (request.method === "OPTIONS") {
       return new Response(null, { status: 204, headers: corsHeaders });
     }
+    const wanted = request.method === "HEAD" ? "GET" : request.method;
     try {
       const { pathname: full } = new URL(request.url);
       const pathname = full.replace(new RegExp(`^.*?/${name}(?=/|$)`), "").replace(/\/+$/, "") ||
         "/";
       const found = table.map((route) => ({ ...route, match: route.pattern.exec({ pathname }) }))
         .filter(({ match }) => match);
-      const route = found.find(({ method }) => method === request.method);
+      const route = found.find(({ method }) => method === wanted);
       if (route) return await route.handler(request, route.match!.pathname.groups);
       throw found.length > 0
         ? new ApiError("method_not_allowed", `${request.method} is not possible here.`)
         : new ApiError("not_found", `There is nothing at ${pathname}.`);
     } catch (error) {
-      return errorResponse(error);
+      const known = logFailure(error);
+      return json({ error: known }, known.status);
     }
-  };
+  }
 }
 
 export function json(body: unknown, status = 200): Response {
   return Response.json(body, { status, headers: corsHeaders });
 }
 
-function errorResponse(error: unknown): Response {
+/** The error that a caller gets, logged where an operator must know of it. */
+export function logFailure(error: unknown): ApiError {
   const known = toApiError(error);
   if (known !== error) {
     logError("Unexpected error", { error: error instanceof Error ? error.stack : String(error) });
   } else if (known.status >= 500) {
-    logError(known.message, { code: known.code, hint: known.hint });
+    logCounted(known.message, { code: known.code, hint: known.hint });
   }
-  return json({ error: known }, known.status);
+  return known;
 }
 
 const MAX_BODY = 16 * 1024;

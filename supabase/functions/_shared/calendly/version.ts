@@ -1,2 +1,2 @@
-/** The version of these files. The database has its own, and the two must be the same. */
+/** The product's version: the one place of the functions. The database has its own, see calendly_health. */
 export const VERSION = "0.1.0";
