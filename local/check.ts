@@ -1,9 +1,10 @@
 /**
  * `deno task check`: formatting, lint and types of everything, and the rules of style.ts. A function is
- * checked with its own deno.json and deno.lock, which are what is deployed; it pins the same versions as
- * the root's deno.json.
+ * checked with its own deno.json, which is deployed, and its deno.lock, which is not: what a deploy
+ * resolves must be what is locked. It pins the same versions as the root's deno.json.
  */
 import root from "../deno.json" with { type: "json" };
+import { lockedPackages, resolvedPackages, untested } from "./graph.ts";
 import { findStyleProblems } from "./style.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -28,6 +29,7 @@ for (const folder of functions) {
   await deno("check", "--quiet", "--frozen", `--config=${folder}/deno.json`, `${folder}/index.ts`);
   await comparePins(folder);
 }
+await compareGraphs();
 await checkStyle();
 if (failed) Deno.exit(1);
 
@@ -60,6 +62,33 @@ function packageAndVersion(specifier: string): [name: string, version: string] {
 function complain(problem: string): void {
   console.error(problem);
   failed = true;
+}
+
+/** What a deploy of each function would resolve today must be what its lock file has. */
+async function compareGraphs(): Promise<void> {
+  console.log("packages that a deploy resolves, without the lock files");
+  const cache = await Deno.makeTempDir();
+  try {
+    for (const folder of functions) {
+      const lock = await Deno.readTextFile(new URL(`${folder}/deno.lock`, ROOT));
+      const resolved = await resolvedPackages(
+        `${folder}/index.ts`,
+        `${folder}/deno.json`,
+        ROOT,
+        cache,
+      );
+      for (const one of untested(lockedPackages(lock), resolved)) {
+        complain(
+          `${folder}: a deploy would take ${one}, and its deno.lock has another version: ` +
+            "pin what brings it, or lock it anew and test it",
+        );
+      }
+    }
+  } catch (error) {
+    complain(`The packages cannot be resolved. Does the npm registry answer? ${error}`);
+  } finally {
+    await Deno.remove(cache, { recursive: true });
+  }
 }
 
 async function checkStyle(): Promise<void> {

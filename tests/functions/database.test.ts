@@ -26,6 +26,8 @@ const AWAY: [string, Interception][] = [
   ["has no connection left in its pool", failing(504, "PGRST003")],
   ["is told that Postgres restarts", failing(503, "57P01")],
   ["is not reached", answering(504, "<html>Gateway Time-out</html>")],
+  ["has a page of a proxy in its place", answering(200, "<html>Sign in</html>")],
+  ["has a list in its place", answering(502, [])],
 ];
 
 projectTests("The database", {
@@ -62,6 +64,28 @@ projectTests("The database", {
         assert.match(error.hint, /SUPABASE_SECRET_KEYS/);
       });
     }
+  },
+
+  "refuses what the secret key says of itself": async (project) => {
+    const person = await project.person(FEW);
+    const early = answering(401, { code: "PGRST303", message: "JWT issued at future" });
+    project.wire.next("calendly_begin_sync", early);
+    const { status, body: { error } } = await person.sync();
+    assert.deepEqual([status, error.code], [503, "key_claims_refused"]);
+    assert.match(error.message, /JWT issued at future/);
+    assert.match(error.hint, /clocks.*new secret key/);
+    // clocks that differ for a moment
+    project.wire.next("calendly_apply_step", early);
+    assert.equal((await person.sync()).body.status, "complete");
+  },
+
+  "is behind a Data API that does not expose the schema public": async (project) => {
+    const person = await project.person(FEW);
+    project.wire.next("calendly_begin_sync", failing(406, "PGRST106"));
+    const { status, body: { error } } = await person.sync();
+    assert.deepEqual([status, error.code], [503, "schema_not_exposed"]);
+    assert.match(error.hint, /exposed schemas/);
+    assert.doesNotMatch(error.hint, /migrations/);
   },
 
   "has a trigger of the app's own that needs a function which is missing": async (project) => {
