@@ -315,32 +315,54 @@ comment on type calendly.delivery_source is
   'The subscription that has just brought a delivery: whose it is and of which connection (null: '
   'made by hand), whether it is still wanted, and whether its connection keeps every host.';
 
-create function calendly.source_of_delivery(subscription_id uuid)
+create function calendly.is_obsolete(
+  subscription calendly.webhook_subscriptions, connection public.calendly_connections,
+  now_at timestamptz
+) returns boolean
+language sql stable set search_path = ''
+as $$
+  select connection.state = 'disconnected'
+    or subscription.state = 'ended' and (
+      not connection.webhooks_wanted
+      -- Of one that another has replaced, what is repeated for a day still counts.
+      or subscription.ended_at < now_at - interval '2 days')
+$$;
+comment on function calendly.is_obsolete(
+  calendly.webhook_subscriptions, public.calendly_connections, timestamptz) is
+  'Does nobody want anything more from this subscription? Its connection was ended, its webhooks '
+  'were switched off, or it was replaced more than two days ago.';
+
+create function calendly.source_of_delivery(subscription_id uuid, now_at timestamptz)
 returns calendly.delivery_source
 language plpgsql stable set search_path = ''
 as $$
 declare
-  source calendly.delivery_source;
+  subscription calendly.webhook_subscriptions;
+  connection public.calendly_connections;
 begin
   if subscription_id is null then
     -- Signed with the OAuth app's or the person's own key: made by hand.
     return row(null, null, true, false)::calendly.delivery_source;
   end if;
-  select c.user_id, c.id, w.state <> 'ended',
-      c.scope = 'organization' and c.members = 'everyone'
-    into source
-    from calendly.webhook_subscriptions w
-    join public.calendly_connections c on c.id = w.connection_id
-    where w.id = source_of_delivery.subscription_id and c.state <> 'disconnected';
-  if source.user_id is null then
-    -- Nothing more is stored of a connection that has ended.
+  select w.* into subscription from calendly.webhook_subscriptions w
+    where w.id = source_of_delivery.subscription_id;
+  select c.* into connection from public.calendly_connections c
+    where c.id = subscription.connection_id;
+  if connection.id is null then
+    -- It may be another project's: Calendly must not delete it.
     perform calendly.raise_error('not_authentic', 'There is no such subscription.');
+  elsif calendly.is_obsolete(subscription, connection, now_at) then
+    perform calendly.raise_error('subscription_ended',
+      'This subscription is not wanted any more: Calendly may delete it.');
   end if;
-  return source;
+  return row(connection.user_id, connection.id, subscription.state <> 'ended',
+    connection.scope = 'organization' and connection.members = 'everyone'
+  )::calendly.delivery_source;
 end
 $$;
-comment on function calendly.source_of_delivery(uuid) is
-  'Which subscription delivers; null: one made by hand. Error: not_authentic.';
+comment on function calendly.source_of_delivery(uuid, timestamptz) is
+  'Which subscription delivers; null: one made by hand. Errors: not_authentic where it is not '
+  'known; subscription_ended where nobody wants it any more, see calendly.is_obsolete.';
 
 create function calendly.users_with_working_webhooks(
   user_ids integer[], connection_id uuid, created_by text
@@ -534,7 +556,7 @@ begin
   perform calendly.check_signature_age(
     to_timestamp((delivery ->> 'signed_at')::double precision), now_at);
   perform calendly.lock_against_erasure();
-  source := calendly.source_of_delivery((delivery ->> 'subscription_id')::uuid);
+  source := calendly.source_of_delivery((delivery ->> 'subscription_id')::uuid, now_at);
   perform calendly.lock_delivery(delivered_id);
   if exists (select from public.calendly_webhook_events e where e.event_id = delivered_id) then
     return jsonb_build_object('status', 'duplicate', 'event_id', delivered_id);
@@ -557,7 +579,8 @@ $$;
 comment on function public.calendly_receive_webhook(jsonb) is
   'Applies an authentic delivery and stores it, all or nothing. Takes {body, digest (SHA-256 of '
   'the raw body), signed_at (seconds since 1970), subscription_id?}. Returns {status: processed | '
-  'duplicate | ignored | deferred, event_id, created?, error?}. Error: not_authentic.';
+  'duplicate | ignored | deferred, event_id, created?, error?}. Errors: not_authentic, '
+  'subscription_ended.';
 
 create function calendly.stored_delivery(id uuid) returns public.calendly_webhook_events
 language plpgsql set search_path = ''

@@ -158,7 +158,7 @@ projectTests("Subscriptions", {
     assert.deepEqual(await deliver(project, [late.id]), [200]);
     assert.ok(await person.meeting(event.uri));
     await disable(person);
-    assert.deepEqual(await deliver(project, [late.id]), [200], "nor is it an error afterwards");
+    assert.deepEqual(await deliver(project, [late.id]), [410], "nobody wants it any more");
   },
 
   "for an organization": async (project, t) => {

@@ -1,6 +1,6 @@
 -- calendly_receive_webhook: one call stores a delivery and applies it, all or nothing.
 begin;
-select plan(45);
+select plan(54);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 select tests.add_person('ben');
@@ -196,12 +196,58 @@ select is(from_organization('O2', 'hugo'), '{"status": "ignored"}',
   'with members everyone, a delivery about a host who was never met is ignored as well');
 select is((tests.connection_of('olga')).next_sync_at, calendly.now(),
   'with members everyone, the sync that meets the host is due at once');
+update public.calendly_connections set state = 'reconnect_required'
+  where user_id = tests.id_of('olga');
+select isnt(from_organization('O3', 'hugo') ->> 'status', null,
+  'a subscription of a connection that must be reconnected still delivers');
+update public.calendly_connections set state = 'active' where user_id = tests.id_of('olga');
+
+-- subscriptions that nobody wants any more
+create function code_of_organization(event text) returns text language sql as $$
+  select tests.code_of(format('select from_organization(%L, %L)', event, 'hugo'))
+$$;
+create function begin_another() returns uuid language sql as $$
+  select (public.calendly_begin_subscription(
+    jsonb_build_object('auth_user_id', tests.account_of('olga'))) ->> 'id')::uuid
+$$;
+create temporary table another as select begin_another() as id;
+select public.calendly_keep_subscription(a.id,
+  'https://api.calendly.com/webhook_subscriptions/another', 'k') from another a;
+select is(code_of_organization('O4'), 'no error',
+  'what a replaced subscription delivers late counts');
+select tests.pass('2 days');
+select is(code_of_organization('O5'), 'no error', 'for two days');
+select tests.pass('1 second');
+select is(code_of_organization('O6'), 'subscription_ended',
+  'after them Calendly is told that nobody wants it');
+update subscription s set id = a.id from another a;
+select is(code_of_organization('O7'), 'no error',
+  'the one that has replaced it goes on');
+select public.calendly_disable_webhooks(
+  jsonb_build_object('auth_user_id', tests.account_of('olga')));
+select is(code_of_organization('O8'), 'subscription_ended',
+  'a subscription of switched off webhooks is not wanted');
+update subscription set id = begin_another();
+select is(code_of_organization('O9'), 'no error',
+  'a subscription that is being made delivers');
+select public.calendly_abandon_subscription(s.id, '{"code": "calendly_unavailable"}')
+  from subscription s;
+select is(code_of_organization('O10'), 'subscription_ended',
+  'a subscription that was abandoned without an answer is not wanted');
+update subscription set id = begin_another();
+select public.calendly_keep_subscription(s.id,
+  'https://api.calendly.com/webhook_subscriptions/last', 'k') from subscription s;
 select public.calendly_disconnect(jsonb_build_object('auth_user_id', tests.account_of('olga')));
-select is(tests.code_of($$select from_organization('O3', 'hugo')$$), 'not_authentic',
-  'a subscription of a connection that has ended is refused');
+select is(code_of_organization('O11'), 'subscription_ended',
+  'a subscription of a connection that has ended is not wanted');
+select is(code_of(delivery('invitee.created') || jsonb_build_object('subscription_id', s.id,
+    'signed_at', extract(epoch from calendly.now() - interval '25 hours 1 second'))),
+  'not_authentic', 'what is too old to be believed does not end a subscription')
+  from subscription s;
 select is((select count(*) from public.calendly_webhook_events e
-    where e.payload #>> '{payload,scheduled_event,uri}' = tests.event_uri('O3')),
-  0::bigint, 'nothing of it is stored');
+    where e.payload #>> '{payload,scheduled_event,uri}' = any (array[
+      tests.event_uri('O6'), tests.event_uri('O8'), tests.event_uri('O10'), tests.event_uri('O11')])),
+  0::bigint, 'nothing is stored of what such a subscription delivers');
 
 select * from finish();
 rollback;

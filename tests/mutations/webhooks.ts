@@ -127,10 +127,28 @@ export const WEBHOOKS: Mutation[] = [
   {
     breaks: "a subscription outlives its connection",
     file: DELIVERY,
-    from: "where w.id = source_of_delivery.subscription_id and c.state <> 'disconnected';",
-    to: "where w.id = source_of_delivery.subscription_id;",
+    from: "select connection.state = 'disconnected'\n    or subscription.state",
+    to: "select subscription.state",
     caughtBy: [
-      pgtap("webhook_receive", "a subscription of a connection that has ended is refused"),
+      pgtap("webhook_receive", "a subscription of a connection that has ended is not wanted"),
+    ],
+  },
+  {
+    breaks: "a replaced subscription is told at once that nobody wants it",
+    file: DELIVERY,
+    from: "or subscription.ended_at < now_at - interval '2 days')",
+    to: "or true)",
+    caughtBy: [
+      pgtap("webhook_receive", "what a replaced subscription delivers late counts"),
+    ],
+  },
+  {
+    breaks: "a subscription that is not known is ended at Calendly",
+    file: DELIVERY,
+    from: "perform calendly.raise_error('not_authentic', 'There is no such subscription.');",
+    to: "perform calendly.raise_error('subscription_ended', 'There is no such subscription.');",
+    caughtBy: [
+      pgtap("webhook_receive", "a subscription that is not ours is refused"),
     ],
   },
 

@@ -185,13 +185,23 @@ hookTest("a subscription of ours has a key of its own", async (hooks, t) => {
     }
     assert.deepEqual(hooks.project.wire.calls, []);
   });
-  await t.step("which ends with the connection's end", async () => {
+  await t.step("which ends with the connection's end, and Calendly is told so", async () => {
     const known = await hooks.events();
     for (const [erase, kept] of [[false, known], [true, []]] as const) {
       await person.disconnect({ erase });
-      assert.equal((await hooks.send(before, { key, path: `/${id}` })).status, 401);
+      const { status, body } = await hooks.send(before, { key, path: `/${id}` });
+      assert.deepEqual([status, body.error.code], [410, "subscription_ended"]);
       assert.deepEqual(await hooks.events(), kept);
     }
+  });
+  await t.step("but nobody else ends a subscription", async () => {
+    const forged = await hooks.send(before, { key: "another key", path: `/${id}` });
+    assert.deepEqual([forged.status, forged.body.error.code], [401, "not_authentic"]);
+    const old = await hooks.send(before, { key, path: `/${id}`, at: hooks.now() - 26 * 3600 });
+    assert.deepEqual([old.status, old.body.error.code], [401, "not_authentic"]);
+    hooks.project.wire.refuse("calendly_receive_webhook", 1);
+    const away = await hooks.send(before, { key, path: `/${id}` });
+    assert.deepEqual([away.status, away.body.error.code], [503, "database_unavailable"]);
   });
 }, { env: { CALENDLY_TOKEN_KEY: TOKEN_KEYS.join(",") } });
 
