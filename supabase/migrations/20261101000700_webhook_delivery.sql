@@ -321,16 +321,15 @@ create function calendly.is_obsolete(
 ) returns boolean
 language sql stable set search_path = ''
 as $$
-  select connection.state = 'disconnected'
-    or subscription.state = 'ended' and (
-      not connection.webhooks_wanted
-      -- Of one that another has replaced, what is repeated for a day still counts.
-      or subscription.ended_at < now_at - interval '2 days')
+  select subscription.state = 'ended' and (
+    not connection.webhooks_wanted
+    -- Of one that another has replaced, what is repeated for a day still counts.
+    or subscription.ended_at < now_at - interval '2 days')
 $$;
 comment on function calendly.is_obsolete(
   calendly.webhook_subscriptions, public.calendly_connections, timestamptz) is
-  'Does nobody want anything more from this subscription? Its connection was ended, its webhooks '
-  'were switched off, or it was replaced more than two days ago.';
+  'Does nobody want anything more from this subscription? Its connection was ended, which ends its '
+  'subscriptions, its webhooks were switched off, or it was replaced more than two days ago.';
 
 create function calendly.source_of_delivery(subscription_id uuid, now_at timestamptz)
 returns calendly.delivery_source

@@ -196,6 +196,21 @@ Deno.test("every error of a run is recorded with its requests, and Postgres deci
   });
 });
 
+Deno.test("a call names the schema of our functions, whichever the Data API exposes first", async () => {
+  await using stub = new Stub({ calendly_finish_revocation: () => null });
+  await new Database().call("calendly_finish_revocation", { id: "1" });
+  const [{ headers, body }] = stub.arrived;
+  assert.equal(headers.get("content-profile"), "public");
+  assert.deepEqual(body, { id: "1" });
+});
+
+Deno.test("a call whose answer is empty has none", async () => {
+  await using _stub = new Stub({
+    calendly_finish_revocation: () => new Response(null, { status: 204 }),
+  });
+  assert.equal(await new Database().call("calendly_finish_revocation", { id: "1" }), null);
+});
+
 Deno.test("no further attempt is made when a call was tried for a minute", async () => {
   const { now } = performance;
   let later = 0;

@@ -228,6 +228,40 @@ export const CONNECTIONS_AND_RIGHTS: Mutation[] = [
     ],
   },
 
+  // What monitors are told
+  {
+    breaks: "strangers are told what is wrong",
+    file: typescript("calendly-sync/health"),
+    from: "if (!await isServer(request)) {",
+    to: "if (request.method === 'none') {",
+    caughtBy: [requests("functions/health", "strangers are told one word")],
+  },
+  {
+    breaks: "each stranger costs a call of the database",
+    file: typescript("calendly-sync/health"),
+    from: "const REMEMBERED = 10_000;",
+    to: "const REMEMBERED = 0;",
+    caughtBy: [
+      requests(
+        "functions/health",
+        "strangers cost one call of the database in ten seconds",
+      ),
+    ],
+  },
+  {
+    breaks: "a schema that is not exposed is taken for missing migrations",
+    file: typescript("_shared/calendly/database"),
+    from: 'code === "PGRST202" || (',
+    to: 'code === "PGRST202" || code === "PGRST106" || (',
+    caughtBy: [
+      requests(
+        "functions/database",
+        "The database",
+        "is behind a Data API that does not expose the schema public",
+      ),
+    ],
+  },
+
   // Tokens
   {
     breaks: "a token is written to the log",

@@ -127,10 +127,22 @@ export const WEBHOOKS: Mutation[] = [
   {
     breaks: "a subscription outlives its connection",
     file: DELIVERY,
-    from: "select connection.state = 'disconnected'\n    or subscription.state",
-    to: "select subscription.state",
+    from: "    not connection.webhooks_wanted\n    -- Of one",
+    to: "    false\n    -- Of one",
     caughtBy: [
       pgtap("webhook_receive", "a subscription of a connection that has ended is not wanted"),
+    ],
+  },
+  {
+    breaks: "what strangers send is logged line by line",
+    file: typescript("calendly-webhook/index"),
+    from: 'const FROM_ANYBODY = ["not_authentic", "body_too_large"];',
+    to: 'const FROM_ANYBODY = ["body_too_large"];',
+    caughtBy: [
+      requests(
+        "webhooks/reports",
+        "a delivery that is refused is in the log with its reason, and nothing of it",
+      ),
     ],
   },
   {
