@@ -239,7 +239,7 @@ begin
     from unnest(changes) c
     cross join lateral (select (c.snapshot).*) s
     where c.written
-    on conflict (meeting_id, uri) do update set
+    on conflict (user_id, meeting_id, uri) do update set
       email = excluded.email, name = excluded.name, timezone = excluded.timezone,
       status = excluded.status, questions_and_answers = excluded.questions_and_answers,
       tracking = excluded.tracking, payment = excluded.payment,

@@ -1,7 +1,7 @@
 -- A session keeps the plans of what it applies, perhaps from when the tables were empty. What it
 -- reads still depends on what it applies alone, however much has been stored since.
 begin;
-select plan(7);
+select plan(9);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 
@@ -44,6 +44,24 @@ select tests.apply_ten('{}', false);
 select tests.apply_invitees_of_ten('{}', true);
 select tests.link_ten();
 select calendly.has_all_invitees(tests.id_of('ana'), tests.event_uri('E1'), tests.event('E1'));
+
+-- The checks of foreign keys keep plans, too.
+create function tests.apply_new_events(prefix text) returns void language sql as $$
+  select calendly.apply_events(array(
+    select calendly.read_event(tests.event(prefix || n)) from generate_series(1, 100) n),
+    false, null, true)
+$$;
+create function tests.apply_new_invitees(prefix text) returns void language sql as $$
+  select calendly.apply_invitees(array(
+    select calendly.read_invitee(tests.invitee(prefix || n, 'ines'), calendly.now())
+    from generate_series(1, 100) n), false, null)
+$$;
+select tests.apply_new_events('G');
+select tests.apply_new_invitees('G');
+select cmp_ok(tests.rows_read_by($$select tests.apply_new_events('H')$$), '<=', 500::bigint,
+  'applying a hundred new events reads their meetings');
+select cmp_ok(tests.rows_read_by($$select tests.apply_new_invitees('H')$$), '<=', 800::bigint,
+  'applying a hundred new invitees reads their meetings');
 
 -- 3,000 meetings later
 insert into public.calendly_meetings

@@ -130,7 +130,7 @@ export type Database = {
           "calendly_updated_at"?: string | null;
           "created_at": string;
           "email"?: string | null;
-          "id"?: number;
+          "id"?: never;
           "meeting_id": number;
           "name"?: string | null;
           "new_invitee"?: string | null;
@@ -154,7 +154,7 @@ export type Database = {
           "calendly_updated_at"?: string | null;
           "created_at"?: string;
           "email"?: string | null;
-          "id"?: number;
+          "id"?: never;
           "meeting_id"?: number;
           "name"?: string | null;
           "new_invitee"?: string | null;
@@ -175,20 +175,6 @@ export type Database = {
         };
         Relationships: [
           {
-            foreignKeyName: "calendly_invitees_meeting_id_fkey";
-            columns: ["meeting_id"];
-            isOneToOne: false;
-            referencedRelation: "calendly_meetings";
-            referencedColumns: ["id"];
-          },
-          {
-            foreignKeyName: "calendly_invitees_meeting_id_fkey";
-            columns: ["meeting_id"];
-            isOneToOne: false;
-            referencedRelation: "meetings";
-            referencedColumns: ["id"];
-          },
-          {
             foreignKeyName: "calendly_invitees_user_id_fkey";
             columns: ["user_id"];
             isOneToOne: false;
@@ -201,6 +187,20 @@ export type Database = {
             isOneToOne: false;
             referencedRelation: "users";
             referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "calendly_invitees_user_id_meeting_id_fkey";
+            columns: ["user_id", "meeting_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_meetings";
+            referencedColumns: ["user_id", "id"];
+          },
+          {
+            foreignKeyName: "calendly_invitees_user_id_meeting_id_fkey";
+            columns: ["user_id", "meeting_id"];
+            isOneToOne: false;
+            referencedRelation: "meetings";
+            referencedColumns: ["user_id", "id"];
           },
         ];
       };
@@ -240,7 +240,7 @@ export type Database = {
           "deleted_reason"?: string | null;
           "end_time"?: string | null;
           "event_type_uri"?: string | null;
-          "id"?: number;
+          "id"?: never;
           "is_deleted"?: boolean;
           "join_url"?: string | null;
           "location_type"?: string | null;
@@ -264,7 +264,7 @@ export type Database = {
           "deleted_reason"?: string | null;
           "end_time"?: string | null;
           "event_type_uri"?: string | null;
-          "id"?: number;
+          "id"?: never;
           "is_deleted"?: boolean;
           "join_url"?: string | null;
           "location_type"?: string | null;
