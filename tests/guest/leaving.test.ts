@@ -68,8 +68,10 @@ databaseTest(
         await transaction.exec("drop schema tests cascade");
         const references: Record<string, RegExp> = {
           "create view public.board as select * from calendly_sync_health": /view board depends/,
-          "create table public.tags (id bigint references calendly_meetings)":
-            /tags_id_fkey on table tags/,
+          [
+            `create table public.tags (user_id integer, meeting_id bigint,
+            foreign key (user_id, meeting_id) references calendly_meetings (user_id, id))`
+          ]: /tags_user_id_meeting_id_fkey on table tags/,
         };
         for (const [statement, named] of Object.entries(references)) {
           await transaction.exec("savepoint reference");
