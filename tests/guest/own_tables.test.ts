@@ -12,6 +12,7 @@ const TRIGGERS = section("The triggers");
 const BOOKINGS = section("Bookings of accounts");
 const BY_UUID = section("The original system by uuid");
 const BY_INTEGER = section("The original system by integers");
+const NOTES = section("Rows that go with a meeting");
 
 const UNMIGRATED = { migrations: null };
 const byUuid = SHAPES.find(({ name }) => name === "the original system by uuid")!;
@@ -96,6 +97,32 @@ databaseTest("a table of bookings follows calendly_meetings", async (database, t
         'auth_user_id', tests.account_of('ana'), 'erase', true));`);
       assert.deepEqual((await transaction.query(bookings)).map(({ title }) => title), ["By phone"]);
     });
+  });
+}, UNMIGRATED);
+
+databaseTest("a note refers to a meeting by its key, and goes with it", async (database) => {
+  await undone(database, async (transaction) => {
+    await prepare(transaction, NOTES);
+    await transaction.exec(`select tests.add_person('ana'); select tests.add_person('ben');
+      ${sync("ana", [E1, E2])}`);
+    const note = (owner: string) =>
+      transaction.query(
+        `insert into public.meeting_notes (user_id, meeting_id, note)
+          select tests.id_of($1), m.id, 'Bring cake' from public.calendly_meetings m`,
+        [owner],
+      );
+    await transaction.exec("savepoint another");
+    await assert.rejects(note("ben"), /meeting_notes_user_id_meeting_id_fkey/);
+    await transaction.exec("rollback to savepoint another");
+    await note("ana");
+    await transaction.exec(
+      "delete from public.calendly_meetings where calendly_event_uri = tests.event_uri('E1')",
+    );
+    assert.deepEqual(
+      await transaction.query(`select m.calendly_event_uri = tests.event_uri('E2') as other
+        from public.meeting_notes n join public.calendly_meetings m on m.id = n.meeting_id`),
+      [{ other: true }],
+    );
   });
 }, UNMIGRATED);
 
