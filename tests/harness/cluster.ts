@@ -33,7 +33,7 @@ const WITH_PG_CRON = {
 export class Cluster implements AsyncDisposable {
   private constructor(
     /** Of the superuser, in the database `postgres`. */
-    readonly url: string,
+    public url: string,
     readonly folder: string,
     /** Folder of the server's programs. */
     readonly programs: string,
@@ -47,16 +47,8 @@ export class Cluster implements AsyncDisposable {
   ): Promise<Cluster> {
     globalThis.addEventListener("error", ignoreDeadSocket);
     globalThis.addEventListener("unhandledrejection", ignoreLostTypes);
-    const account = await unprivileged();
-    const folder = await Deno.makeTempDir({ prefix: "postgres-" });
-    if (account.uid) await Deno.chown(folder, account.uid, account.gid!);
-    const port = freePort();
-    const cluster = new Cluster(
-      `postgresql://supabase_admin@127.0.0.1:${port}/postgres`,
-      folder,
-      programs,
-      account,
-    );
+    const cluster = await Cluster.#prepare(programs, await unprivileged());
+    const { folder } = cluster;
     try {
       await cluster.#run("initdb", [
         `--pgdata=${folder}/data`,
@@ -66,23 +58,46 @@ export class Cluster implements AsyncDisposable {
         "--locale=C.UTF-8",
         "--no-sync",
       ]);
-      const all = {
+      await cluster.#configure({
         listen_addresses: "127.0.0.1",
-        port,
         unix_socket_directories: "",
         ...settings,
-      };
-      await Deno.writeTextFile(
-        `${folder}/data/postgresql.conf`,
-        Object.entries(all).map(([name, value]) => `${name} = '${value}'\n`).join(""),
-        { append: true },
-      );
+      });
       await cluster.#control("start");
       return cluster;
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** A standby of this server, which follows it by streaming; dispose of it before this one. */
+  async startStandby(): Promise<Cluster> {
+    const standby = await Cluster.#prepare(this.programs, this.account);
+    try {
+      await standby.#run("pg_basebackup", [
+        `--dbname=${this.url}`,
+        `--pgdata=${standby.folder}/data`,
+        "--checkpoint=fast",
+        "--write-recovery-conf",
+        "--no-sync",
+      ]);
+      await standby.#configure({});
+      await standby.#control("start");
+      return standby;
+    } catch (error) {
+      await standby[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** A failover: the primary crashes, and this standby takes its place at its address. */
+  async takeOver(primary: Cluster): Promise<void> {
+    await primary.#control("stop", "--mode=immediate");
+    await this.#control("promote");
+    this.url = primary.url;
+    await this.#configure({});
+    await this.restart("fast");
   }
 
   /** "immediate" is a crash: nothing is ended in order, and the log is replayed. */
@@ -100,6 +115,24 @@ export class Cluster implements AsyncDisposable {
     await Deno.remove(this.folder, { recursive: true });
     globalThis.removeEventListener("error", ignoreDeadSocket);
     globalThis.removeEventListener("unhandledrejection", ignoreLostTypes);
+  }
+
+  /** A folder and a port for a server that is not there yet. */
+  static async #prepare(programs: string, account: Cluster["account"]): Promise<Cluster> {
+    const folder = await Deno.makeTempDir({ prefix: "postgres-" });
+    if (account.uid) await Deno.chown(folder, account.uid, account.gid!);
+    const url = `postgresql://supabase_admin@127.0.0.1:${freePort()}/postgres`;
+    return new Cluster(url, folder, programs, account);
+  }
+
+  /** Writes settings and the port: the last value of each counts. */
+  async #configure(settings: Record<string, string | number>): Promise<void> {
+    const all = { port: new URL(this.url).port, ...settings };
+    await Deno.writeTextFile(
+      `${this.folder}/data/postgresql.conf`,
+      Object.entries(all).map(([name, value]) => `${name} = '${value}'\n`).join(""),
+      { append: true },
+    );
   }
 
   #control(action: string, ...options: string[]): Promise<void> {
