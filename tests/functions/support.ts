@@ -279,7 +279,7 @@ export class Person {
 }
 
 /** Every value of every table that holds a text in some form, as `pg_dump` would show it. */
-export async function everythingStored(project: Project): Promise<string> {
+export async function everythingStored(project: Pick<Project, "stack">): Promise<string> {
   const tables = await project.stack.sql<{ name: string }>(`
     select format('%I.%I', n.nspname, c.relname) as name
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
