@@ -16,8 +16,7 @@ create table calendly.meeting_sync (
   webhook_sourced_uris text[] not null default '{}',
   primary key (user_id, event_uri),
   foreign key (user_id, event_uri)
-    references public.calendly_meetings (user_id, calendly_event_uri)
-    on delete cascade on update cascade
+    references public.calendly_meetings (user_id, calendly_event_uri) on delete cascade
 );
 
 -- the events that must be fetched directly

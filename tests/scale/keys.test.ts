@@ -42,6 +42,18 @@ databaseTest("each key of meetings and invitees has user_id in it", async (datab
   assert.deepEqual(without, []);
 });
 
+databaseTest(
+  "no key follows an update of user_id, which no database distributes",
+  async (database) => {
+    const following = await database.query(
+      `select conname from pg_catalog.pg_constraint
+     where contype = 'f' and connamespace in ('public'::regnamespace, 'calendly'::regnamespace)
+       and confupdtype <> 'a'`,
+    );
+    assert.deepEqual(following, []);
+  },
+);
+
 databaseTest("a meeting's id is always taken from its sequence", async (database) => {
   for (const table of ["calendly_meetings", "calendly_invitees"]) {
     const [{ identity }] = await database.query(
