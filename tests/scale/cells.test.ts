@@ -81,9 +81,9 @@ Deno.test({
     await t.step("a cell refuses who is signed in to the other, and its secret key", async () => {
       const stranger = { ...ours[0], account: theirs[0].account };
       assert.equal((await sync(stranger)).status, 401);
-      const { status } = await request(first.stack, "calendly-sync/health", "GET", {
+      const { status } = await request(first.stack, "calendly-sync", "POST", {
         apikey: second.secretKey,
-      });
+      }, { user_id: 2 });
       assert.equal(status, 401);
     });
 
