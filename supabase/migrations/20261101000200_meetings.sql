@@ -71,7 +71,7 @@ comment on table public.calendly_meetings is
   'added without calendly_event_uri are left alone.';
 comment on column public.calendly_meetings.id is
   'Names the meeting by itself: always taken from the identity''s sequence, which gives no number '
-  'twice. A foreign key refers to (user_id, id).';
+  'twice. A foreign key refers to (id, user_id).';
 comment on column public.calendly_meetings.user_id is
   'Whose meeting it is: a host. An event with two hosts who are kept has two rows.';
 comment on column public.calendly_meetings.calendly_event_uri is

@@ -25,8 +25,8 @@ create table public.calendly_invitees (
   created_at timestamptz not null,
   updated_at timestamptz not null,
   raw jsonb not null,
-  foreign key (user_id, meeting_id)
-    references public.calendly_meetings (user_id, id) on delete cascade
+  foreign key (meeting_id, user_id)
+    references public.calendly_meetings (id, user_id) on delete cascade
 );
 
 create index calendly_invitees_user_idx on public.calendly_invitees (user_id);
@@ -43,7 +43,7 @@ create index calendly_invitees_email_idx on public.calendly_invitees (left(lower
 
 -- user_id is in each key, and the keys are made last: see calendly_meetings
 alter table public.calendly_invitees
-  add constraint calendly_invitees_uri_key unique (meeting_id, uri, user_id),
+  add constraint calendly_invitees_uri_key unique (meeting_id, user_id, uri),
   add primary key (id, user_id);
 
 comment on table public.calendly_invitees is

@@ -201,7 +201,7 @@ begin
     ) sync on true
     left join lateral (
       select v as invitee from public.calendly_invitees v
-      where v.meeting_id = meeting.id and v.uri = i.uri
+      where v.meeting_id = meeting.id and v.user_id = meeting.user_id and v.uri = i.uri
       offset 0
     ) stored on true
     cross join lateral (
@@ -239,7 +239,7 @@ begin
     from unnest(changes) c
     cross join lateral (select (c.snapshot).*) s
     where c.written
-    on conflict (user_id, meeting_id, uri) do update set
+    on conflict (meeting_id, user_id, uri) do update set
       email = excluded.email, name = excluded.name, timezone = excluded.timezone,
       status = excluded.status, questions_and_answers = excluded.questions_and_answers,
       tracking = excluded.tracking, payment = excluded.payment,

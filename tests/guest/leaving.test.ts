@@ -70,8 +70,8 @@ databaseTest(
           "create view public.board as select * from calendly_sync_health": /view board depends/,
           [
             `create table public.tags (user_id integer, meeting_id bigint,
-            foreign key (user_id, meeting_id) references calendly_meetings (user_id, id))`
-          ]: /tags_user_id_meeting_id_fkey on table tags/,
+            foreign key (meeting_id, user_id) references calendly_meetings (id, user_id))`
+          ]: /tags_meeting_id_user_id_fkey on table tags/,
         };
         for (const [statement, named] of Object.entries(references)) {
           await transaction.exec("savepoint reference");

@@ -112,7 +112,7 @@ databaseTest("a note refers to a meeting by its key, and goes with it", async (d
         [owner],
       );
     await transaction.exec("savepoint another");
-    await assert.rejects(note("ben"), /meeting_notes_user_id_meeting_id_fkey/);
+    await assert.rejects(note("ben"), /meeting_notes_meeting_id_user_id_fkey/);
     await transaction.exec("rollback to savepoint another");
     await note("ana");
     await transaction.exec(

@@ -30,8 +30,8 @@ databaseTest("each key of meetings and invitees has user_id in it", async (datab
   const keys = await database.query<Key>(KEYS);
   assert.deepEqual(keys.map(({ name }) => name.replace(/^public\./, "")), [
     "calendly.meeting_sync meeting_sync_user_id_event_uri_fkey",
+    "calendly_invitees calendly_invitees_meeting_id_user_id_fkey",
     "calendly_invitees calendly_invitees_user_id_fkey",
-    "calendly_invitees calendly_invitees_user_id_meeting_id_fkey",
     "calendly_invitees_pkey",
     "calendly_invitees_uri_key",
     "calendly_meetings calendly_meetings_user_id_fkey",
@@ -39,6 +39,18 @@ databaseTest("each key of meetings and invitees has user_id in it", async (datab
     "calendly_meetings_pkey",
   ]);
   const without = keys.filter(({ columns }) => !columns.includes("user_id"));
+  assert.deepEqual(without, []);
+});
+
+databaseTest("each foreign key has an index that begins with its columns", async (database) => {
+  const without = await database.query(
+    `select c.conname from pg_catalog.pg_constraint c
+     where c.contype = 'f' and c.connamespace in ('public'::regnamespace, 'calendly'::regnamespace)
+       and not exists (
+         select from pg_catalog.pg_index i where i.indrelid = c.conrelid
+           and (i.indkey::int2[])[0:cardinality(c.conkey) - 1] = c.conkey)
+     order by 1`,
+  );
   assert.deepEqual(without, []);
 });
 

@@ -175,6 +175,20 @@ export type Database = {
         };
         Relationships: [
           {
+            foreignKeyName: "calendly_invitees_meeting_id_user_id_fkey";
+            columns: ["meeting_id", "user_id"];
+            isOneToOne: false;
+            referencedRelation: "calendly_meetings";
+            referencedColumns: ["id", "user_id"];
+          },
+          {
+            foreignKeyName: "calendly_invitees_meeting_id_user_id_fkey";
+            columns: ["meeting_id", "user_id"];
+            isOneToOne: false;
+            referencedRelation: "meetings";
+            referencedColumns: ["id", "user_id"];
+          },
+          {
             foreignKeyName: "calendly_invitees_user_id_fkey";
             columns: ["user_id"];
             isOneToOne: false;
@@ -187,20 +201,6 @@ export type Database = {
             isOneToOne: false;
             referencedRelation: "users";
             referencedColumns: ["id"];
-          },
-          {
-            foreignKeyName: "calendly_invitees_user_id_meeting_id_fkey";
-            columns: ["user_id", "meeting_id"];
-            isOneToOne: false;
-            referencedRelation: "calendly_meetings";
-            referencedColumns: ["user_id", "id"];
-          },
-          {
-            foreignKeyName: "calendly_invitees_user_id_meeting_id_fkey";
-            columns: ["user_id", "meeting_id"];
-            isOneToOne: false;
-            referencedRelation: "meetings";
-            referencedColumns: ["user_id", "id"];
           },
         ];
       };
