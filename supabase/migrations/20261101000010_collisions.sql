@@ -98,10 +98,21 @@ as $$
   where p.pronamespace = 'public'::regnamespace
 $$;
 
+-- The tables that uninstalling keeps say so in their comment, see cli/uninstall.sql.
+create function pg_temp.calendly_kept_by_uninstall(name text) returns boolean
+language sql
+as $$
+  select coalesce(starts_with(
+    pg_catalog.obj_description(to_regclass(format('public.%I', name)), 'pg_class'),
+    'Kept when Calendly Sync was uninstalled on '), false)
+$$;
+
 create function pg_temp.calendly_collisions() returns setof text
 language sql
 as $$
   select format('%s public.%I', t.kind, t.name)
+    || case when pg_temp.calendly_kept_by_uninstall(t.name)
+      then ', kept when Calendly Sync was uninstalled' else '' end
   from pg_temp.calendly_taken() t
   where t.name not in (select o.name from pg_temp.calendly_originals() o)
   union
@@ -125,8 +136,13 @@ begin
   if collisions <> '{}' then
     raise exception using errcode = 'duplicate_object', message =
       'Calendly Sync is not installed, and nothing was changed. Rename or drop what has one of its '
-      || 'names, then apply the migrations again:' || E'\n  - '
-      || array_to_string(collisions, E'\n  - ');
+      || 'names, then apply the migrations again'
+      || case when exists (
+          select from pg_temp.calendly_names() n where pg_temp.calendly_kept_by_uninstall(n.name))
+        then '. What an earlier uninstall kept: drop it, move it to another schema '
+          || '(alter table … set schema …), or run `calendly-sync uninstall --drop-data`'
+        else '' end
+      || E':\n  - ' || array_to_string(collisions, E'\n  - ');
   end if;
   for original in select o.renaming from pg_temp.calendly_originals() o loop
     execute original.renaming;
@@ -141,4 +157,5 @@ create schema calendly;
 create table calendly.public_names as select n.kind, n.name from pg_temp.calendly_names() n;
 
 drop function pg_temp.calendly_make_room(), pg_temp.calendly_collisions(),
-  pg_temp.calendly_taken(), pg_temp.calendly_originals(), pg_temp.calendly_names();
+  pg_temp.calendly_kept_by_uninstall(text), pg_temp.calendly_taken(),
+  pg_temp.calendly_originals(), pg_temp.calendly_names();

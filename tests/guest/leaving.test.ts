@@ -1,13 +1,23 @@
-/** README's way out of a project that was in use, as it stands there. */
+/** cli/uninstall.sql: the way out of a project that was in use, with the data and without. */
 import assert from "node:assert/strict";
 import { openPostgres, prepare } from "../../local/database.ts";
 import { HISTORY_TABLE, readMigrations } from "../../cli/migrations.ts";
+import { AS_OWNER } from "../../local/migrations.ts";
 import { FIXTURES } from "../database/fixtures/fixtures.ts";
 import { Cluster } from "../harness/cluster.ts";
 import { databaseTest } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
 import { catalogue, contents, lacking } from "./catalogue.ts";
-import { asOwner, attempt, DISCONNECT, install, LEAVE, undone } from "./project.ts";
+import {
+  asOwner,
+  attempt,
+  DISCONNECT,
+  install,
+  LEAVE,
+  LEAVE_DATA,
+  type Transaction,
+  undone,
+} from "./project.ts";
 import { PLATFORM_REST } from "./shapes.ts";
 
 /** What an app has beside us, under names like ours. */
@@ -31,7 +41,20 @@ const IN_USE = `
   insert into public.calendly_webhook_events (event_id, event_type, payload, created_at, status)
     values ('1', 'invitee.created', '{}', calendly.now(), 'processed');`;
 
+/** What is left where the data is kept: three tables with their columns, keys and indexes. */
+const KEPT =
+  /^(relation|column|constraint|index|trigger) public\.calendly_(users|meetings|invitees)/;
+
 const RECORD = "select version from supabase_migrations.schema_migrations order by 1";
+
+/** Uninstalls as the owner, and returns what the script answers. */
+async function leave(transaction: Transaction, script: string): Promise<unknown> {
+  const last = script.lastIndexOf("\nselect ");
+  await transaction.exec(AS_OWNER + script.slice(0, last));
+  const [{ uninstalled }] = await transaction.query(script.slice(last).trim().replace(/;$/, ""));
+  await transaction.exec("reset role");
+  return uninstalled;
+}
 
 databaseTest(
   "what was put into a project is taken out again, whole or not at all",
@@ -81,8 +104,106 @@ databaseTest(
         }
         assert.deepEqual(await catalogue(transaction), installed, "nothing was taken");
       });
-      await t.step("then all of it, and nothing else", async () => {
-        await asOwner(transaction, LEAVE);
+      const { calendly_users, calendly_meetings, calendly_invitees } = await rows();
+      const data = { calendly_users, calendly_meetings, calendly_invitees };
+      await transaction.exec("savepoint in_use");
+      await t.step("by default the data stays, as plain tables", async () => {
+        assert.deepEqual(await leave(transaction, LEAVE_DATA), {
+          status: "uninstalled",
+          kept: { calendly_users: 2, calendly_meetings: 1, calendly_invitees: 1 },
+          dropped: { calendly_connections: 2, calendly_sync_runs: 2, calendly_webhook_events: 1 },
+        });
+        assert.deepEqual(await rows(), { ...notes, ...data });
+        const left = lacking(await catalogue(transaction), before);
+        assert.deepEqual(left.filter((line) => !KEPT.test(line)), []);
+        assert.deepEqual(left.filter((line) => /\bcalendly\./.test(line)), []);
+        assert.deepEqual(lacking(before, await catalogue(transaction)), []);
+        assert.deepEqual(await transaction.query(RECORD), record);
+      });
+      await t.step("which nobody but the owner and service_role reads", async () => {
+        const reads = (role: string, sql = "select from public.calendly_meetings") =>
+          attempt(transaction, () => transaction.exec(`set local role ${role}; ${sql}`));
+        assert.equal(await reads("service_role"), undefined);
+        assert.match((await reads("authenticated"))!.message, /permission denied/);
+        assert.match((await reads("anon"))!.message, /permission denied/);
+        const write = "update public.calendly_users set calendly_initial_sync_complete = false";
+        assert.match((await reads("service_role", write))!.message, /permission denied/);
+        assert.equal(
+          await reads("postgres", `${write}; delete from public.calendly_users`),
+          undefined,
+        );
+      });
+      await t.step("which say since when they are not synced", async () => {
+        const comments = await transaction.query<{ comment: string }>(
+          `select obj_description(c.oid, 'pg_class') as comment from pg_class c
+           where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
+             and c.relname in ('calendly_users', 'calendly_meetings', 'calendly_invitees')`,
+        );
+        const today = new Date().toISOString().slice(0, 8);
+        assert.equal(comments.length, 3);
+        for (const { comment } of comments) {
+          assert.match(
+            comment,
+            /^Kept when Calendly Sync was uninstalled on \d{4}-\d\d-\d\d: not /,
+          );
+          assert.ok(comment.includes(` ${today}`), comment);
+        }
+      });
+      await t.step("and are in the way of an installation, which says what to do", async () => {
+        const error = await attempt(
+          transaction,
+          async () => install(transaction, await readMigrations()),
+        );
+        const [text, ...list] = error!.message.split("\n  - ");
+        assert.match(text, /uninstall kept: drop it, move it .* or run `calendly-sync uninstall/);
+        assert.deepEqual(
+          list,
+          ["invitees", "meetings", "users"].map((name) =>
+            `table public.calendly_${name}, kept when Calendly Sync was uninstalled`
+          ),
+        );
+      });
+      await t.step("until they are moved to another schema", async () => {
+        await transaction.exec("savepoint moved");
+        await asOwner(
+          transaction,
+          `create schema archive;
+          alter table public.calendly_users set schema archive;
+          alter table public.calendly_meetings set schema archive;
+          alter table public.calendly_invitees set schema archive;`,
+        );
+        await install(transaction, await readMigrations());
+        await transaction.exec("rollback to savepoint moved");
+      });
+      await t.step("or dropped by a later run; other runs change nothing", async () => {
+        const kept = { calendly_users: 2, calendly_meetings: 1, calendly_invitees: 1 };
+        const nothing = { status: "not_installed", kept: {}, dropped: {} };
+        assert.deepEqual(await leave(transaction, LEAVE_DATA), { ...nothing, kept });
+        assert.deepEqual(await rows(), { ...notes, ...data });
+        assert.deepEqual(await leave(transaction, LEAVE), {
+          status: "uninstalled",
+          kept: {},
+          dropped: kept,
+        });
+        assert.deepEqual(await catalogue(transaction), before);
+        await asOwner(transaction, "create table public.calendly_users (id integer)");
+        assert.deepEqual(await leave(transaction, LEAVE), nothing);
+        assert.deepEqual((await rows()).calendly_users, []);
+        await transaction.exec("rollback to savepoint in_use");
+      });
+      await t.step("with the data all of it goes, and nothing else", async () => {
+        assert.deepEqual(await leave(transaction, LEAVE), {
+          status: "uninstalled",
+          kept: {},
+          dropped: {
+            calendly_users: 2,
+            calendly_meetings: 1,
+            calendly_invitees: 1,
+            calendly_connections: 2,
+            calendly_sync_runs: 2,
+            calendly_webhook_events: 1,
+          },
+        });
         assert.deepEqual(lacking(await catalogue(transaction), before), []);
         assert.deepEqual(lacking(before, await catalogue(transaction)), []);
         assert.deepEqual(await rows(), notes);

@@ -16,10 +16,17 @@ export const OURS = installedMigrations(await readMigrations());
 
 const README = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
 
-/** The two scripts of README's section "Leaving". */
-export const [DISCONNECT, LEAVE] = README.split("\n## ")
-  .filter((section) => section.startsWith("Leaving\n"))
-  .flatMap((section) => [...section.matchAll(/```sql\n(.*?)```/gs)].map(([, sql]) => sql));
+/** README's statements that disconnect everybody. */
+export const DISCONNECT = README.split("\n## ").find((section) => section.startsWith("Leaving\n"))!
+  .match(/```sql\n(.*?)```/s)![1];
+
+/** The script that uninstalls: it keeps the data, unless it is told not to in its last line. */
+export const LEAVE_DATA = await Deno.readTextFile(
+  new URL("../../cli/uninstall.sql", import.meta.url),
+);
+const LAST_LINE = "select pg_temp.calendly_uninstall(drop_data => false)";
+if (!LEAVE_DATA.includes(LAST_LINE)) throw new Error(`cli/uninstall.sql lacks: ${LAST_LINE}`);
+export const LEAVE = LEAVE_DATA.replace(LAST_LINE, LAST_LINE.replace("false", "true"));
 
 /** Runs `work` in a transaction, and takes all of it back. */
 export async function undone(

@@ -1,0 +1,185 @@
+-- Takes Calendly Sync out of a database: its tables, views, functions, schedule, policy and the
+-- record of its migrations, and nothing else. Everybody must be disconnected before, at Calendly,
+-- too: otherwise it is refused with still_connected. All of it is done in one statement, as a whole
+-- or not at all: what of the app's refers to ours (a view, a foreign key) is named and stops it.
+-- Safe to repeat. For `calendly-sync uninstall`, the SQL editor or psql.
+--
+-- By default the data stays: calendly_users, calendly_meetings and calendly_invitees become plain
+-- tables, which only their owner and service_role read. With `drop_data => true` in the last line
+-- they go as well; that works later, too. The answer says how many rows were kept and dropped.
+
+create or replace function pg_temp.calendly_check_disconnected() returns void
+language plpgsql
+as $$
+begin
+  if exists (select from public.calendly_connections c where c.state <> 'disconnected')
+      or exists (select from calendly.pending_revocations) then
+    raise exception using
+      message = 'still_connected: somebody is connected, or not yet disconnected at Calendly. '
+        'Nothing was changed.',
+      detail = 'still_connected',
+      hint = 'First: select calendly.disconnect(user_id) from calendly_connections; Then the '
+        'functions end each connection at Calendly, within minutes: wait until '
+        'calendly.pending_revocations is empty. If the functions are gone already, delete the '
+        'subscriptions at Calendly yourself, and then the rows of calendly.pending_revocations.';
+  end if;
+end
+$$;
+
+create or replace function pg_temp.calendly_count(tables text[]) returns jsonb
+language plpgsql
+as $$
+declare
+  counts jsonb := '{}';
+  name text;
+  row_count bigint;
+begin
+  foreach name in array tables loop
+    execute format('select count(*) from public.%I', name) into row_count;
+    counts := counts || jsonb_build_object(name, row_count);
+  end loop;
+  return counts;
+end
+$$;
+
+-- What an earlier run has kept, by the comment that it left.
+create or replace function pg_temp.calendly_kept_tables() returns text[]
+language sql
+as $$
+  select array(
+    select c.relname::text from pg_catalog.pg_class c
+    where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
+      and c.relname in ('calendly_users', 'calendly_meetings', 'calendly_invitees')
+      and starts_with(pg_catalog.obj_description(c.oid, 'pg_class'),
+        'Kept when Calendly Sync was uninstalled on ')
+    order by 1)
+$$;
+
+create or replace function pg_temp.calendly_drop_tables(tables text[]) returns void
+language plpgsql
+as $$
+begin
+  if tables <> '{}' then
+    execute 'drop table ' || (
+      select string_agg(format('public.%I', name), ', ') from unnest(tables) name);
+  end if;
+end
+$$;
+
+-- The triggers, policies and indexes of these tables that call into the schema calendly go with it.
+create or replace function pg_temp.calendly_keep_table(name text) returns void
+language plpgsql
+as $$
+declare
+  policy text;
+begin
+  for policy in
+    select p.policyname from pg_catalog.pg_policies p
+    where p.schemaname = 'public' and p.tablename = calendly_keep_table.name
+  loop
+    execute format('drop policy %I on public.%I', policy, name);
+  end loop;
+  execute format('revoke all on public.%I from public, anon, authenticated, service_role', name);
+  execute format('grant select on public.%I to service_role', name);
+  execute format('comment on table public.%I is %L', name, format(
+    'Kept when Calendly Sync was uninstalled on %s: not synced since then. Only the owner and '
+      'service_role read it.', to_char(now() at time zone 'UTC', 'YYYY-MM-DD')));
+end
+$$;
+
+-- What the original system's migration 022 had made gets its names back.
+create or replace function pg_temp.calendly_rename_originals() returns void
+language plpgsql
+as $$
+declare
+  renaming text;
+begin
+  for renaming in
+    select format('alter %s public.%I rename to %I', case c.relkind when 'v' then 'view'
+        when 'i' then 'index' else 'table' end, c.relname,
+        substr(c.relname, length('original_') + 1))
+      from pg_catalog.pg_class c
+      where c.relnamespace = 'public'::regnamespace and c.relname like 'original\_calendly\_%'
+    union all
+    select 'alter function public.original_clean_old_webhook_events()
+        rename to clean_old_webhook_events'
+      from pg_catalog.pg_proc p
+      where p.pronamespace = 'public'::regnamespace
+        and p.proname = 'original_clean_old_webhook_events'
+  loop
+    execute renaming;
+  end loop;
+end
+$$;
+
+create or replace function pg_temp.calendly_drop_product(dropped text[], kept text[]) returns void
+language plpgsql
+as $$
+declare
+  views text;
+  functions text;
+begin
+  select string_agg(o.name, ', ') filter (where c.relkind = 'v'),
+      string_agg(o.name, ', ') filter (where o.kind = 'function')
+    into views, functions
+    from calendly.own_objects o
+    left join pg_catalog.pg_class c on o.kind = 'relation' and c.oid = to_regclass(o.name)
+    where o.name !~ '^calendly\.';
+  perform cron.unschedule(j.jobname) from cron.job j where j.jobname like 'calendly-%';
+  if exists (select from pg_catalog.pg_policies p
+      where p.policyname = 'People receive their own Calendly updates') then
+    drop policy "People receive their own Calendly updates" on realtime.messages;
+  end if;
+  execute 'drop view ' || views;
+  if kept <> '{}' then
+    alter table public.calendly_users drop constraint calendly_users_connection_id_fkey;
+  end if;
+  drop schema calendly cascade;
+  perform pg_temp.calendly_drop_tables(dropped);
+  execute 'drop function ' || functions;
+  perform pg_temp.calendly_keep_table(name) from unnest(kept) name;
+  perform pg_temp.calendly_rename_originals();
+  if to_regclass('supabase_migrations.schema_migrations') is not null then
+    delete from supabase_migrations.schema_migrations m
+      where m.version between '20261101000010' and '20261101000999';
+  end if;
+end
+$$;
+
+create or replace function pg_temp.calendly_uninstall(drop_data boolean) returns jsonb
+language plpgsql
+as $$
+declare
+  is_installed constant boolean := to_regclass('calendly.own_objects') is not null;
+  own text[] := pg_temp.calendly_kept_tables();
+  kept text[];
+  dropped text[];
+  answer jsonb;
+begin
+  if is_installed then
+    perform pg_temp.calendly_check_disconnected();
+    own := array(
+      select c.relname::text
+      from calendly.own_objects o
+      join pg_catalog.pg_class c on c.oid = to_regclass(o.name) and c.relkind = 'r'
+      where o.kind = 'relation' and c.relnamespace = 'public'::regnamespace
+      order by 1);
+  end if;
+  kept := array(
+    select name from unnest(own) name
+    where not drop_data and name in ('calendly_users', 'calendly_meetings', 'calendly_invitees'));
+  dropped := array(select name from unnest(own) name where name <> all (kept));
+  answer := jsonb_build_object(
+    'status', case when is_installed or dropped <> '{}' then 'uninstalled' else 'not_installed' end,
+    'kept', pg_temp.calendly_count(kept),
+    'dropped', pg_temp.calendly_count(dropped));
+  if is_installed then
+    perform pg_temp.calendly_drop_product(dropped, kept);
+  else
+    perform pg_temp.calendly_drop_tables(dropped);
+  end if;
+  return answer;
+end
+$$;
+
+select pg_temp.calendly_uninstall(drop_data => false) as uninstalled;
