@@ -169,7 +169,8 @@ comment on view calendly.alert_dead_webhook_events is 'Deliveries that were give
 create view calendly.alert_schedule_not_running with (security_invoker = true) as
   select 'schedule_not_running' as code, 'critical' as severity, null::integer as user_id, t.since,
     'pg_cron has not run calendly-nudge for more than five minutes.' as message,
-    'select * from cron.job_run_details order by start_time desc limit 10;' as what_to_do
+    'select * from cron.job_run_details order by start_time desc limit 10; If the job is missing: '
+      'select calendly.schedule_jobs();' as what_to_do
   from calendly.alert_limits l
   cross join (
     -- Before anybody is connected nothing has to run.
@@ -297,23 +298,28 @@ comment on column public.calendly_alerts.user_id is 'Whom it concerns; null: eve
 comment on column public.calendly_alerts.since is 'Since when; null: not known.';
 
 create function public.calendly_health() returns jsonb
-language sql stable security definer set search_path = '' set jit = off
+-- plpgsql: calendly.version() is made later
+language plpgsql stable security definer set search_path = '' set jit = off
 -- longer than the 8 seconds after which the platform ends a request of the API
 set statement_timeout = '30s'
 as $$
-  with alerts as materialized (select * from calendly.alerts())
-  select jsonb_build_object(
-    'status', case
-      when exists (select from alerts a where a.severity = 'critical') then 'unhealthy'
-      else 'healthy'
-    end,
-    'alerts', (
-      select coalesce(jsonb_agg(to_jsonb(a) order by a.severity, a.code, a.user_id), '[]')
-      from alerts a),
-    'freshness', (select to_jsonb(f) from public.calendly_freshness f))
+begin
+  return (
+    with alerts as materialized (select * from calendly.alerts())
+    select jsonb_build_object(
+      'status', case
+        when exists (select from alerts a where a.severity = 'critical') then 'unhealthy'
+        else 'healthy'
+      end,
+      'version', calendly.version(),
+      'alerts', (
+        select coalesce(jsonb_agg(to_jsonb(a) order by a.severity, a.code, a.user_id), '[]')
+        from alerts a),
+      'freshness', (select to_jsonb(f) from public.calendly_freshness f)));
+end
 $$;
 comment on function public.calendly_health() is
-  'For uptime monitors: {status: healthy | unhealthy, alerts, freshness}; unhealthy where an alert '
-  'is critical.';
+  'For uptime monitors: {status: healthy | unhealthy, version, alerts, freshness}; unhealthy where '
+  'an alert is critical. version is the database''s, see calendly.version.';
 
 select calendly.revoke_all();
