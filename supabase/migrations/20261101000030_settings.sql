@@ -14,6 +14,8 @@ create table calendly.settings (
     check (sync_interval between '1 minute' and '1 day'),
   webhook_sync_interval interval not null default '6 hours'
     check (webhook_sync_interval between '1 minute' and '1 day'),
+  tick interval not null default '1 minute'
+    check (tick between '1 second' and '1 minute' and tick = date_trunc('second', tick)),
   schedule_jitter real not null default 0.1 check (schedule_jitter between 0 and 0.5),
   max_workers integer not null default 20 check (max_workers between 1 and 200),
   page_size integer not null default 100 check (page_size between 1 and 100),
@@ -53,6 +55,9 @@ comment on column calendly.settings.sync_interval is
   'A connection is due again this long after a sync.';
 comment on column calendly.settings.webhook_sync_interval is
   'The same while webhooks arrive: then a sync only repairs.';
+comment on column calendly.settings.tick is
+  'How often the schedule looks for due work: 1 to 59 seconds (pg_cron 1.5 or newer), or a minute. '
+  'pg_cron logs each tick: see job_log_retention.';
 comment on column calendly.settings.schedule_jitter is
   'Share of an interval by which it is shortened or lengthened at random, so that connections that '
   'became due together spread out.';
@@ -166,6 +171,6 @@ end
 $$;
 comment on function public.calendly_configure(jsonb) is
   'Changes settings, {name: value}, all or none, and returns them all. Errors: unknown_setting, '
-  'setting_out_of_range (with the range), invalid_setting.';
+  'setting_out_of_range (with the range), invalid_setting, tick_not_supported.';
 
 select calendly.revoke_all();

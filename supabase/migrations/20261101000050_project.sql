@@ -9,7 +9,10 @@ create table calendly.project (
   moved_to text,
   moved_at timestamptz,
   ticked_at timestamptz,
-  unanswered_since timestamptz
+  unanswered_since timestamptz,
+  cluster text,
+  postgres_started_at timestamptz,
+  restored_at timestamptz
 );
 insert into calendly.project default values;
 alter table calendly.project enable row level security;
@@ -22,9 +25,16 @@ comment on column calendly.project.salt is
 comment on column calendly.project.moved_to is
   'Another SUPABASE_URL that functions run under: nothing runs until calendly_confirm_project.';
 comment on column calendly.project.moved_at is 'When that was first seen.';
-comment on column calendly.project.ticked_at is 'Last run of the minutely job.';
+comment on column calendly.project.ticked_at is 'Last tick of the schedule.';
 comment on column calendly.project.unanswered_since is
-  'Since when the job has nudged functions and none has asked for work; null: one has.';
+  'Since when the schedule has nudged functions and none has asked for work; null: one has.';
+comment on column calendly.project.cluster is
+  'Which Postgres the last tick ran on, see calendly.cluster_identity.';
+comment on column calendly.project.postgres_started_at is
+  'When that Postgres had started.';
+comment on column calendly.project.restored_at is
+  'When the schedule last found that the database had been restored, or had stood still for long: '
+  'see calendly.was_restored.';
 
 create function calendly.check_project(url text) returns void
 language plpgsql set search_path = ''
@@ -57,9 +67,12 @@ begin
   select p.* into project from calendly.project p;
   -- A copy of the database under another address must not spend the original's tokens.
   found_at := case when project.url <> note_worker.project_url then note_worker.project_url end;
-  if project.unanswered_since is not null or project.moved_to is distinct from found_at then
+  if (project.unanswered_since is not null and found_at is null)
+      or project.moved_to is distinct from found_at then
     update calendly.project p
-      set unanswered_since = null, moved_to = found_at,
+      -- A worker under another address says nothing of those that are nudged.
+      set unanswered_since = case when found_at is not null then p.unanswered_since end,
+        moved_to = found_at,
         moved_at = case when found_at is not null then coalesce(p.moved_at, now_at) end
       from (
         select k.only_row from calendly.project k
@@ -88,7 +101,8 @@ begin
   delete from calendly.pending_revocations r
     using calendly.project p where p.url <> calendly_confirm_project.url;
   update calendly.project p
-    set url = calendly_confirm_project.url, moved_to = null, moved_at = null
+    set url = calendly_confirm_project.url, moved_to = null, moved_at = null,
+      unanswered_since = null  -- nobody has been nudged there yet
     where p.only_row;
   return calendly_confirm_project.url;
 end

@@ -1,8 +1,8 @@
--- The schedule. Once a minute pg_cron counts what is due and nudges as many function instances
--- (workers) as there is work and free slots. A nudge carries nothing and proves nothing: the worker
--- claims here what is due, and goes on claiming until nothing is left or its time is up. A nudge
--- that is lost is repeated by the next tick. Anybody may nudge: where nothing is due, a claim reads
--- a few rows by index, writes nothing and waits for no lock.
+-- The schedule. Once a tick (a minute) pg_cron counts what is due and nudges as many function
+-- instances (workers) as there is work and free slots. A nudge carries nothing and proves nothing:
+-- the worker claims here what is due, and goes on claiming until nothing is left or its time is up.
+-- A nudge that is lost is repeated by the next tick. Anybody may nudge: where nothing is due, a
+-- claim reads a few rows by index, writes nothing and waits for no lock.
 
 create function calendly.running_workers(now_at timestamptz default calendly.now())
 returns integer
@@ -130,6 +130,97 @@ $$;
 comment on function calendly.is_anything_due(timestamptz) is
   'Is there a sync that a worker could claim now? As calendly.due_syncs, with less to read.';
 
+-- A database that was restored --------------------------------------------------------------------
+
+-- What happened after the point of restore is missing here, and nothing in the rows says so: they
+-- went back together. But the tick that they remember is long ago, and Postgres is another one: a
+-- recovery begins a new timeline, a dump makes tables with new ids, a new server has an identifier
+-- of its own. A copy of the disk has none of these; then Postgres has started in between, and the
+-- gap is longer. So a restart or some missed ticks mean nothing, while a paused project, a failover
+-- with minutes of silence and an upgrade of Postgres count as a restore: what is done is harmless.
+
+create function calendly.cluster_identity() returns text
+language plpgsql stable set search_path = ''
+as $$
+declare
+  table_id constant text := 'calendly.project'::regclass::oid::text;
+begin
+  return concat_ws('/', (pg_control_system()).system_identifier,
+    -- the timeline
+    left(pg_walfile_name(pg_current_wal_lsn()), 8), table_id);
+exception when insufficient_privilege then
+  return table_id;  -- where a provider keeps these functions to itself
+end
+$$;
+comment on function calendly.cluster_identity() is
+  'What differs after a restore: Postgres''s identifier, its timeline, and the id of a table.';
+
+create function calendly.was_restored(project calendly.project, now_at timestamptz)
+returns boolean
+language plpgsql stable set search_path = ''
+as $$
+declare
+  silence constant interval := now_at - project.ticked_at;
+begin
+  return coalesce(
+    (project.cluster <> calendly.cluster_identity() and silence >= interval '5 minutes')
+    or (project.postgres_started_at <> pg_postmaster_start_time() and silence >= interval '1 hour'),
+    false);
+end
+$$;
+comment on function calendly.was_restored(calendly.project, timestamptz) is
+  'Was the database restored since the last tick, or did it stand still for an hour or longer?';
+
+create function calendly.resync_all(now_at timestamptz) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  perform calendly.lock_against_erasure();
+  update public.calendly_connections c
+    -- Without a last FULL sync the next scheduled one is FULL. Subscriptions that were made or
+    -- ended after the point of restore are found by comparing them with Calendly's.
+    set next_sync_at = now_at, last_full_sync_at = null, webhooks_checked_at = null
+    from (
+      select k.id from public.calendly_connections k
+      -- those of banned accounts are not scheduled
+      where k.state = 'active' and k.next_sync_at is not null
+      -- A sync has its connection locked for a moment only; none may be left out.
+      order by k.id for no key update
+    ) active
+    where c.id = active.id;
+end
+$$;
+comment on function calendly.resync_all(timestamptz) is
+  'Everybody is due, with a FULL sync; max_workers spreads them. Where a refresh token was used '
+  'after the point of restore, the next refresh is refused, and the person is asked to reconnect.';
+
+create function calendly.notice_restore(now_at timestamptz) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  present_cluster constant text := calendly.cluster_identity();
+  started_at constant timestamptz := pg_postmaster_start_time();
+  project calendly.project;
+  restored boolean;
+begin
+  select p.* into project from calendly.project p;
+  if project.cluster = present_cluster and project.postgres_started_at = started_at then
+    return;
+  end if;
+  restored := calendly.was_restored(project, now_at);
+  if restored then
+    perform calendly.resync_all(now_at);
+  end if;
+  update calendly.project p
+    set cluster = present_cluster, postgres_started_at = started_at,
+      restored_at = case when restored then now_at else p.restored_at end
+    where p.only_row;
+end
+$$;
+comment on function calendly.notice_restore(timestamptz) is
+  'Looks whether Postgres is the one of the last tick. Where the database was restored, everybody '
+  'is synced anew.';
+
 -- Nudging ----------------------------------------------------------------------------------------
 
 create function calendly.count_due(now_at timestamptz, at_most integer) returns integer
@@ -143,43 +234,79 @@ $$;
 comment on function calendly.count_due(timestamptz, integer) is
   'How many syncs a worker could claim now. No further than at_most is counted.';
 
+create function calendly.nudge_pause(unanswered_since timestamptz, now_at timestamptz)
+returns interval
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  return case
+    when now_at >= unanswered_since + interval '30 minutes' then interval '15 minutes'
+    when now_at >= unanswered_since + interval '5 minutes' then interval '5 minutes'
+  end;
+end
+$$;
+comment on function calendly.nudge_pause(timestamptz, timestamptz) is
+  'How long to wait between nudges that nobody answers; null: not at all. In a copy of the '
+  'database the nudges go to the original, which must not pay for them.';
+
+create function calendly.nudges_to_send(
+  due integer, project calendly.project, now_at timestamptz
+) returns integer
+language plpgsql stable set search_path = ''
+as $$
+declare
+  pause constant interval := calendly.nudge_pause(project.unanswered_since, now_at);
+begin
+  return case
+    when project.url is null then 0
+    when pause is null then due
+    -- one, when a pause has ended since the last tick
+    when date_bin(pause, now_at, project.unanswered_since) > project.ticked_at then least(due, 1)
+    else 0
+  end;
+end
+$$;
+comment on function calendly.nudges_to_send(integer, calendly.project, timestamptz) is
+  'How many workers to nudge: as many as there is due work for, fewer where nobody answers.';
+
 create function calendly.nudge() returns integer
 language plpgsql set search_path = '' set jit = off
 set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   now_at constant timestamptz := calendly.now();
-  free_slots constant integer := greatest(0,
-    (select s.max_workers from calendly.settings s) - calendly.running_workers(now_at));
   -- pg_net forgets failures, so the answers are never read. What was claimed is the truth.
   answer_timeout constant integer := 5000;  -- milliseconds
-  due integer := calendly.count_due(now_at, free_slots);
-  project_url text;
+  project calendly.project;
+  due integer;
+  nudges integer;
 begin
+  perform calendly.notice_restore(now_at);
+  due := calendly.count_due(now_at, greatest(0,
+    (select s.max_workers from calendly.settings s) - calendly.running_workers(now_at)));
   if due = 0 and calendly.revocations_are_due(now_at) then
     due := 1;
   end if;
+  select p.* into project from calendly.project p;
+  nudges := calendly.nudges_to_send(due, project, now_at);
   update calendly.project p
     set ticked_at = now_at,
       -- A nudge that was lost and is not repeated, because nothing is due any more, is no alert.
       unanswered_since = case when p.url is not null and due > 0
         then coalesce(p.unanswered_since, now_at) end
-    where p.only_row
-    returning p.url into project_url;
-  if project_url is null then
-    return 0;
-  end if;
+    where p.only_row;
   perform net.http_post(
-      url := project_url || '/functions/v1/calendly-sync/nudge',
+      url := project.url || '/functions/v1/calendly-sync/nudge',
       body := '{}'::jsonb,
       timeout_milliseconds := answer_timeout)
-    from generate_series(1, due);
-  return due;
+    from generate_series(1, nudges);
+  return nudges;
 end
 $$;
 comment on function calendly.nudge() is
-  'Asks as many workers to come as there are due syncs and free slots, one at least where a '
-  'connection has to be ended at Calendly, and returns how many.';
+  'The tick: asks as many workers to come as there are due syncs and free slots, one at least '
+  'where a connection has to be ended at Calendly, and returns how many. Where nobody has answered '
+  'for five minutes it asks one every five minutes, after half an hour one every fifteen.';
 
 -- Claiming ---------------------------------------------------------------------------------------
 
@@ -439,16 +566,64 @@ begin
 end
 $$;
 
-select cron.schedule('calendly-nudge', '* * * * *', 'select calendly.nudge()');
-select cron.schedule('calendly-accounts', '* * * * *', 'select calendly.end_closed_accounts()');
--- Slice by slice, each committed.
-select cron.schedule('calendly-clean-webhook-events', '7 * * * *',
-  'do $do$ begin while public.clean_old_webhook_events() > 0 loop commit; end loop; '
-  'while calendly.clean_old_payloads() > 0 loop commit; end loop; end $do$');
-select cron.schedule('calendly-clean-runs', '17 3 * * *',
-  'do $do$ begin while calendly.clean_old_runs() + calendly.clean_run_rows() > 0 loop commit; '
-  'end loop; end $do$');
-select cron.schedule('calendly-clean-job-log', '27 3 * * *', 'select calendly.clean_job_log()');
+create function calendly.schedule_jobs() returns void
+language sql set search_path = ''
+as $$
+  select cron.schedule('calendly-nudge', case s.tick when interval '1 minute' then '* * * * *'
+      else extract(epoch from s.tick)::integer || ' seconds' end, 'select calendly.nudge()')
+    from calendly.settings s;
+  select cron.schedule('calendly-accounts', '* * * * *', 'select calendly.end_closed_accounts()');
+  -- Slice by slice, each committed.
+  select cron.schedule('calendly-clean-webhook-events', '7 * * * *',
+    'do $do$ begin while public.clean_old_webhook_events() > 0 loop commit; end loop; '
+    'while calendly.clean_old_payloads() > 0 loop commit; end loop; end $do$');
+  select cron.schedule('calendly-clean-runs', '17 3 * * *',
+    'do $do$ begin while calendly.clean_old_runs() + calendly.clean_run_rows() > 0 loop commit; '
+    'end loop; end $do$');
+  select cron.schedule('calendly-clean-job-log', '27 3 * * *', 'select calendly.clean_job_log()');
+$$;
+comment on function calendly.schedule_jobs() is
+  'Hands our jobs to pg_cron; repeated, it changes nothing. For whoever has made pg_cron anew, as '
+  'an upgrade of Postgres does.';
+
+select calendly.schedule_jobs();
+
+create function calendly.ticks_in_seconds(pg_cron_version text) returns boolean
+language sql immutable set search_path = ''
+as $$
+  select string_to_array(substring(pg_cron_version from '^\d+(?:\.\d+)*'), '.')::integer[]
+    >= '{1,5}'
+$$;
+comment on function calendly.ticks_in_seconds(text) is
+  'Can this version of pg_cron run a job more often than once a minute?';
+
+create function calendly.on_tick_change() returns trigger
+-- The jobs are the owner's, whoever changes the setting.
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  version constant text := (
+    select e.extversion from pg_catalog.pg_extension e where e.extname = 'pg_cron');
+begin
+  -- null: the local stack's stand-in, which can
+  if new.tick < interval '1 minute' and not calendly.ticks_in_seconds(version) then
+    perform calendly.raise_error('tick_not_supported',
+      format('The tick cannot be %s: pg_cron %s runs a job once a minute at most.',
+        new.tick, version),
+      'It takes pg_cron 1.5 or newer. Where it is installed: alter extension pg_cron update; '
+      'else upgrade Postgres.');
+  end if;
+  perform calendly.schedule_jobs();
+  return null;
+end
+$$;
+comment on function calendly.on_tick_change() is
+  'A changed setting tick changes the schedule of the job. Error: tick_not_supported.';
+
+create trigger tick_change
+  after update of tick on calendly.settings
+  for each row when (old.tick <> new.tick)
+  execute function calendly.on_tick_change();
 
 -- What an operator sees of it --------------------------------------------------------------------
 
@@ -476,7 +651,11 @@ language sql stable security definer set search_path = ''
 as $$
   select jsonb_build_object(
     'project_url', p.url,
+    'tick', s.tick,
     'ticked_at', p.ticked_at,
+    'unanswered_since', p.unanswered_since,
+    'backing_off', calendly.nudge_pause(p.unanswered_since, clock.now_at) is not null,
+    'restored_at', p.restored_at,
     'due', (
       select count(*) from public.calendly_connections c
       where c.state = 'active' and c.next_sync_at <= clock.now_at),
@@ -488,7 +667,8 @@ as $$
   cross join (select calendly.now() as now_at) clock
 $$;
 comment on function public.calendly_schedule() is
-  'The schedule as it stands: {project_url, ticked_at, due (connections), running_workers, '
+  'The schedule as it stands: {project_url, tick, ticked_at, unanswered_since, backing_off (nobody '
+  'answers, so that it nudges seldom), restored_at, due (connections), running_workers, '
   'max_workers, jobs: [{name, schedule, active, started_at, status, message}]}.';
 
 select calendly.revoke_all();

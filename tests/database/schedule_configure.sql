@@ -1,6 +1,6 @@
 -- Changing a setting: what is right is taken, what is wrong is refused with what would be right.
 begin;
-select plan(136);
+select plan(157);
 
 create function tests.setting(name text) returns text language sql as $$
   select to_jsonb(s) ->> setting.name from calendly.settings s
@@ -28,6 +28,7 @@ insert into ranges values
   ('full_sync_interval', '"1 day"', null, '"23:59:59"', null),
   ('sync_interval', '"1 minute"', '"1 day"', '"59 seconds"', '"25 hours"'),
   ('webhook_sync_interval', '"1 minute"', '"1 day"', '"-1 hour"', '"2 days"'),
+  ('tick', '"1 second"', '"1 minute"', '"0"', '"61 seconds"'),
   ('schedule_jitter', '0', '0.5', '-0.1', '0.6'),
   ('max_workers', '1', '200', '0', '201'),
   ('max_concurrency', '1', '20', '0', '21'),
@@ -79,6 +80,33 @@ select is(public.calendly_configure('{"page_size": 60, "max_workers": 8}') ->> '
 select is(tests.setting('page_size'), '60', 'indeed');
 select is(public.calendly_configure('{}') ->> 'page_size', '60', 'no change is no error');
 select is(public.calendly_configure('{"sync_interval": "PT10M"}') ->> 'sync_interval', '00:10:00', 'an interval may be written in any way that Postgres reads');
+
+-- the tick
+create function tests.nudged_every() returns text language sql as $$
+  select string_agg(j.schedule || ' ' || j.username || ' ' || j.active, ', ') from cron.job j where j.jobname = 'calendly-nudge'
+$$;
+select public.calendly_configure('{"tick": "1 minute"}');
+select is(tests.nudged_every(), '* * * * * postgres true', 'by default the schedule ticks once a minute');
+select is(public.calendly_configure('{"tick": "20 seconds"}') ->> 'tick', '00:00:20', 'it may tick more often');
+select is(tests.nudged_every(), '20 seconds postgres true', 'its job is changed at once');
+select public.calendly_configure('{"tick": "1 second"}');
+select is(tests.nudged_every(), '1 seconds postgres true', 'up to once a second');
+select is(tests.code_of(tests.configure('tick', '"1.5 seconds"')), 'setting_out_of_range', 'seconds are whole');
+update calendly.settings set tick = '30 seconds';
+select is(tests.nudged_every(), '30 seconds postgres true', 'a typed statement does the same, and the job stays the owner''s');
+select public.calendly_configure('{"page_size": 55}');
+select is(tests.nudged_every(), '30 seconds postgres true', 'another setting leaves it as it is');
+select cron.unschedule(j.jobid) from cron.job j where j.jobname like 'calendly-%';
+set local role postgres;
+select calendly.schedule_jobs();
+reset role;
+select is((select array_agg(j.jobname || ' ' || j.schedule order by j.jobname) from cron.job j where j.jobname like 'calendly-%'),
+  '{"calendly-accounts * * * * *","calendly-clean-job-log 27 3 * * *","calendly-clean-runs 17 3 * * *","calendly-clean-webhook-events 7 * * * *","calendly-nudge 30 seconds"}',
+  'jobs that were lost can be scheduled again, with this tick');
+select public.calendly_configure('{"tick": "1 minute"}');
+select is(tests.nudged_every(), '* * * * * postgres true', 'and it may tick once a minute again');
+select is(calendly.ticks_in_seconds(version), capable, format('pg_cron %s %s tick more often', version, case when capable then 'can' else 'cannot' end))
+from (values ('1.3.1', false), ('1.4', false), ('1.4-1', false), ('1.5', true), ('1.6.4', true), ('1.10', true), ('2.0', true)) v (version, capable);
 
 -- who may
 select is((select array_agg(grantee::text order by grantee::text) from information_schema.routine_privileges

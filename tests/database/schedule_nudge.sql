@@ -80,7 +80,8 @@ update public.calendly_connections set next_sync_at = calendly.now()
 -- what an operator sees of it
 select is(shown - 'jobs' - 'ticked_at',
   '{"project_url": "https://project.example.com", "due": 1, "running_workers": 0,
-    "max_workers": 20}', 'calendly_schedule shows what is due and how many workers run')
+    "max_workers": 20, "tick": "00:01:00", "unanswered_since": null, "backing_off": false,
+    "restored_at": null}', 'calendly_schedule shows what is due and how many workers run')
   from public.calendly_schedule() shown;
 select is((shown ->> 'ticked_at')::timestamptz, calendly.now(),
   'calendly_schedule shows the last tick') from public.calendly_schedule() shown;

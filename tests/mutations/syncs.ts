@@ -323,7 +323,7 @@ export const SYNCS: Mutation[] = [
     breaks: "each nudge of a stranger writes",
     file: sql("050_project"),
     from:
-      "if project.unanswered_since is not null or project.moved_to is distinct from found_at then",
+      "if (project.unanswered_since is not null and found_at is null)\n      or project.moved_to is distinct from found_at then",
     to: "if true then",
     caughtBy: [{
       file: "tests/schedule/claims.test.ts",
@@ -404,6 +404,39 @@ export const SYNCS: Mutation[] = [
         then coalesce(p.unanswered_since, now_at) else p.unanswered_since end`,
     caughtBy: [
       pgtap("schedule_nudge", "a nudge that was not answered is no alert once nothing is due"),
+    ],
+  },
+  {
+    breaks: "a copy of the database nudges the original every minute",
+    file: SCHEDULE,
+    from: "    when date_bin(pause, now_at, project.unanswered_since) > project.ticked_at then",
+    to: "    when true then",
+    caughtBy: [pgtap("schedule_unanswered", "then one in a quarter of an hour")],
+  },
+  {
+    breaks: "a worker of a copy counts as an answer of the original",
+    file: sql("050_project"),
+    from: "set unanswered_since = case when found_at is not null then p.unanswered_since end,",
+    to: "set unanswered_since = null,",
+    caughtBy: [pgtap("schedule_unanswered", "it is no answer")],
+  },
+  {
+    breaks: "a failover makes everybody FULL",
+    file: SCHEDULE,
+    from: "calendly.cluster_identity() and silence >= interval '5 minutes')",
+    to: "calendly.cluster_identity())",
+    caughtBy: [pgtap("schedule_restored", "nor does a failover within minutes")],
+  },
+  {
+    breaks: "a restored database is synced as if nothing had happened",
+    file: SCHEDULE,
+    from: "set next_sync_at = now_at, last_full_sync_at = null, webhooks_checked_at = null",
+    to: "set next_sync_at = now_at",
+    caughtBy: [
+      pgtap(
+        "schedule_restored",
+        "after a recovery everybody who is scheduled is due, with a FULL sync",
+      ),
     ],
   },
   {
