@@ -105,6 +105,13 @@ export class Cluster implements AsyncDisposable {
     await this.#control("restart", `--mode=${mode}`);
   }
 
+  /** Stops the server in order, lets `work` change its files, and starts it again. */
+  async whileStopped(work: (data: string) => Promise<void>): Promise<void> {
+    await this.#control("stop", "--mode=fast");
+    await work(`${this.folder}/data`);
+    await this.#control("start");
+  }
+
   /** A connection of one's own, beside whatever else uses the server. */
   connect(): postgres.Sql {
     return postgres(this.url, { max: 1, onnotice: () => {} });
