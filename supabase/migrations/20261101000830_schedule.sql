@@ -138,6 +138,7 @@ comment on function calendly.is_anything_due(timestamptz) is
 -- of its own. A copy of the disk has none of these; then Postgres has started in between, and the
 -- gap is longer. So a restart or some missed ticks mean nothing, while a paused project, a failover
 -- with minutes of silence and an upgrade of Postgres count as a restore: what is done is harmless.
+-- Only the primary ticks: pg_cron does not run on a replica.
 
 create function calendly.cluster_identity() returns text
 language plpgsql stable set search_path = ''
@@ -258,6 +259,7 @@ declare
   pause constant interval := calendly.nudge_pause(project.unanswered_since, now_at);
 begin
   return case
+    -- a new project or a preview branch without data: no function has told its address yet
     when project.url is null then 0
     when pause is null then due
     -- one, when a pause has ended since the last tick

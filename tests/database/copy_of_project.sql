@@ -1,12 +1,15 @@
 -- A copy of the database whose functions run under another address: none of the calls by which a
 -- function gets a token, or changes something at Calendly, gives anything there.
 begin;
-select plan(16);
+select plan(18);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben}'::text[]) name;
 select tests.add_account('cleo@example.com');
 update calendly.project set url = 'https://original.example.com';
-update public.calendly_connections set next_sync_at = calendly.now();
+update public.calendly_connections
+  set next_sync_at = calendly.now(), last_full_sync_at = calendly.now(),
+    webhooks_checked_at = calendly.now();
+update public.calendly_users set calendly_initial_sync_complete = true;
 create function tests.at_copy(request jsonb) returns jsonb language sql as $$
   select request || '{"project_url": "https://copy.example.com"}'
 $$;
@@ -56,7 +59,12 @@ select is((select count(*) from public.calendly_alerts a where a.code = 'project
 select public.calendly_confirm_project('https://copy.example.com');
 select is(public.calendly_claim_revocation('https://copy.example.com') ->> 'status', 'idle',
   'what ended in the copy is not revoked after the move, because it goes on at the original');
-select is(tests.claim(), 'started', 'after the move a worker gets a sync');
+create temporary table claimed on commit drop as
+  select public.calendly_claim_sync(tests.at_copy('{}')) as answer;
+select is(answer ->> 'status', 'started', 'after the move a worker gets a sync') from claimed;
+select is(answer ->> 'sync_type', 'FULL', 'which fills the gap') from claimed;
+select is((tests.connection_of('ana')).webhooks_checked_at, null,
+  'subscriptions are compared with Calendly''s');
 select is(public.calendly_connect(tests.new_connection()) ->> 'state', 'active',
   'and people connect');
 
