@@ -114,6 +114,7 @@ $$;
 
 create or replace function pg_temp.calendly_drop_product(dropped text[], kept text[]) returns void
 language plpgsql
+set client_min_messages = warning  -- not each object that goes with the schema
 as $$
 declare
   views text;
