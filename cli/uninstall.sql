@@ -141,6 +141,7 @@ begin
   perform pg_temp.calendly_keep_table(name) from unnest(kept) name;
   perform pg_temp.calendly_rename_originals();
   if to_regclass('supabase_migrations.schema_migrations') is not null then
+    -- those of the release that this script belongs to, and of all before it
     delete from supabase_migrations.schema_migrations m
       where m.version between '20261101000010' and '20261101000999';
   end if;

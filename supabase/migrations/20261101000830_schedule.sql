@@ -149,7 +149,7 @@ begin
   return concat_ws('/', (pg_control_system()).system_identifier,
     -- the timeline
     left(pg_walfile_name(pg_current_wal_lsn()), 8), table_id);
-exception when insufficient_privilege then
+exception when insufficient_privilege or feature_not_supported then
   return table_id;  -- where a provider keeps these functions to itself
 end
 $$;

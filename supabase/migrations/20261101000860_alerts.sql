@@ -186,7 +186,8 @@ create view calendly.alert_functions_unreachable with (security_invoker = true) 
   select 'functions_unreachable' as code, 'critical' as severity, null::integer as user_id,
     p.unanswered_since as since,
     format('Functions at %s are nudged and ask for no work.', p.url) as message,
-    'Deploy calendly-sync with verify_jwt = false. If the project has moved: '
+    'Deploy calendly-sync with verify_jwt = false. It is nudged again within 15 minutes, or at '
+      'once: POST /functions/v1/calendly-sync/nudge. If the project has moved: '
       'select calendly_confirm_project(''https://…'').' as what_to_do
   from calendly.alert_limits l
   join calendly.project p on p.unanswered_since < l.now_at - l.grace;

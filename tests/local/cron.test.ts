@@ -16,6 +16,10 @@ Deno.test("a job is due once in the span that contains its time", () => {
     ["0 3 * * 0", "02:59:59", "03:00:00", false],
     ["10 seconds", "10:00:09", "10:00:10", true],
     ["10 seconds", "10:00:10", "10:00:19", false],
+    // as the setting tick writes it
+    ["1 seconds", "10:00:10", "10:00:11", true],
+    ["20 seconds", "10:00:19", "10:00:20", true],
+    ["20 seconds", "10:00:20", "10:00:39", false],
   ];
   for (const [schedule, since, until, due] of cases) {
     assert.equal(isDue(schedule, at(since), at(until)), due, `${schedule} ${since} ${until}`);
