@@ -4,6 +4,8 @@
  */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 import { VERSION } from "../supabase/functions/_shared/calendly/version.ts";
 
 /** A file of the product: its path below a project's `supabase` folder, with `/`. */
@@ -19,7 +21,15 @@ export interface Release {
   files: Record<string, string>;
 }
 
+/** The Edge Functions, each a folder of its name. */
+export const FUNCTIONS = ["calendly-sync", "calendly-connect", "calendly-webhook"];
+
+/** The folders below `supabase/functions` that are the product's alone. */
+export const FUNCTION_FOLDERS = [...FUNCTIONS, "_shared/calendly"];
+
 const SUPABASE = new URL("../supabase/", import.meta.url);
+/** Where the product's own files are. */
+export const PAYLOAD_FOLDER = fileURLToPath(SUPABASE);
 /** The releases so far. A packed release names itself as the last. */
 const RELEASES = new URL("./releases.json", import.meta.url);
 
@@ -34,11 +44,17 @@ export async function readPayload(): Promise<ProductFile[]> {
   );
 }
 
-/** The releases so far, and this version. */
+/** The releases so far: what they had never changes any more. */
+export async function readReleased(): Promise<Release[]> {
+  return JSON.parse(await readFile(RELEASES, "utf8"));
+}
+
+/** The releases so far, and these files, which may be on their way to the next one. */
 export async function readReleases(payload: ProductFile[]): Promise<Release[]> {
-  const released: Release[] = JSON.parse(await readFile(RELEASES, "utf8"));
   const files = Object.fromEntries(payload.map(({ path, hash }) => [path, hash]));
-  return [...released.filter(({ version }) => version !== VERSION), { version: VERSION, files }];
+  const released = await readReleased();
+  if (isDeepStrictEqual(released.at(-1)?.files, files)) return released;
+  return [...released, { version: VERSION, files }];
 }
 
 /** The content's SHA-256 in hex. Line ends do not count: Git may change them on checkout. */

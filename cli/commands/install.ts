@@ -1,0 +1,279 @@
+/**
+ * `install`: puts the product's files into a person's Supabase project, or brings those that are there to
+ * this version. Nothing is written before the plan was shown; nothing that its owner wrote is replaced.
+ */
+import { createTwoFilesPatch, FILE_HEADERS_ONLY } from "diff";
+import { dirname, join, resolve } from "node:path";
+import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
+import { CHANGING, type Context, defineCommand, type ExitCode, PROGRAM } from "../command.ts";
+import { addSections, parseConfig } from "../config_toml.ts";
+import { checkWritable, removeWhole, writeWhole } from "../files.ts";
+import { Problem } from "../problem.ts";
+import {
+  installedVersion,
+  NEW_COPY,
+  planFiles,
+  type PlannedFile,
+  readProduct,
+  versionOf,
+} from "../project_files.ts";
+import { findProject, type ProjectFolder } from "../project_folder.ts";
+import { findWarnings, type Warning } from "../project_warnings.ts";
+import type { Terminal } from "../terminal.ts";
+
+const OPTIONS = {
+  "original-names": {
+    type: "boolean",
+    help: "add the views users and meetings, for an app that was written for the original system",
+  },
+  "write-new": {
+    type: "boolean",
+    help: `put our version of a file that you edited beside it, as <file>${NEW_COPY}`,
+  },
+  ...CHANGING,
+} as const;
+
+interface Plan {
+  project: ProjectFolder;
+  /** The version that is there, if any. */
+  installed?: string;
+  files: PlannedFile[];
+  config: { text: string; added: string[]; patched: string[] };
+  warnings: Warning[];
+}
+
+export const install = defineCommand({
+  name: "install",
+  summary: "put the functions and migrations into a Supabase project, or bring them up to date",
+  argument: "[folder]",
+  description: `[folder] is the project's, by default the one in which you are.
+
+Copies the functions and migrations into supabase/, and adds their sections to supabase/config.toml. A
+file that you edited is never overwritten: it is shown as a diff, and the command ends with 1.
+Running it again changes nothing; running a newer version of it is the upgrade.`,
+  options: OPTIONS,
+  async run(context) {
+    const { values, terminal, argument = "." } = context;
+    const folder = resolve(context.folder, argument);
+    const wishes = {
+      originalNames: values["original-names"],
+      newCopies: values["write-new"],
+    };
+    const plan = await makePlan(folder, wishes);
+    await checkPlan(plan);
+    show(terminal, plan);
+    const isNeeded = needsWriting(plan);
+    if (isNeeded && !values["dry-run"]) {
+      terminal.line();
+      if (!await context.confirm("Nothing has been changed yet. Go on?")) {
+        terminal.line("  Nothing has been changed.");
+        context.answer(result(plan, { done: false }));
+        return 1;
+      }
+      await carryOut(terminal, plan, () => makePlan(folder, wishes));
+    }
+    return end(context, plan);
+  },
+});
+
+async function makePlan(
+  folder: string,
+  wishes: { originalNames?: boolean; newCopies?: boolean },
+): Promise<Plan> {
+  const project = await findProject(folder);
+  const product = await readProduct();
+  const config = addSections(project.config ?? "");
+  const files = await planFiles(project.supabase, product, wishes);
+  const lastMigration = files.map(({ path }) => versionOf(path.slice(path.lastIndexOf("/") + 1)))
+    .sort().at(-1)!;
+  return {
+    project,
+    installed: await installedVersion(project.supabase, product),
+    files,
+    config,
+    warnings: await findWarnings(project, parseConfig(config.text), lastMigration),
+  };
+}
+
+/** Everything that will be written can be, or nothing is. */
+async function checkPlan(plan: Plan): Promise<void> {
+  const { supabase } = plan.project;
+  for (const { path } of writes(plan.files)) await checkWritable(join(supabase, path), supabase);
+  for (const { path } of removals(plan.files)) await checkWritable(join(supabase, path), supabase);
+  if (changesConfig(plan)) await checkWritable(join(supabase, "config.toml"), supabase);
+}
+
+function writes(files: PlannedFile[]) {
+  return files.filter(({ state }) => state === "new" || state === "updated");
+}
+
+function removals(files: PlannedFile[]) {
+  return files.filter(({ state }) => state === "removed");
+}
+
+function edited(files: PlannedFile[]) {
+  return files.filter(({ path, state }) => state === "edited" && !path.endsWith(NEW_COPY));
+}
+
+function changesConfig({ config }: Plan): boolean {
+  return config.added.length + config.patched.length > 0;
+}
+
+function needsWriting(plan: Plan): boolean {
+  return writes(plan.files).length + removals(plan.files).length > 0 || changesConfig(plan);
+}
+
+async function carryOut(
+  terminal: Terminal,
+  plan: Plan,
+  planAgain: () => Promise<Plan>,
+): Promise<void> {
+  const { supabase } = plan.project;
+  terminal.line();
+  await terminal.step("files written", async (note) => {
+    for (const { path, text } of writes(plan.files)) {
+      note(path);
+      await writeWhole(join(supabase, path), text!);
+    }
+    for (const { path } of removals(plan.files)) await removeWhole(join(supabase, path), supabase);
+  });
+  if (changesConfig(plan)) {
+    await terminal.step(
+      "config.toml written",
+      () => writeWhole(join(supabase, "config.toml"), plan.config.text),
+    );
+  }
+  await terminal.step("read again: all is as planned", async () => {
+    const left = await planAgain();
+    if (!needsWriting(left)) return;
+    throw new Problem(
+      "not_installed",
+      "Something else changed the files meanwhile.",
+      "Run this again.",
+    );
+  });
+}
+
+const SIGNS = { new: "+", updated: "~", removed: "-", edited: "!", kept: "!" };
+
+function show(terminal: Terminal, plan: Plan): void {
+  const { project, installed, files, warnings } = plan;
+  terminal.line();
+  terminal.pairs([
+    ["Project", `${project.root}${project.ref ? `  (linked to ${project.ref})` : ""}`],
+    ["Version", installed && installed !== VERSION ? `${VERSION}, from ${installed}` : VERSION],
+  ]);
+  terminal.line();
+  if (needsWriting(plan)) {
+    terminal.line("  Plan");
+    terminal.pairs([...summary(files), ["supabase/config.toml", configSummary(plan)]]);
+  }
+  if (changesConfig(plan)) showDiff(terminal, configDiff(plan));
+  for (const { path, state, diff } of files) {
+    const isCopy = path.endsWith(NEW_COPY);
+    if (state === "equal" || (state === "new" && !isCopy)) continue;
+    terminal.line(`  ${SIGNS[state]} supabase/${path}  ${terminal.dim(state)}`);
+    if (diff && !isCopy) showDiff(terminal, diff);
+  }
+  for (const { code, message, hint } of warnings) {
+    terminal.line();
+    terminal.line(`  ${terminal.red("!")} ${code}: ${message}`);
+    terminal.line(`    ${hint}`);
+  }
+}
+
+/** How many files of each folder are new, updated and so on. */
+function summary(files: PlannedFile[]): [folder: string, counts: string][] {
+  const folders = [...new Set(files.map(({ path }) => dirname(path)))].sort();
+  return folders.map((folder) => {
+    const states = files.filter(({ path }) => dirname(path) === folder).map(({ state }) => state);
+    const counts = [...new Set(states)].map((state) =>
+      `${states.filter((other) => other === state).length} ${state}`
+    );
+    return [`supabase/${folder}`, counts.join(", ")];
+  });
+}
+
+function configSummary({ project, config: { added, patched } }: Plan): string {
+  const changes = [
+    project.config === undefined && "a new file",
+    added.length > 0 && `${count(added.length, "section")} added`,
+    patched.length > 0 && `verify_jwt switched off for ${patched.join(", ")}`,
+  ].filter(Boolean);
+  return changes.join(", ") || "equal";
+}
+
+function count(number: number, word: string): string {
+  return `${number} ${word}${number === 1 ? "" : "s"}`;
+}
+
+function configDiff({ project, config }: Plan): string {
+  const name = "config.toml";
+  const [before, after] = [project.config ?? "", config.text].map((text) =>
+    text.replaceAll("\r\n", "\n")
+  );
+  return createTwoFilesPatch(name, name, before, after, "now", "then", {
+    context: 2,
+    headerOptions: FILE_HEADERS_ONLY,
+  });
+}
+
+const LONGEST_DIFF = 60;
+
+function showDiff(terminal: Terminal, diff: string): void {
+  const lines = diff.split("\n").filter((line) => line !== "");
+  for (const line of lines.slice(0, LONGEST_DIFF)) {
+    const paint = line.startsWith("+")
+      ? terminal.green
+      : line.startsWith("-")
+      ? terminal.red
+      : terminal.dim;
+    terminal.line(`      ${paint(line)}`);
+  }
+  if (lines.length > LONGEST_DIFF) {
+    terminal.line(`      … ${lines.length - LONGEST_DIFF} more lines: --json has them all`);
+  }
+}
+
+function end(context: Context<typeof OPTIONS>, plan: Plan): ExitCode {
+  const { terminal, values, argument } = context;
+  const isDryRun = values["dry-run"] === true;
+  const next = [PROGRAM, "deploy", argument].filter(Boolean).join(" ");
+  context.answer(result(plan, { done: !isDryRun, next }));
+  terminal.line();
+  const left = edited(plan.files);
+  if (left.length > 0) {
+    terminal.line(
+      `  ${terminal.red("!")} ${count(left.length, "file")} edited by you, and left so: with the ` +
+        `others of version ${VERSION} they may not work.`,
+    );
+    terminal.line(
+      "    Bring the new version's changes into yours: --write-new puts ours beside each, as",
+    );
+    terminal.line(`    <file>${NEW_COPY}. Or delete yours and run this again.`);
+    return 1;
+  }
+  if (!needsWriting(plan)) terminal.line(`  Nothing to do: version ${VERSION} is installed.`);
+  if (isDryRun && needsWriting(plan)) {
+    terminal.line("  Nothing has been changed: this was a dry run.");
+  } else terminal.line(`  Next: commit the folder supabase, then ${terminal.bold(next)}`);
+  return 0;
+}
+
+/** For --json. */
+function result(
+  { project, installed, files, config, warnings }: Plan,
+  outcome: { done: boolean; next?: string },
+) {
+  const { added, patched } = config;
+  return {
+    project: project.root,
+    ref: project.ref ?? null,
+    version: VERSION,
+    installed: installed ?? null,
+    files: files.map(({ text: _, ...file }) => file),
+    config: { added, patched },
+    warnings,
+    ...outcome,
+  };
+}
