@@ -293,7 +293,7 @@ function reason(error: unknown): string {
 }
 
 /** What the platform provides to every function. */
-function platformEnvironment(url: string, keys: Keys): Record<string, string> {
+export function platformEnvironment(url: string, keys: Keys): Record<string, string> {
   return {
     SUPABASE_URL: url,
     SUPABASE_ANON_KEY: keys.publishableKey,

@@ -14,6 +14,7 @@
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { findDeno, PLATFORM_DENO } from "./harness/npm_programs.ts";
 import { PLATFORM_POSTGRES, startNpmPostgres } from "./harness/npm_postgres.ts";
 import { type Budget, estimate, type Job, runWithin } from "./harness/pool.ts";
 import { type Outcome, runTestsQuietly } from "./harness/record.ts";
@@ -27,8 +28,6 @@ import {
 } from "./harness/selection.ts";
 import { type Cost, MemoryMeter, readCosts, recordCosts } from "./harness/times.ts";
 
-/** The Deno of the hosted Edge Runtime. */
-const PLATFORM_DENO = "2.1.4";
 const SLOWEST = 10;
 
 /** The tests that run again on the platform's Postgres: those of these folders that need no more of it. */
@@ -253,10 +252,10 @@ function printSlowest(results: Result[]): void {
 
 /** Lists what was skipped by what it needs. What ran on the embedded Postgres is only counted. */
 function printSkipped(skipped: string[], embeddedOnly: Set<string>): void {
-  for (const { label, met, how } of Object.values(REQUIREMENTS)) {
-    if (met) continue;
+  for (const requirement of Object.values(REQUIREMENTS)) {
+    const { label, how } = requirement;
     const needing = skipped.filter((title) => title.includes(`[${label}]`));
-    if (needing.length === 0) continue;
+    if (needing.length === 0 || requirement.met) continue;
     const listed = needing.filter((title) => !embeddedOnly.has(title));
     console.log(`Skipped for want of [${label}]: ${how}`);
     for (const title of listed) console.log(`  ${title}`);
@@ -270,26 +269,6 @@ function printSkipped(skipped: string[], embeddedOnly: Set<string>): void {
   console.log("Skipped, for a reason of its own:");
   for (const title of others) console.log(`  ${title}`);
   console.log("");
-}
-
-/** Path of a Deno from npm. */
-async function findDeno(version: string): Promise<string> {
-  const { success, stdout } = await new Deno.Command("npx", {
-    args: [
-      "-y",
-      "-p",
-      `deno@${version}`,
-      "deno",
-      "eval",
-      "--no-config",
-      "--no-lock",
-      "console.log(Deno.execPath())",
-    ],
-    stdin: "null",
-    stderr: "inherit",
-  }).output();
-  if (!success) throw new Error(`npm does not give Deno ${version}`);
-  return new TextDecoder().decode(stdout).trim();
 }
 
 function count(number: number, noun: string): string {

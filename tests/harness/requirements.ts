@@ -14,6 +14,8 @@
  * (prove, mutate) sets REQUIRE_ALL=1 there, so that none of them is skipped.
  */
 
+import { findSupabaseCli, SUPABASE_CLI } from "./npm_programs.ts";
+
 export interface Requirement {
   /** Stands in brackets in the names of the tests that need it. */
   label: string;
@@ -60,6 +62,14 @@ export const REQUIREMENTS = {
     label: "Postgres server with pg_cron",
     met: SERVER_PROGRAMS !== undefined,
     how: "apt-get install postgresql-15 postgresql-15-cron: the test starts one of its own",
+  },
+  supabaseCli: {
+    label: `Supabase CLI ${SUPABASE_CLI}`,
+    // Looked for only where a test needs it: npx takes a second.
+    get met() {
+      return findSupabaseCli() !== undefined;
+    },
+    how: `npx -y supabase@${SUPABASE_CLI}, for which npm must reach its registry`,
   },
   calendlyReference: {
     label: "Calendly reference",
