@@ -1,7 +1,7 @@
 /**
  * Our sections in a project's config.toml. Those that are missing are appended as text, so that no other
  * byte changes and they can be taken out again exactly. Of one that is there only its value changes. The
- * outcome is parsed again by what the Supabase CLI parses with: nothing of its owner's may differ.
+ * outcome is parsed again, as the Supabase CLI does it: nothing of its owner's may differ.
  */
 import { parse as parseToPatch, patch } from "@decimalturn/toml-patch";
 import { readFile } from "node:fs/promises";
@@ -98,19 +98,38 @@ function appended(lineEnd: string): RegExp {
 }
 
 function switchOff(text: string, name: string): string {
+  const wanted = parseConfig(text);
+  (functionsOf(wanted)[name] as TomlTable).verify_jwt = false;
+  for (const candidate of candidates(text, name)) {
+    if (isDeepStrictEqual(tryParse(candidate), wanted)) return candidate;
+  }
+  throw notPatched();
+}
+
+/** The text with one change each, of which one may be right: a value, a key in a section, toml-patch's way. */
+function* candidates(text: string, name: string): Generator<string> {
+  const value = /verify_jwt["']?[ \t]*=[ \t]*("[^"\r\n]*"|'[^'\r\n]*'|[^\s,#}]+)/g;
+  for (const match of text.matchAll(value)) {
+    const end = match.index + match[0].length;
+    yield `${text.slice(0, end - match[1].length)}false${text.slice(end)}`;
+  }
+  for (const { 0: header, index, 1: lineEnd } of text.matchAll(/^[ \t]*\[[^\r\n]*(\r?\n|$)/gm)) {
+    const end = index + header.length;
+    const line = lineEnd === "" ? "\nverify_jwt = false" : `verify_jwt = false${lineEnd}`;
+    if (header.includes(name)) yield text.slice(0, end) + line + text.slice(end);
+  }
   const bom = text.startsWith(BOM) ? BOM : "";
   try {
     const config = parseToPatch(withoutBom(text));
     config.functions[name].verify_jwt = false;
     const result = bom + patch(withoutBom(text), config);
-    if (isSmallChange(text, result)) return result;
+    if (isSmallChange(text, result)) yield result;
   } catch {
-    // Said below, as what was not done right.
+    // It parses less than the Supabase CLI does: no candidate.
   }
-  throw notPatched();
 }
 
-/** Whether all that went is one word, such as a value. */
+/** Whether all that went is one value: toml-patch may also take out spaces elsewhere. */
 function isSmallChange(before: string, after: string): boolean {
   let start = 0;
   while (start < before.length && before[start] === after[start]) start++;
@@ -122,7 +141,7 @@ function isSmallChange(before: string, after: string): boolean {
   ) {
     end--;
   }
-  return /^\w*$/.test(before.slice(start, end));
+  return /^["'\w.]*$/.test(before.slice(start, end));
 }
 
 function isRight(before: string, after: string): boolean {
