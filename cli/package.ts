@@ -1,16 +1,20 @@
 /**
  * `deno task package`: makes the npm tarball of the command line with the product's files, in .local/package.
+ * `--release` first adds this version to cli/releases.json: commit that, tag it, publish the tarball.
  * The program is one file for Node 20 and newer: esbuild (within `deno bundle`) puts the libraries into it,
  * in the versions of deno.lock.
  */
 import { execFile } from "node:child_process";
-import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { parseArgs, promisify } from "node:util";
 import { VERSION } from "../supabase/functions/_shared/calendly/version.ts";
-import { readPayload, readReleases } from "./payload.ts";
+import { readPayload, readReleased, readReleases } from "./payload.ts";
+import { Problem } from "./problem.ts";
+import { withRelease } from "./release.ts";
+import { stderr, Terminal } from "./terminal.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
@@ -40,6 +44,9 @@ export async function makePackage(folder: string): Promise<string> {
   const content = join(folder, "package");
   await rm(folder, { recursive: true, force: true });
   for (const path of COPIED) await cp(join(ROOT, path), join(content, path), { recursive: true });
+  for (const name of await readdir(join(ROOT, "cli"))) {
+    if (name.endsWith(".sql")) await cp(join(ROOT, "cli", name), join(content, "cli", name));
+  }
   await write(join(content, "package.json"), toJson(DESCRIPTION));
   await write(join(content, "cli/releases.json"), toJson(await readReleases(await readPayload())));
   await write(join(content, "cli/main.js"), await bundle(join(folder, "main.js")));
@@ -59,6 +66,16 @@ async function bundle(file: string): Promise<string> {
   return text.replace(/^\/\/ \S*\.(?:[cm]?js|ts|json)\n/gm, "");
 }
 
+/** Freezes the files of this version. */
+async function release(): Promise<void> {
+  const releases = withRelease(await readReleased(), {
+    version: VERSION,
+    payload: await readPayload(),
+    changes: await readFile(join(ROOT, "CHANGELOG.md"), "utf8"),
+  });
+  await write(join(ROOT, "cli/releases.json"), toJson(releases));
+}
+
 function toJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
@@ -72,4 +89,14 @@ function run(program: string, args: string[], cwd: string) {
   return promisify(execFile)(program, args, { cwd, env: process.env });
 }
 
-if (import.meta.main) console.log(await makePackage(join(ROOT, ".local/package")));
+if (import.meta.main) {
+  try {
+    const { values } = parseArgs({ options: { release: { type: "boolean" } } });
+    if (values.release) await release();
+    console.log(await makePackage(join(ROOT, ".local/package")));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    new Terminal(stderr).problem(error);
+    process.exitCode = 1;
+  }
+}

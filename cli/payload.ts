@@ -67,6 +67,11 @@ export function releaseOf(releases: Release[], path: string, hash: string): Rele
   return releases.find(({ files }) => files[path] === hash);
 }
 
+/** Negative: `one` came before `other`. */
+export function compareVersions(one: string, other: string): number {
+  return one.localeCompare(other, "en", { numeric: true });
+}
+
 async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(new URL(`${folder}/`, SUPABASE), { withFileTypes: true });
   const paths = await Promise.all(entries.map(async (entry) => {

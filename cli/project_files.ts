@@ -7,6 +7,7 @@ import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { kindOf, PARTIAL, readText } from "./files.ts";
 import {
+  compareVersions,
   FUNCTION_FOLDERS,
   hashOf,
   type ProductFile,
@@ -181,7 +182,7 @@ async function refuseNewer(supabase: string, product: Product, files: PlannedFil
   const text = isEdited ? await readText(join(supabase, VERSION_FILE)) : "";
   const [, version] = text!.match(/VERSION = "(\d+\.\d+\.\d+)"/) ?? [];
   const own = product.releases.at(-1)!.version;
-  if (version && own.localeCompare(version, "en", { numeric: true }) < 0) {
+  if (version && compareVersions(own, version) < 0) {
     throw new Problem(
       "newer_installed",
       `The project has version ${version}; this is ${own}.`,
