@@ -28,7 +28,7 @@ export async function readText(path: string): Promise<string | undefined> {
   } catch (error) {
     const code = codeOf(error);
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw toProblem(error, path);
+    throw code === "EISDIR" ? isFolder(path) : toProblem(error, path);
   }
 }
 
@@ -71,9 +71,7 @@ export async function removeWhole(path: string, root: string): Promise<void> {
 export async function checkWritable(path: string, root: string): Promise<void> {
   const file = await kindOf(path);
   if (file?.isSymbolicLink()) throw symlink(path);
-  if (file?.isDirectory()) {
-    throw new Problem("not_a_file", `${path} is a folder.`, "Move it away and run this again.");
-  }
+  if (file?.isDirectory()) throw isFolder(path);
   for (let folder = dirname(path);; folder = dirname(folder)) {
     const found = await kindOf(folder);
     if (found) await checkFolder(folder, found);
@@ -113,6 +111,10 @@ function symlink(path: string): Problem {
     `${path} is a symbolic link: what is written there would land elsewhere.`,
     "Put the file or folder itself there and run this again.",
   );
+}
+
+function isFolder(path: string): Problem {
+  return new Problem("not_a_file", `${path} is a folder.`, "Move it away and run this again.");
 }
 
 function codeOf(error: unknown): string | undefined {
