@@ -52,10 +52,14 @@ export async function writeWhole(path: string, text: string): Promise<void> {
   }
 }
 
-/** Removes a file, then its folders as far as they are empty, up to `root`, which stays. */
+/**
+ * Removes a file, or an empty folder whose path ends with `/`, then the folders above as far as they are
+ * empty, up to `root`, which stays.
+ */
 export async function removeWhole(path: string, root: string): Promise<void> {
   try {
-    await unlink(path);
+    if (path.endsWith("/")) await rmdir(path);
+    else await unlink(path);
     for (let folder = dirname(path); folder !== root; folder = dirname(folder)) {
       await rmdir(folder);
     }
@@ -71,7 +75,7 @@ export async function removeWhole(path: string, root: string): Promise<void> {
 export async function checkWritable(path: string, root: string): Promise<void> {
   const file = await kindOf(path);
   if (file?.isSymbolicLink()) throw symlink(path);
-  if (file?.isDirectory()) throw isFolder(path);
+  if (file?.isDirectory() && !path.endsWith("/")) throw isFolder(path);
   for (let folder = dirname(path);; folder = dirname(folder)) {
     const found = await kindOf(folder);
     if (found) await checkFolder(folder, found);

@@ -79,8 +79,15 @@ export async function planFiles(
   const copies = await Promise.all(
     planned.map((file) => planCopy(supabase, releases, file, newCopies)),
   );
-  const partials = await planPartials(supabase, product);
-  return [...files, ...copies.filter((copy) => copy !== undefined), ...partials];
+  const folders = formerPaths(product).flatMap(foldersOf).filter((folder) =>
+    FUNCTION_FOLDERS.some((ours) => folder.startsWith(`functions/${ours}/`))
+  );
+  return [
+    ...files,
+    ...copies.filter((copy) => copy !== undefined),
+    ...await planPartials(supabase, product),
+    ...await planEmpty(supabase, folders),
+  ];
 }
 
 /** What uninstalling does to each file that is there: `removed`, or `kept`, because it was edited. */
@@ -93,6 +100,7 @@ export async function planRemovals(supabase: string, product: Product): Promise<
   return [
     ...files.filter((file) => file !== undefined),
     ...await planPartials(supabase, product),
+    ...await planEmpty(supabase, paths.flatMap(foldersOf)),
   ];
 }
 
@@ -158,6 +166,22 @@ async function planPartials(supabase: string, { payload }: Product): Promise<Pla
   const paths = ["config.toml", ...payload.map(({ path }) => path)].map((path) => path + PARTIAL);
   const found = await Promise.all(paths.map((path) => kindOf(join(supabase, path))));
   return paths.filter((_, at) => found[at]).map((path) => ({ path, state: "removed" }));
+}
+
+/** Of these folders the empty ones go: a program that was killed had removed what was in them. */
+async function planEmpty(supabase: string, folders: string[]): Promise<PlannedFile[]> {
+  const unique = [...new Set(folders)];
+  const contents = await Promise.all(
+    unique.map((folder) => readdir(join(supabase, folder)).catch(() => undefined)),
+  );
+  return unique.filter((_, at) => contents[at]?.length === 0)
+    .map((path) => ({ path, state: "removed" }));
+}
+
+/** The folders in which a file is, from the inner to the outer, each with `/` at its end. */
+function foldersOf(path: string): string[] {
+  const parts = path.split("/").slice(0, -1);
+  return parts.map((_, at) => `${parts.slice(0, parts.length - at).join("/")}/`);
 }
 
 /** The copy of ours beside an edited file; one that nothing needs any more goes. */
