@@ -50,6 +50,9 @@ function findFiles(word: string): string[] {
 /** Folders and files that a module reads or starts while it runs, beside what it imports. */
 const READ_BY: [path: string, module: string][] = [
   ["supabase/migrations/", "cli/migrations.ts"],
+  ["supabase/migrations/", "cli/payload.ts"],
+  ["supabase/functions/", "cli/payload.ts"],
+  ["cli/releases.json", "cli/payload.ts"],
   ["supabase/functions/", "local/functions.ts"],
   ["supabase/functions/", "tests/functions/configuration.test.ts"],
   ["tests/database/", PGTAP],
