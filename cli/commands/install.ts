@@ -70,7 +70,7 @@ Running it again changes nothing; running a newer version of it is the upgrade.`
         context.answer(result(plan, { done: false }));
         return 1;
       }
-      await carryOut(terminal, plan, () => makePlan(folder, wishes));
+      await writePlan(terminal, plan, () => makePlan(folder, wishes));
     }
     return end(context, plan);
   },
@@ -123,7 +123,7 @@ function needsWriting(plan: Plan): boolean {
   return writes(plan.files).length + removals(plan.files).length > 0 || changesConfig(plan);
 }
 
-async function carryOut(
+async function writePlan(
   terminal: Terminal,
   plan: Plan,
   planAgain: () => Promise<Plan>,

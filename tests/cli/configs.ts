@@ -86,6 +86,10 @@ export const WITH_OURS: Record<string, { before: string; after: string }> = {
     before: "[functions.calendly-sync]\nverify_jwt = true # why not\nimport_map = 'x'\n\n[api]\n",
     after: "[functions.calendly-sync]\nverify_jwt = false # why not\nimport_map = 'x'\n\n[api]\n",
   },
+  "a section after another function's": {
+    before: "[functions.greet]\nverify_jwt = true\n[functions.calendly-sync]\nverify_jwt = true\n",
+    after: "[functions.greet]\nverify_jwt = true\n[functions.calendly-sync]\nverify_jwt = false\n",
+  },
   "a section without the key, on Windows": {
     before: "[functions.calendly-sync]\r\nenabled = true\r\n\r\n[api]\r\n",
     after: "[functions.calendly-sync]\r\nverify_jwt = false\r\nenabled = true\r\n\r\n[api]\r\n",

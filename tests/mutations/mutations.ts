@@ -2,6 +2,7 @@
  * The rules of the product, each broken as a careless change would break it, and the tests that fail then.
  * `from` stands exactly once in its file.
  */
+import { COMMAND_LINE } from "./command_line.ts";
 import { CONNECTIONS_AND_RIGHTS } from "./connections.ts";
 import { MEETINGS } from "./meetings.ts";
 import type { Mutation } from "./mutation.ts";
@@ -13,4 +14,5 @@ export const MUTATIONS: Mutation[] = [
   ...SYNCS,
   ...WEBHOOKS,
   ...CONNECTIONS_AND_RIGHTS,
+  ...COMMAND_LINE,
 ];
