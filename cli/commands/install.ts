@@ -177,9 +177,20 @@ function show(terminal: Terminal, plan: Plan): void {
   }
   for (const { code, message, hint } of warnings) {
     terminal.line();
-    terminal.line(`  ${terminal.red("!")} ${code}: ${message}`);
-    terminal.line(`    ${hint}`);
+    const [first, ...rest] = wrap(`${code}: ${message}`);
+    terminal.line(`  ${terminal.red("!")} ${first}`);
+    for (const line of [...rest, ...wrap(hint)]) terminal.line(`    ${line}`);
   }
+}
+
+/** Lines of whole words, about as long as a terminal is wide. */
+function wrap(text: string, width = 92): string[] {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    if (lines.at(-1) !== "" && `${lines.at(-1)} ${word}`.length > width) lines.push("");
+    lines[lines.length - 1] += `${lines.at(-1) === "" ? "" : " "}${word}`;
+  }
+  return lines;
 }
 
 /** How many files of each folder are new, updated and so on. */
