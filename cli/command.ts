@@ -135,7 +135,10 @@ function parse(command: Command, args: string[]) {
     });
     const allowed = command.argument ? 1 : 0;
     if (positionals.length > allowed) {
-      throw new Error(`Unexpected argument '${positionals[allowed]}'`);
+      // It is not repeated: it may be a secret that was put in the wrong place.
+      throw new Error(
+        allowed === 0 ? `${command.name} takes no argument` : `${command.name} takes one argument`,
+      );
     }
     return { values: values as Record<string, string | boolean | undefined>, positionals };
   } catch (cause) {
