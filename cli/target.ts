@@ -32,6 +32,14 @@ export function namedProject(env: Record<string, string | undefined>): Project |
       { cannotTell: true },
     );
   }
+  if (!/^[\x21-\x7e]+$/.test(secretKey)) {
+    throw new Problem(
+      "no_project",
+      "SUPABASE_SECRET_KEY has characters in it that no key has.",
+      "Set it to a secret key of the project (sb_secret_…), or to its service_role key.",
+      { cannotTell: true },
+    );
+  }
   return { url, secretKey };
 }
 
