@@ -76,6 +76,23 @@ export class Terminal {
     this.line();
   }
 
+  /**
+   * Prints in one piece what `show` prints. On a terminal it takes the place of what was on the screen.
+   */
+  async frame(show: (terminal: Terminal) => Promise<void>): Promise<void> {
+    let text = "";
+    await show(
+      new Terminal({
+        isTerminal: () => this.#interactive,
+        writeSync(bytes) {
+          text += new TextDecoder().decode(bytes);
+          return bytes.length;
+        },
+      }),
+    );
+    this.#write((this.#interactive ? "\x1b[H\x1b[2J" : "") + text);
+  }
+
   /** Shows `title` while `work` runs, then a tick, its outcome, and how long it took. */
   async step<T>(
     title: string,
