@@ -1,40 +1,74 @@
 /**
- * `calendly-sync status`: how the sync of a project is going: health, alerts, freshness, the schedule and
- * the last runs. Of the project that SUPABASE_URL and SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY)
- * name or, where they are not set, of the stack that runs here. Exits with 0 when it is healthy, with 1
- * when not, with 2 when it cannot tell.
+ * `calendly-sync status`: how the sync of a project is going: what is wrong and what to do, the versions of
+ * functions and database, freshness, the schedule and the last runs. Of the project that SUPABASE_URL and
+ * SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY) name or, where they are not set, of the stack that runs
+ * here. It asks the database and calls the three functions, and changes nothing.
  */
-import { PostgrestClient } from "@supabase/postgrest-js";
-import { defineCommand } from "../command.ts";
+import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
+import { defineCommand, type ExitCode, PROGRAM } from "../command.ts";
+import { dataApi, rowsOf } from "../data_api.ts";
+import { type FunctionName, readFunctions } from "../functions_api.ts";
+import { pause, untilInterrupted } from "../interrupt.ts";
 import { Problem } from "../problem.ts";
+import { age, count, describeProgress, duration, type Run, RUN_COLUMNS } from "../runs.ts";
 import { findProject, type Project } from "../target.ts";
-import { Terminal } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
 
-/** As many users and runs are shown. */
+/** As many users and runs are shown; with --watch fewer, so that a frame fits on a screen. */
 const SHOWN = 20;
+const SHOWN_WATCHING = 5;
 
-/** What calendly_health, calendly_schedule and the views answer; times and intervals as Postgres writes them. */
+/** The width that the output keeps to where it can. */
+const WIDTH = 100;
+
+/** In seconds. */
+const WATCH_INTERVAL = 5;
+
+/** What --json prints. Times and intervals are as Postgres writes them. */
 export interface Status {
-  health: {
-    status: "healthy" | "unhealthy";
-    alerts: {
-      code: string;
-      severity: string;
-      user_id: number | null;
-      since: string | null;
-      message: string;
-      what_to_do: string;
-    }[];
-    freshness: {
-      users: number;
-      never_synced: number;
-      p50: string | null;
-      p95: string | null;
-      max: string | null;
-    };
+  status: "healthy" | "unhealthy";
+  project: string;
+  /** Null: it does not tell, or could not be asked. */
+  versions: {
+    program: string;
+    functions: Record<FunctionName, string | null>;
+    database: string | null;
+  };
+  /** What is wrong with the functions, their environment and the versions. */
+  problems: Problem[];
+  /** What is wrong as the database sees it: calendly_alerts. */
+  alerts: {
+    code: string;
+    severity: string;
+    user_id: number | null;
+    since: string | null;
+    message: string;
+    what_to_do: string;
+  }[];
+  /** Connections whose last sync failed and that are tried again: the first of so many. */
+  retrying: {
+    user_id: number;
+    failures: number;
+    last_error: { code?: string; message?: string } | null;
+    next_sync_at: string | null;
+  }[];
+  retrying_count: number;
+  /** Runs that are running or paused: the first of so many. */
+  active_runs: Run[];
+  active_run_count: number;
+  freshness: {
+    users: number;
+    never_synced: number;
+    p50: string | null;
+    p95: string | null;
+    max: string | null;
   };
   schedule: {
     ticked_at: string | null;
+    /** Since when nobody answers nudges. */
+    unanswered_since?: string | null;
+    /** Nobody answers, so that nudges become rare. */
+    backing_off?: boolean;
     due: number;
     running_workers: number;
     max_workers: number;
@@ -57,136 +91,223 @@ export interface Status {
     active_calendly_meetings: number;
     deleted_calendly_meetings: number;
     webhook_events_received: number;
-    last_error: { code?: string } | null;
+    last_error: { code?: string; message?: string } | null;
   }[];
-  userCount: number;
+  user_count: number;
   /** The latest first. */
-  runs: {
-    user_id: number;
-    trigger: string;
-    sync_type: string;
-    status: string;
-    created: number;
-    updated: number;
-    deleted: number;
-    requests: number;
-    started_at: string;
-    finished_at: string | null;
-    error: { code?: string } | null;
-  }[];
+  runs: Run[];
 }
 
-/** Asks the project. Error: status_unknown. */
-export async function readStatus({ url, secretKey }: Project): Promise<Status> {
-  const client = new PostgrestClient(`${url}/rest/v1`, {
-    headers: { apikey: secretKey, authorization: `Bearer ${secretKey}` },
-  });
-  const answers = await Promise.all([
+/** Asks the database and the functions. Errors: project_paused, wrong_key, project_unreachable, … */
+export async function readStatus(project: Project, shown = SHOWN): Promise<Status> {
+  const client = dataApi(project);
+  const runs = () => client.from("calendly_sync_runs").select(RUN_COLUMNS, { count: "exact" });
+  const [health, schedule, users, active, latest, retrying] = await Promise.all([
     client.rpc("calendly_health"),
     client.rpc("calendly_schedule"),
     client.from("calendly_sync_health").select("*", { count: "exact" })
-      .order("staleness", { ascending: false, nullsFirst: true }).order("user_id").limit(SHOWN),
-    client.from("calendly_sync_runs").select("*").order("started_at", { ascending: false })
-      .limit(SHOWN),
+      .order("staleness", { ascending: false, nullsFirst: true }).order("user_id").limit(shown),
+    runs().in("status", ["running", "paused"]).order("started_at").limit(shown),
+    client.from("calendly_sync_runs").select(RUN_COLUMNS)
+      .order("started_at", { ascending: false }).limit(shown),
+    client.from("calendly_connections")
+      .select("user_id, failures, last_error, next_sync_at", { count: "exact" })
+      .eq("state", "active").gt("failures", 0).order("user_id").limit(shown),
   ]);
-  const failed = answers.find(({ error }) => error);
-  if (failed?.status === 0) {
-    throw new Problem(
-      "status_unknown",
-      `${url} does not answer: ${failed.error!.message}`,
-      "A local stack that has ended is started again with `npx -y deno@2.9.6 task start`; of another project, " +
-        "check SUPABASE_URL and the network.",
-      { cannotTell: true },
-    );
-  }
-  if (failed) {
-    throw new Problem(
-      "status_unknown",
-      `${url} refuses to answer: ${failed.error!.message || "no reason given"}`,
-      "Is it a secret key of this project, and are the migrations applied?",
-      { cannotTell: true },
-    );
-  }
-  const [health, schedule, users, runs] = answers;
+  // The database first: where it cannot be asked, the functions cannot do so either.
+  const { alerts, freshness, status: databaseStatus } = rowsOf(project, health);
+  const rows = {
+    alerts,
+    retrying: rowsOf<Status["retrying"]>(project, retrying),
+    retrying_count: retrying.count ?? 0,
+    active_runs: rowsOf<unknown>(project, active) as Run[],
+    active_run_count: active.count ?? 0,
+    freshness,
+    schedule: rowsOf<Status["schedule"]>(project, schedule),
+    users: rowsOf<Status["users"]>(project, users),
+    user_count: users.count ?? 0,
+    runs: rowsOf<unknown>(project, latest) as Run[],
+  };
+  const { functions, databaseVersion, problems } = await readFunctions(project);
   return {
-    health: health.data,
-    schedule: schedule.data,
-    users: users.data!,
-    userCount: users.count ?? users.data!.length,
-    runs: runs.data!,
+    status: databaseStatus === "healthy" && problems.length === 0 ? "healthy" : "unhealthy",
+    project: project.url,
+    versions: {
+      program: VERSION,
+      functions: Object.fromEntries(
+        functions.map(({ name, version }) => [name, version]),
+      ) as Status["versions"]["functions"],
+      database: databaseVersion,
+    },
+    problems,
+    ...rows,
   };
 }
 
+// Showing it ------------------------------------------------------------------------------------
+
 /** Prints a status as of `now`. */
 export function showStatus(terminal: Terminal, status: Status, now = new Date()): void {
-  const { health, schedule, users, userCount, runs } = status;
-  const ago = (time: string | null) => age(time, now);
-
+  terminal.line();
+  terminal.line(status.project);
   terminal.heading(
-    health.status === "healthy" ? terminal.green("Healthy") : terminal.red("Unhealthy"),
+    status.status === "healthy" ? terminal.green("Healthy") : terminal.red("Unhealthy"),
   );
-  if (health.alerts.length === 0) terminal.line("    no alerts");
-  for (const { severity, code, user_id, since, message, what_to_do } of health.alerts) {
+  showProblems(terminal, status, now);
+  showRetries(terminal, status, now);
+  showVersions(terminal, status);
+  showFreshness(terminal, status);
+  showUsers(terminal, status, now);
+  showSchedule(terminal, status, now);
+  showRuns(terminal, status, now);
+  terminal.line();
+}
+
+function showProblems(terminal: Terminal, { problems, alerts }: Status, now: Date): void {
+  const show = (head: string, message: string, hint: string) => {
+    terminal.line(`    ${head}`);
+    for (const line of wrap(message, WIDTH - 6)) terminal.line(`      ${line}`);
+    wrap(hint, WIDTH - 8).forEach((line, index) =>
+      terminal.line(`      ${terminal.dim(index === 0 ? "→" : " ")} ${line}`)
+    );
+  };
+  for (const { code, message, hint } of problems) {
+    show(`${terminal.red("critical")} ${code}`, message, hint);
+  }
+  for (const { severity, code, user_id, since, message, what_to_do } of alerts) {
     const paint = severity === "critical" ? terminal.red : terminal.bold;
     const user = user_id === null ? "" : ` user ${user_id}`;
-    const when = since && terminal.dim(` since ${ago(since)}`);
-    terminal.line(`    ${paint(severity)} ${code}${user}${when ?? ""}`);
-    terminal.line(`      ${message}`);
-    terminal.line(`      ${terminal.dim("→")} ${what_to_do}`);
+    const when = since ? terminal.dim(` since ${age(since, now)}`) : "";
+    show(`${paint(severity)} ${code}${user}${when}`, message, what_to_do);
   }
+  if (problems.length + alerts.length === 0) terminal.line("    no alerts");
+}
 
-  const { freshness } = health;
+/** What is not well and mends itself. */
+function showRetries(terminal: Terminal, status: Status, now: Date): void {
+  const { retrying, retrying_count, active_runs, active_run_count } = status;
+  if (retrying_count > 0) {
+    terminal.line(
+      `    ${count(retrying_count, "user")} ${retrying_count === 1 ? "is" : "are"} being retried:`,
+    );
+    for (const { user_id, failures, last_error, next_sync_at } of retrying) {
+      terminal.line(
+        `      user ${user_id}, ${last_error?.code ?? "failed"} ${count(failures, "time")}, next ${
+          age(next_sync_at, now)
+        }`,
+      );
+    }
+  }
+  if (active_run_count === 0) return;
+  terminal.line(
+    `    ${count(active_run_count, "sync")} ${
+      active_run_count === 1 ? "is" : "are"
+    } not complete yet:`,
+  );
+  for (const run of active_runs) {
+    const state = run.status === "running"
+      ? "running"
+      : `paused, goes on ${age(run.resume_at, now)}${
+        run.error?.code ? ` (${run.error.code})` : ""
+      }`;
+    terminal.line(`      user ${run.user_id}, ${run.sync_type}, ${state}`);
+    terminal.line(`        ${describeProgress(run)}`);
+  }
+}
+
+function showVersions(terminal: Terminal, { versions, problems }: Status): void {
+  const { program, functions, database } = versions;
+  terminal.heading("Versions");
+  terminal.pairs([
+    ...Object.entries(functions).map(([name, version]): [string, string] => [
+      name,
+      version ?? (problems.length > 0 ? "not known, see above" : "not known"),
+    ]),
+    ["database", database ?? "not known"],
+  ]);
+  const others = [...Object.values(functions), database].filter((version) =>
+    version !== null && version !== program
+  );
+  if (others.length > 0) terminal.line(terminal.dim(`    This program is ${program}.`));
+}
+
+function showFreshness(terminal: Terminal, { freshness }: Status): void {
   terminal.heading("Freshness");
-  terminal.columns(["connected users", "never synced", "half", "95 of 100", "stalest"], [[
+  terminal.columns(["connected users", "never synced", "p50", "p95", "max"], [[
     String(freshness.users),
     String(freshness.never_synced),
     span(freshness.p50),
     span(freshness.p95),
     span(freshness.max),
   ]]);
+  terminal.line(terminal.dim(
+    "    How long ago the stored meetings were last proven to be as Calendly has them: p50 is for half",
+  ));
+  terminal.line(terminal.dim(
+    "    of the users no longer ago than this, p95 for 95 of 100, max for all.",
+  ));
+}
 
+function showUsers(terminal: Terminal, { users, user_count }: Status, now: Date): void {
   terminal.heading(
-    userCount > users.length ? `Users, the stalest ${users.length} of ${userCount}` : "Users",
+    user_count > users.length ? `Users, the stalest ${users.length} of ${user_count}` : "Users",
   );
-  terminal.columns(
-    ["id", "email", "connection", "last sync", "next", "meetings", "deleted", "webhooks", "error"],
-    users.map((user) => [
-      String(user.user_id),
-      user.email ?? "",
-      user.connection_state,
-      ago(user.last_calendly_sync),
-      ago(user.next_sync_at),
-      String(user.active_calendly_meetings),
-      String(user.deleted_calendly_meetings),
-      String(user.webhook_events_received),
-      user.last_error?.code ?? "",
-    ]),
-  );
+  const names = [
+    "id",
+    "e-mail",
+    "connection",
+    "last sync",
+    "next",
+    "meetings",
+    "deleted",
+    "webhooks",
+  ];
+  const rows = users.map((user) => [
+    String(user.user_id),
+    user.email ?? "",
+    user.connection_state,
+    age(user.last_calendly_sync, now),
+    user.next_sync_at ? age(user.next_sync_at, now) : "–",
+    String(user.active_calendly_meetings),
+    String(user.deleted_calendly_meetings),
+    String(user.webhook_events_received),
+  ]);
+  terminal.columns(names, shorten(names, rows, 1));
+}
 
+function showSchedule(terminal: Terminal, { schedule }: Status, now: Date): void {
+  const { due, running_workers, max_workers, ticked_at, unanswered_since, backing_off } = schedule;
   terminal.heading("Schedule");
-  const { due, running_workers, max_workers, ticked_at } = schedule;
   terminal.line(
     `    last tick ${
-      ago(ticked_at)
+      age(ticked_at, now)
     }, ${due} due, ${running_workers} of ${max_workers} workers busy`,
   );
+  if (unanswered_since) {
+    terminal.line(
+      `    nobody has answered nudges since ${age(unanswered_since, now)}` +
+        (backing_off ? ": they are sent seldom until somebody does" : ""),
+    );
+  }
   terminal.line();
   terminal.columns(
     ["job", "schedule", "last run", "status", ""],
     schedule.jobs.map((job) => [
       job.name,
       job.active ? job.schedule : "off",
-      ago(job.started_at),
+      age(job.started_at, now),
       job.status ?? "",
       job.status === "failed" ? job.message ?? "" : "",
     ]),
   );
+}
 
+function showRuns(terminal: Terminal, { runs }: Status, now: Date): void {
   terminal.heading("Last runs");
   terminal.columns(
     ["started", "user", "type", "by", "status", "new", "updated", "deleted", "requests", "error"],
     runs.map((run) => [
-      ago(run.started_at),
+      age(run.started_at, now),
       String(run.user_id),
       run.sync_type,
       run.trigger,
@@ -198,14 +319,33 @@ export function showStatus(terminal: Terminal, status: Status, now = new Date())
       run.error?.code ?? "",
     ]),
   );
-  terminal.line();
 }
 
-/** "3 min ago", "in 2 h", "never". */
-function age(time: string | null, now: Date): string {
-  if (!time) return "never";
-  const seconds = (now.getTime() - Date.parse(time)) / 1000;
-  return seconds >= 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`;
+/** Cuts the cells of one column so that the table keeps to WIDTH, but not below 20 characters. */
+function shorten(names: string[], rows: string[][], column: number): string[][] {
+  const others = names.filter((_, index) => index !== column);
+  const taken = others.reduce((sum, name) => {
+    const index = names.indexOf(name);
+    return sum + 2 + Math.max(name.length, ...rows.map((row) => row[index].length));
+  }, 4);
+  const room = Math.max(WIDTH - taken, 20);
+  return rows.map((row) =>
+    row.map((cell, index) =>
+      index === column && cell.length > room ? `${cell.slice(0, room - 1)}…` : cell
+    )
+  );
+}
+
+/** Lines of at most so many characters, broken at spaces. */
+function wrap(text: string, width: number): string[] {
+  const lines = [""];
+  for (const word of text.split(/\s+/)) {
+    const line = lines.at(-1)!;
+    if (line === "" || line.length + 1 + word.length <= width) {
+      lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+    } else lines.push(word);
+  }
+  return lines;
 }
 
 /** An interval of Postgres: "00:03:10.5", "2 days 01:00:00". */
@@ -219,23 +359,86 @@ function span(interval: string | null): string {
   );
 }
 
-function duration(seconds: number): string {
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 2 * 86_400) return `${(seconds / 3600).toFixed(1)} h`;
-  return `${Math.round(seconds / 86_400)} d`;
+/** Shows the status every so many seconds until Ctrl-C, each time as a whole. */
+async function watch(project: Project, terminal: Terminal, seconds: number): Promise<ExitCode> {
+  return await untilInterrupted(async (signal) => {
+    let exitCode: ExitCode = 2;
+    while (!signal.aborted) {
+      await terminal.frame(async (frame) => {
+        exitCode = await showOnce(project, frame);
+        frame.line(frame.dim(`    ${new Date().toISOString()}, again every ${seconds} s`));
+      });
+      await pause(seconds * 1000, signal);
+    }
+    return exitCode;
+  });
+}
+
+/** A project that does not answer for a while is shown as such, and asked again. */
+async function showOnce(project: Project, terminal: Terminal): Promise<ExitCode> {
+  try {
+    const status = await readStatus(project, SHOWN_WATCHING);
+    showStatus(terminal, status);
+    return exitCodeOf(status);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    terminal.line();
+    terminal.problem(error);
+    return error.exitCode;
+  }
+}
+
+function exitCodeOf({ status }: Status): ExitCode {
+  return status === "healthy" ? 0 : 1;
+}
+
+/** Error: invalid_argument. */
+function readInterval(argument: string | undefined, isWatching: boolean): number {
+  if (argument === undefined) return WATCH_INTERVAL;
+  const seconds = Number(argument);
+  if (isWatching && seconds >= 1 && seconds <= 3600) return seconds;
+  throw new Problem(
+    "invalid_argument",
+    isWatching
+      ? "The seconds of --watch are a number from 1 to 3600."
+      : "An argument needs --watch.",
+    `For instance: ${PROGRAM} status --watch 10.`,
+  );
 }
 
 export const status = defineCommand({
   name: "status",
   summary: "says how the sync is going, and what to do where it is not",
-  async run({ env, terminal, answer }) {
+  argument: "[seconds]",
+  description:
+    `Asks the database and calls the three Edge Functions of the project that SUPABASE_URL and
+SUPABASE_SECRET_KEY name, else of the local stack that runs. Changes nothing.
+Exit code: 0 all is well, 1 something is to be done, 2 it cannot tell.
+
+--json prints {status, project, versions {program, functions, database}, problems [{code, message,
+hint}], alerts, retrying, retrying_count, active_runs, active_run_count, freshness, schedule, users,
+user_count, runs}. Lists have at most ${SHOWN} rows.`,
+  options: {
+    watch: {
+      type: "boolean",
+      help: `shows it again every [seconds] (${WATCH_INTERVAL}), until Ctrl-C`,
+    },
+  },
+  async run({ values, argument, env, terminal, isJson, answer }) {
+    const isWatching = values.watch === true;
+    const seconds = readInterval(argument, isWatching);
+    if (isWatching && isJson) {
+      throw new Problem(
+        "invalid_argument",
+        "--json prints one object, and --watch shows many.",
+        "Leave one of them out.",
+      );
+    }
     const project = await findProject(env);
+    if (isWatching) return await watch(project, terminal, seconds);
     const status = await readStatus(project);
-    terminal.line();
-    terminal.line(project.url);
     showStatus(terminal, status);
     answer(status);
-    return status.health.status === "healthy" ? 0 : 1;
+    return exitCodeOf(status);
   },
 });
