@@ -1,6 +1,7 @@
 /** Which commands the command line has, and how one is chosen: `calendly-sync <command>`. */
 import { VERSION } from "../supabase/functions/_shared/calendly/version.ts";
 import { type Command, type ExitCode, PROGRAM, runCommand, type Surroundings } from "./command.ts";
+import { connect } from "./commands/connect.ts";
 import { install } from "./commands/install.ts";
 import { reencrypt } from "./commands/reencrypt.ts";
 import { sql } from "./commands/sql.ts";
@@ -8,7 +9,7 @@ import { status } from "./commands/status.ts";
 import { stderr, stdout, Terminal } from "./terminal.ts";
 
 /** In the order in which one needs them. */
-export const COMMANDS: Command[] = [install, status, sql, reencrypt];
+export const COMMANDS: Command[] = [install, connect, status, sql, reencrypt];
 
 /** Runs the command that the arguments name. */
 export async function runProgram(args: string[], surroundings?: Surroundings): Promise<ExitCode> {
