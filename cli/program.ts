@@ -2,14 +2,16 @@
 import { VERSION } from "../supabase/functions/_shared/calendly/version.ts";
 import { type Command, type ExitCode, PROGRAM, runCommand, type Surroundings } from "./command.ts";
 import { connect } from "./commands/connect.ts";
+import { deploy } from "./commands/deploy.ts";
 import { install } from "./commands/install.ts";
 import { reencrypt } from "./commands/reencrypt.ts";
 import { sql } from "./commands/sql.ts";
 import { status } from "./commands/status.ts";
+import { uninstall } from "./commands/uninstall.ts";
 import { stderr, stdout, Terminal } from "./terminal.ts";
 
 /** In the order in which one needs them. */
-export const COMMANDS: Command[] = [install, connect, status, sql, reencrypt];
+export const COMMANDS: Command[] = [install, deploy, connect, status, sql, reencrypt, uninstall];
 
 /** Runs the command that the arguments name. */
 export async function runProgram(args: string[], surroundings?: Surroundings): Promise<ExitCode> {

@@ -5,6 +5,12 @@
 import postgres from "postgres";
 import { HostedProject, type Upload } from "./hosted_project.ts";
 
+/** Whether it is to change something. */
+export function isChange({ method, path, body }: NotedRequest): boolean {
+  return method !== "GET" &&
+    !(path === "/database/query" && (body as { read_only?: boolean }).read_only);
+}
+
 export interface NotedRequest {
   method: string;
   /** Without the project's part: `/functions`, `/database/query`. */
@@ -49,9 +55,11 @@ interface FunctionRecord {
 export class ManagementApi implements AsyncDisposable {
   readonly requests: NotedRequest[] = [];
   /** Called before a request is carried out, and after it, before it is answered. */
-  onRequest: (request: NotedRequest, when: "before" | "after") => void = () => {};
+  onRequest: (request: NotedRequest, when: "before" | "after") => void | Promise<void> = () => {};
   /** Whether the database takes no writes, as one whose disk is full. */
   isReadOnly = false;
+  /** Whether what only reads is not refused. */
+  refuseOnlyChanges = false;
   #refusals: { refusal: Refusal; path: RegExp; method?: string }[] = [];
   #records = new Map<string, FunctionRecord>();
   /** Bundles that were made and not yet put in place. */
@@ -100,6 +108,7 @@ project_host: localhost
   /** Refuses nothing any more. */
   accept(): void {
     this.#refusals = [];
+    this.refuseOnlyChanges = false;
     this.isReadOnly = false;
   }
 
@@ -120,13 +129,14 @@ project_host: localhost
       body: form ? uploadedFiles(form).map(({ name }) => name) : text && JSON.parse(text),
     };
     this.requests.push(noted);
-    this.onRequest(noted, "before");
+    await this.onRequest(noted, "before");
     const refused = this.#refusals.find((entry) =>
-      entry.path.test(path) && (entry.method ?? request.method) === request.method
+      entry.path.test(path) && (entry.method ?? request.method) === request.method &&
+      (isChange(noted) || !this.refuseOnlyChanges)
     );
     if (refused) return REFUSALS[refused.refusal]();
     const response = await this.#carryOut(noted, new URL(request.url).searchParams, form);
-    this.onRequest(noted, "after");
+    await this.onRequest(noted, "after");
     return response;
   }
 

@@ -1,0 +1,331 @@
+/** `deploy` with the real Supabase CLI, a stand-in of the hosted project, and real Postgres. */
+import assert from "node:assert/strict";
+import { installedMigrations, readMigrations } from "../../cli/migrations.ts";
+import { catalogue } from "../guest/catalogue.ts";
+import { needing } from "../harness/requirements.ts";
+import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
+import { AppFolder, type Outcome } from "./app_folder.ts";
+import { HostedProject } from "./hosted_project.ts";
+import { isChange, ManagementApi } from "./management_api.ts";
+
+const FUNCTIONS = ["calendly-connect", "calendly-sync", "calendly-webhook"];
+const VERSIONS = installedMigrations(await readMigrations()).map(({ version }) => version);
+const RECORDED = "select version from supabase_migrations.schema_migrations order by 1";
+
+/** Registers a test with a hosted project and an app's folder that is linked to it and has our files. */
+function deployTest(
+  name: string,
+  test: (context: {
+    project: HostedProject;
+    api: ManagementApi;
+    app: AppFolder;
+    t: Deno.TestContext;
+  }) => Promise<unknown>,
+  options: { ticking?: boolean } = {},
+): void {
+  Deno.test({
+    ...needing(name, "realPostgres", "supabaseCli"),
+    async fn(t) {
+      await using project = await HostedProject.start(options);
+      await using api = new ManagementApi(project);
+      await using app = await AppFolder.make(project.ref);
+      const { code, stderr } = await app.run(api.environment, "install", "--yes");
+      assert.equal(code, 0, stderr);
+      await test({ project, api, app, t });
+    },
+  });
+}
+
+function changes(api: ManagementApi) {
+  return api.requests.filter(isChange);
+}
+
+function tokenKey(project: HostedProject): string {
+  return project.secrets.get("CALENDLY_TOKEN_KEY")!;
+}
+
+deployTest("deploy brings a new project to work", async ({ project, api, app, t }) => {
+  await t.step("a dry run shows the plan and changes nothing", async () => {
+    const before = await catalogue(project.database);
+    const { code, stdout } = await app.run(api.environment, "deploy", "--dry-run");
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, new RegExp(`apply ${VERSIONS.length} of ${VERSIONS.length} migrations`));
+    assert.match(stdout, /make CALENDLY_TOKEN_KEY/);
+    assert.match(stdout, /deploy calendly-sync, calendly-connect, calendly-webhook/);
+    assert.deepEqual(await catalogue(project.database), before);
+    assert.deepEqual([project.functions, [...project.secrets]], [[], []]);
+  });
+  await t.step(
+    "without a terminal and without --yes it asks nobody and changes nothing",
+    async () => {
+      const { code, stderr } = await app.run(api.environment, "deploy");
+      assert.equal(code, 1);
+      assert.match(stderr, /not_confirmed/);
+      assert.deepEqual(project.functions, []);
+    },
+  );
+  await t.step("then all of it is applied, deployed and verified", async () => {
+    const { code, stdout, stderr } = await app.run(api.environment, "deploy", "--yes");
+    assert.equal(code, 0, stdout + stderr);
+    const recorded = await project.database.query<{ version: string }>(RECORDED);
+    assert.deepEqual(recorded.map(({ version }) => version), VERSIONS);
+    assert.deepEqual(project.functions, FUNCTIONS);
+    assert.match(stdout, /Functions answer, and accept the secret key {2}version/);
+    assert.match(stdout, /The schedule runs/);
+    assert.equal(stdout.split(tokenKey(project)).length, 2, "the key is shown once");
+    assert.ok(tokenKey(project).length >= 32);
+  });
+  await t.step("the Supabase CLI finds the migrations applied", async () => {
+    const url = new URL(project.database.url);
+    url.username = "postgres";
+    const push = await new Deno.Command(`${app.path}/node_modules/.bin/supabase`, {
+      args: ["db", "push", `--remote=${url.href}?sslmode=disable`, "--yes"],
+      cwd: app.path,
+      env: api.environment,
+      stdin: "null",
+    }).output();
+    const decoder = new TextDecoder();
+    const said = decoder.decode(push.stdout) + decoder.decode(push.stderr);
+    assert.equal(push.code, 0, said);
+    assert.match(said, /up to date/);
+  });
+  await t.step("a second run finds nothing to do", async () => {
+    api.requests.length = 0;
+    const key = tokenKey(project);
+    const { code, stdout } = await app.run(api.environment, "deploy");
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /There is nothing to do/);
+    assert.deepEqual(changes(api), []);
+    assert.equal(tokenKey(project), key);
+  });
+  await t.step("its answer as JSON says the same", async () => {
+    const { code, stdout } = await app.run(api.environment, "deploy", "--json");
+    assert.equal(code, 0, stdout);
+    const { plan, verified } = JSON.parse(stdout);
+    assert.deepEqual(plan, { migrations: [], secrets: [], functions: [], edited_files: [] });
+    assert.equal(verified.functions, VERSION);
+    assert.deepEqual(verified.unverified, []);
+  });
+  await t.step("an edited function is deployed again, and named", async () => {
+    const file = `${app.path}/supabase/functions/calendly-webhook/index.ts`;
+    await Deno.writeTextFile(file, "// mine\n" + await Deno.readTextFile(file));
+    const { code, stdout } = await app.run(api.environment, "deploy", "--yes");
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /edited by you: supabase\/functions\/calendly-webhook\/index.ts/);
+    assert.ok(changes(api).some(({ path }) => path === "/functions/deploy"));
+  });
+  await t.step("no secret and no SQL was an argument of the Supabase CLI", async () => {
+    const words = (await app.cli.calls()).flat();
+    const secrets = [
+      tokenKey(project),
+      project.keys.secretKey,
+      api.environment.SUPABASE_ACCESS_TOKEN,
+    ];
+    for (const secret of secrets) {
+      assert.ok(!words.some((word) => word.includes(secret)), "a secret in an argument");
+    }
+    assert.ok(!words.some((word) => /\bselect\b|create /i.test(word)), "SQL in an argument");
+  });
+});
+
+deployTest("a deploy that was killed goes on at every step", async ({ project, api, app }) => {
+  const steps = ["/database/query", "/secrets", "/functions/deploy", "/functions"];
+  for (const when of ["before", "after"] as const) {
+    for (const step of steps) {
+      const process = app.start(api.environment, "deploy", "--yes");
+      let isKilled = false;
+      // The last of them: the first query is the check of names.
+      const isMigrating = (body: unknown) => /do \$script/.test((body as { query: string }).query);
+      api.onRequest = async (request, at) => {
+        if (isKilled || at !== when || request.path !== step || !isChange(request)) return;
+        if (step === "/database/query" && !isMigrating(request.body)) return;
+        isKilled = true;
+        process.kill("SIGKILL");
+        await process.status;
+        // The Supabase CLI was killed with it.
+        if (at === "before") throw new Error("the connection is gone");
+      };
+      const { code } = await process.output();
+      assert.equal(isKilled, when === "before" || code !== 0, `${step} was reached`);
+    }
+  }
+  api.onRequest = () => {};
+  const { code, stdout, stderr } = await app.run(api.environment, "deploy", "--yes");
+  assert.equal(code, 0, stdout + stderr);
+  const recorded = await project.database.query<{ version: string }>(RECORDED);
+  assert.deepEqual(recorded.map(({ version }) => version), VERSIONS);
+  assert.deepEqual(project.functions, FUNCTIONS);
+  assert.deepEqual([...project.secrets.keys()], ["CALENDLY_TOKEN_KEY"]);
+});
+
+deployTest(
+  "what deploy cannot do is said, and nothing is changed",
+  async ({ project, api, app, t }) => {
+    const before = await catalogue(project.database);
+    const refused = async (
+      code: string,
+      words: RegExp,
+      exitCode: number,
+      ...args: string[]
+    ): Promise<Outcome> => {
+      const outcome = await app.run(api.environment, "deploy", "--yes", "--json", ...args);
+      const { error } = JSON.parse(outcome.stdout || "{}");
+      assert.equal(error?.code, code, outcome.stdout + outcome.stderr);
+      assert.match(error.message + " " + error.hint, words);
+      assert.ok(error.hint, "what to do");
+      assert.equal(outcome.code, exitCode);
+      assert.deepEqual(await catalogue(project.database), before);
+      assert.deepEqual([project.functions, [...project.secrets]], [[], []]);
+      api.accept();
+      return outcome;
+    };
+    await t.step("a wrong access token", async () => {
+      api.refuse("unauthorized");
+      await refused("not_logged_in", /supabase login/, 1);
+    });
+    for (
+      const [path, method, permission] of [
+        [/^\/functions$/, "GET", "edge_functions_read"],
+        [/^\/secrets$/, "GET", "edge_functions_secrets_read"],
+      ] as const
+    ) {
+      await t.step(`an access token without ${permission}`, async () => {
+        api.refuse("forbidden", path, method);
+        await refused("no_rights", new RegExp(permission), 1);
+      });
+    }
+    await t.step("an access token that may not read, or not write, the database", async () => {
+      api.refuse("forbidden", /database/);
+      await refused("no_rights", /database_read/, 1);
+      api.refuse("forbidden", /database/);
+      api.refuseOnlyChanges = true;
+      await refused("no_rights", /database_write/, 1);
+    });
+    await t.step("a proxy that answers with a page", async () => {
+      api.refuse("html");
+      await refused("api_html", /proxy/, 2);
+    });
+    await t.step("a database that takes no writes", async () => {
+      api.isReadOnly = true;
+      await refused("database_read_only", /disk/, 1);
+    });
+    await t.step("a name that the app has taken", async () => {
+      await project.database.query("create table public.calendly_meetings (id integer)");
+      const taken = await catalogue(project.database);
+      const outcome = await app.run(api.environment, "deploy", "--yes");
+      assert.equal(outcome.code, 1);
+      assert.match(outcome.stderr, /names_taken.*\n.*table public\.calendly_meetings/s);
+      assert.deepEqual(await catalogue(project.database), taken);
+      await project.database.query("drop table public.calendly_meetings");
+    });
+    await t.step("two projects at once, another project's address, no number", async () => {
+      await refused("several_projects", /--remote, --local/, 1, "--remote=x", "--local");
+      await refused("invalid_option", /number of seconds/, 1, "--wait=soon");
+      const env = { ...api.environment, SUPABASE_URL: "https://zyxwvutsrqponmlkjihg.supabase.co" };
+      const { code, stderr } = await app.run(env, "deploy", "--yes");
+      assert.equal(code, 1);
+      assert.match(stderr, /other_project/);
+    });
+    await t.step("a folder without our files, or with a migration that was edited", async () => {
+      const file = `${app.path}/supabase/migrations/20261101000010_collisions.sql`;
+      const text = await Deno.readTextFile(file);
+      await Deno.writeTextFile(file, text + "-- mine\n");
+      await refused("migration_changed", /edited/, 1);
+      await Deno.remove(file);
+      await refused("not_installed", /install/, 1);
+      await Deno.writeTextFile(file, text);
+      const config = `${app.path}/supabase/config.toml`;
+      const sections = await Deno.readTextFile(config);
+      await Deno.writeTextFile(config, 'project_id = "app"\n');
+      await refused("not_installed", /verify_jwt/, 1);
+      await Deno.writeTextFile(config, sections);
+    });
+    await t.step("a folder that is not linked", async () => {
+      await Deno.remove(`${app.path}/supabase/.temp`, { recursive: true });
+      await refused("not_linked", /supabase link/, 1);
+      await refused("project_unknown", /projects list/, 1, "--remote=zyxwvutsrqponmlkjihg");
+    });
+  },
+);
+
+deployTest("what does not work after a deploy is named", async ({ project, api, app, t }) => {
+  await t.step(
+    "rights that are missing half-way are said, and the rest is done by a second run",
+    async () => {
+      api.refuse("forbidden", /secrets/, "POST");
+      const { code, stderr } = await app.run(api.environment, "deploy", "--yes");
+      assert.equal(code, 1);
+      assert.match(stderr, /no_rights.*\n.*edge_functions_secrets_write/s);
+      assert.deepEqual(project.functions, []);
+      api.accept();
+      api.refuse("forbidden", /functions\/deploy/);
+      const second = await app.run(api.environment, "deploy", "--yes");
+      assert.match(second.stderr, /no_rights.*\n.*edge_functions_write/s);
+      api.accept();
+    },
+  );
+  await t.step("a schedule that does not run", async () => {
+    const { code, stdout, stderr } = await app.run(api.environment, "deploy", "--yes", "--wait=1");
+    assert.equal(code, 1);
+    assert.match(stderr, /no_tick/, stdout);
+    assert.match(stderr, /cron\.job_run_details/);
+  });
+  await t.step(
+    "without the right to read keys the rest is verified, and that is said",
+    async () => {
+      api.refuse("forbidden", /api-keys/);
+      const outcome = await app.run(api.environment, "deploy", "--yes", "--wait=0", "--json");
+      assert.equal(outcome.code, 0, outcome.stdout + outcome.stderr);
+      const { unverified } = JSON.parse(outcome.stdout).verified;
+      assert.match(unverified[0], /SUPABASE_SECRET_KEY/);
+      assert.match(unverified[1], /schedule/);
+      api.accept();
+    },
+  );
+  await t.step("functions of another version are deployed again", async () => {
+    await project.remove("calendly-sync");
+    const { code, stdout } = await app.run(api.environment, "deploy", "--yes", "--wait=0");
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /deploy calendly-sync$/m);
+    assert.deepEqual(project.functions, FUNCTIONS);
+  });
+}, { ticking: false });
+
+deployTest("deploy works on a database by its address", async ({ project, api, app }) => {
+  const url = new URL(project.database.url);
+  url.username = "postgres";
+  const { SUPABASE_URL: _, ...env } = api.environment;
+  const args = ["deploy", "--yes", `--database-url=${url.href}`];
+  const { code, stdout, stderr } = await app.run(env, ...args);
+  assert.equal(code, 0, stdout + stderr);
+  assert.match(stdout, /Not verified: the functions, which are not served at present/);
+  const recorded = await project.database.query<{ version: string }>(RECORDED);
+  assert.deepEqual(recorded.map(({ version }) => version), VERSIONS);
+  assert.deepEqual([project.functions, [...project.secrets]], [[], []]);
+});
+
+Deno.test("deploy needs version 3 of the Supabase CLI", async () => {
+  for (
+    const [script, code] of [
+      ["echo 2.54.11", "cli_outdated"],
+      ["exit 1", "cli_outdated"],
+    ]
+  ) {
+    await using app = await AppFolder.make("abcdefghijklmnopqrst", script);
+    const env = { PATH: Deno.env.get("PATH")! };
+    assert.equal((await app.run(env, "install", "--yes")).code, 0);
+    const outcome = await app.run(env, "deploy");
+    assert.equal(outcome.code, 1);
+    assert.match(outcome.stderr, new RegExp(`${code}.*\\n.*npm install --save-dev supabase@3`));
+  }
+});
+
+Deno.test("deploy says how to get the Supabase CLI where there is none", async () => {
+  await using app = await AppFolder.make("abcdefghijklmnopqrst");
+  const env = { PATH: "/nowhere" };
+  assert.equal((await app.run(env, "install", "--yes")).code, 0);
+  await Deno.remove(`${app.path}/node_modules`, { recursive: true });
+  const outcome = await app.run(env, "deploy");
+  assert.equal(outcome.code, 1);
+  assert.match(outcome.stderr, /cli_missing.*\n.*npm install --save-dev supabase@3/);
+});
