@@ -35,7 +35,7 @@ const Connection = z.looseObject({
     organization: z.string().nullish(),
   }),
   webhooks: z.looseObject({ state: z.string() }),
-  next_sync: z.string().nullish(),
+  initial_sync_complete: z.boolean().optional(),
   connected_at: z.string().optional(),
 });
 type Connection = z.infer<typeof Connection>;
@@ -172,7 +172,7 @@ export async function waitForSync(
 ): Promise<Run | null> {
   const { terminal, signal, poll = POLL, startTimeout = START_TIMEOUT, now = () => new Date() } =
     telling;
-  const bar = terminal.bar("First sync");
+  const bar = terminal.bar("Sync");
   const since = Date.now();
   let run: Run | null = null;
   let failures = 0;
@@ -256,18 +256,24 @@ function showResult(
 ): void {
   if (run?.status === "failed") {
     const { code = "failed", message = "It says no reason.", hint } = run.error ?? {};
-    terminal.check(`First sync: failed, ${describeProgress(run)}`, false);
+    terminal.check(`${nameOf(connection)} failed: ${describeProgress(run)}`, false);
     terminal.problem({ code, message, hint: hint ?? `See ${PROGRAM} status.` });
     terminal.line("  The schedule tries again later. What is stored already stays.");
     return;
   }
   if (run?.status !== "complete") {
     if (run) terminal.line(`    So far: ${describeProgress(run)}`);
-    terminal.line("  The first sync goes on by itself, on the server.");
+    terminal.line(`  ${nameOf(connection)} goes on by itself, on the server.`);
     terminal.line(`  Next: ${PROGRAM} status shows how far it is.`);
     return;
   }
-  terminal.check(`First sync complete (${run.sync_type}): ${describeProgress(run)}`, true);
+  const { events = 0 } = run.progress;
+  terminal.check(
+    `${nameOf(connection)} is complete (${run.sync_type}): ${count(events, "event")} listed, ${
+      count(run.requests, "request")
+    }`,
+    true,
+  );
   terminal.line();
   const kept = run.created + run.updated + run.unchanged + run.restored;
   terminal.pairs([
@@ -289,6 +295,11 @@ function showResult(
       "  Changes arrive with the schedule; with --webhooks they arrive within a second.",
     );
   }
+}
+
+/** Who connects again has synced before. */
+function nameOf({ initial_sync_complete }: Connection): string {
+  return initial_sync_complete ? "The sync" : "The first sync";
 }
 
 type Pair = [label: string, value: string];

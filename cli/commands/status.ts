@@ -215,13 +215,13 @@ function showRetries(terminal: Terminal, status: Status, now: Date): void {
   }
 }
 
-function showVersions(terminal: Terminal, { versions, problems }: Status): void {
+function showVersions(terminal: Terminal, { versions }: Status): void {
   const { program, functions, database } = versions;
   terminal.heading("Versions");
   terminal.pairs([
     ...Object.entries(functions).map(([name, version]): [string, string] => [
       name,
-      version ?? (problems.length > 0 ? "not known, see above" : "not known"),
+      version ?? "not known",
     ]),
     ["database", database ?? "not known"],
   ]);
@@ -240,12 +240,10 @@ function showFreshness(terminal: Terminal, { freshness }: Status): void {
     span(freshness.p95),
     span(freshness.max),
   ]]);
-  terminal.line(terminal.dim(
-    "    How long ago the stored meetings were last proven to be as Calendly has them: p50 is for half",
-  ));
-  terminal.line(terminal.dim(
-    "    of the users no longer ago than this, p95 for 95 of 100, max for all.",
-  ));
+  terminal.line(terminal.dim("    How long ago all was last proven to be as Calendly has it:"));
+  terminal.line(
+    terminal.dim("    p50 at most for half of the users, p95 for 95 of 100, max for everybody."),
+  );
 }
 
 function showUsers(terminal: Terminal, { users, user_count }: Status, now: Date): void {
