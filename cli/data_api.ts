@@ -8,6 +8,8 @@ import type { Project } from "./target.ts";
 export function dataApi({ url, secretKey }: Project): PostgrestClient {
   return new PostgrestClient(`${url}/rest/v1`, {
     headers: { apikey: secretKey, authorization: `Bearer ${secretKey}` },
+    // Whoever waits at a terminal asks again.
+    retry: false,
   });
 }
 
@@ -23,8 +25,8 @@ interface Answer<T> {
 export function rowsOf<T>({ url }: Project, answer: Answer<T>): T {
   const { error, status } = answer;
   if (!error) return answer.data!;
-  // The client's own words of what fetch threw, without a stack.
-  if (status === 0) throw unreachable(url, new Error(error.message));
+  // The client tells what fetch threw as "TypeError: fetch failed".
+  if (status === 0) throw unreachable(url, new Error(error.message.replace(/^\w+: /, "")));
   const isJson = !error.message.trimStart().startsWith("<");
   const problem = projectProblem(url, { status, isJson, message: error.message });
   if (problem) throw problem;

@@ -131,7 +131,8 @@ export async function connectProject(
   let webhooks_error: Problem | null = null;
   if (webhooks) {
     try {
-      connection = await call(project, { user_id }, Connection, "/webhooks");
+      const { webhooks } = await call(project, { user_id }, Connection, "/webhooks");
+      connection = { ...connection, webhooks };
       terminal.check("Webhooks are on: changes arrive within a second", true);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -176,7 +177,8 @@ export async function waitForSync(
   const since = Date.now();
   let run: Run | null = null;
   let failures = 0;
-  let told = "";
+  /** The end of the pause that was told last. */
+  let told: string | null | undefined;
   try {
     while (!signal.aborted) {
       try {
@@ -189,12 +191,12 @@ export async function waitForSync(
       }
       if (run?.status === "complete" || run?.status === "failed") return run;
       if (!run && Date.now() - since > startTimeout) throw notStarted(connection.user_id);
-      const news = run?.status === "paused" ? describePause(run, now()) : "";
-      if (news && news !== told) {
+      const paused = run?.status === "paused" ? run : null;
+      if (paused && paused.resume_at !== told) {
         bar.finish();
-        terminal.line(`    ${news}`);
+        terminal.line(`    ${describePause(paused, now())}`);
       }
-      told = news;
+      told = paused ? paused.resume_at : undefined;
       if (run?.status === "running") showProgress(bar, run);
       await pause(poll, signal);
     }
