@@ -148,7 +148,7 @@ export interface FunctionsReport {
   problems: Problem[];
 }
 
-/** Calls each function in a way that changes nothing. Error: project_unreachable and its kind. */
+/** Calls each function in a way that changes nothing. */
 export async function readFunctions(project: Project): Promise<FunctionsReport> {
   let health: Health | undefined;
   const functions = await Promise.all([
@@ -198,8 +198,7 @@ async function probe(
     if (isExpected(answer) || !refusal.success) return { name, version, problem: null };
     return { name, version, problem: refusalProblem(project, name, refusal.data.error) };
   } catch (error) {
-    // Nobody can tell how a function is that could not be asked.
-    if (!(error instanceof Problem) || error.cannotTell) throw error;
+    if (!(error instanceof Problem)) throw error;
     return { name, version: null, problem: error };
   }
 }

@@ -13,7 +13,7 @@ const types = await generate();
 if (!Deno.args.includes("--check")) {
   await Deno.writeTextFile(FILE, types);
 } else if (types !== await Deno.readTextFile(FILE)) {
-  console.error(`${FILE.pathname} does not fit the migrations: run "deno task types".`);
+  console.error(`${FILE.pathname} does not fit the migrations: run npx -y deno@2.9.6 task types.`);
   Deno.exit(1);
 }
 

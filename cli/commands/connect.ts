@@ -349,7 +349,11 @@ async function askForToken(isJson: boolean): Promise<string> {
     validate: (value) => value?.trim() ? undefined : "Paste the token, or end with Ctrl-C.",
   });
   if (isCancel(answer)) {
-    throw new Problem("canceled", "Nothing has been changed.", "No token was given.");
+    throw new Problem(
+      "canceled",
+      "No token was given. Nothing has been changed.",
+      `Run ${PROGRAM} connect again when you have one.`,
+    );
   }
   return answer;
 }
@@ -397,8 +401,7 @@ const OPTIONS = {
   scope: {
     type: "string",
     value: "<scope>",
-    help:
-      "user: the token's own meetings (the default); organization: everybody's, as owner or admin",
+    help: "user (the default), or organization: everybody's meetings, as owner or admin",
   },
   members: {
     type: "string",
@@ -413,7 +416,7 @@ const OPTIONS = {
   "auth-user-id": {
     type: "string",
     value: "<uuid>",
-    help: "connects for this account of Supabase Auth; without it nobody here need have one",
+    help: "connects for this account of Supabase Auth",
   },
   "no-wait": { type: "boolean", help: "does not wait for the first sync" },
 } as const;
@@ -427,6 +430,7 @@ The token is asked for, or read from standard input: ${PROGRAM} connect < file-w
 It is never an argument or a variable, which other programs could read.
 
 Ctrl-C ends the waiting only: the sync goes on by itself.
+--json prints {connection, webhooks_error, run (as in calendly_sync_runs), users (how many)}.
 Exit code: 0 connected, 1 refused, or the first sync or webhooks failed, 2 it cannot tell.`,
   options: OPTIONS,
   async run({ values, env, terminal, isJson, answer }) {

@@ -225,10 +225,11 @@ function showVersions(terminal: Terminal, { versions }: Status): void {
     ]),
     ["database", database ?? "not known"],
   ]);
-  const others = [...Object.values(functions), database].filter((version) =>
-    version !== null && version !== program
-  );
-  if (others.length > 0) terminal.line(terminal.dim(`    This program is ${program}.`));
+  if ([...Object.values(functions), database].some((version) => version && version !== program)) {
+    terminal.line(
+      terminal.dim(`    This program is ${program}; ${PROGRAM} deploy brings the project to it.`),
+    );
+  }
 }
 
 function showFreshness(terminal: Terminal, { freshness }: Status): void {
@@ -283,8 +284,9 @@ function showSchedule(terminal: Terminal, { schedule }: Status, now: Date): void
   );
   if (unanswered_since) {
     terminal.line(
-      `    nobody has answered nudges since ${age(unanswered_since, now)}` +
-        (backing_off ? ": they are sent seldom until somebody does" : ""),
+      `    no answer to nudges for ${
+        duration((now.getTime() - Date.parse(unanswered_since)) / 1000)
+      }` + (backing_off ? ": they are sent seldom until somebody answers" : ""),
     );
   }
   terminal.line();
@@ -337,7 +339,7 @@ function shorten(names: string[], rows: string[][], column: number): string[][] 
 /** Lines of at most so many characters, broken at spaces. */
 function wrap(text: string, width: number): string[] {
   const lines = [""];
-  for (const word of text.split(/\s+/)) {
+  for (const word of text.trim().split(/\s+/)) {
     const line = lines.at(-1)!;
     if (line === "" || line.length + 1 + word.length <= width) {
       lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
