@@ -156,7 +156,13 @@ export async function readFunctions(project: Project): Promise<FunctionsReport> 
       health = Health.safeParse(answer.body).data;
       return health !== undefined;
     }),
-    probeConnect(project),
+    // A server that names nobody: the key is looked at, and then what was asked for.
+    probe(
+      project,
+      "calendly-connect",
+      {},
+      ({ body }) => Refusal.safeParse(body).data?.error.code === "user_id_required",
+    ),
     // As Calendly calls it: without a key.
     probe(project, "calendly-webhook", { path: "/test", anonymous: true }),
   ]);
@@ -171,16 +177,6 @@ export async function readFunctions(project: Project): Promise<FunctionsReport> 
       ...versionProblems(functions, databaseVersion),
     ]),
   };
-}
-
-/** Calls as a server that names nobody: the key is looked at, and then what was asked for. */
-export function probeConnect(project: Project): Promise<FunctionReport> {
-  return probe(
-    project,
-    "calendly-connect",
-    {},
-    ({ body }) => Refusal.safeParse(body).data?.error.code === "user_id_required",
-  );
 }
 
 /** `isExpected` says whether a refusal is what this call must get. */

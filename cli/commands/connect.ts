@@ -9,7 +9,7 @@ import process from "node:process";
 import { z } from "zod";
 import { type Context, defineCommand, PROGRAM } from "../command.ts";
 import { dataApi, rowsOf } from "../data_api.ts";
-import { callFunction, probeConnect } from "../functions_api.ts";
+import { callFunction, readFunctions } from "../functions_api.ts";
 import { pause, untilInterrupted } from "../interrupt.ts";
 import { Problem } from "../problem.ts";
 import { age, count, describeProgress, type Run, RUN_COLUMNS } from "../runs.ts";
@@ -107,11 +107,11 @@ async function call<T>(
 }
 
 /**
- * That calendly-connect is there and takes the key, before anybody types a token. Errors:
- * function_not_deployed, verify_jwt_on, wrong_key, unexpected_answer, …
+ * That a token could be stored and its meetings synced, before anybody types one. Error: the first of what
+ * readFunctions finds wrong.
  */
 export async function checkConnectable(project: Project): Promise<void> {
-  const { problem } = await probeConnect(project);
+  const { problems: [problem] } = await readFunctions(project);
   if (problem) throw problem;
 }
 

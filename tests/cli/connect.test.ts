@@ -247,6 +247,17 @@ const REFUSED: Record<string, [Answering, string]> = {
     "unexpected_answer",
   ],
   "a project that is paused": [() => new Response("", { status: 540 }), "project_paused"],
+  "a token key that is not set": [
+    async (request, passOn) => {
+      const response = await passOn();
+      if (!request.url.endsWith("/health")) return response;
+      const error = { code: "not_configured", message: "CALENDLY_TOKEN_KEY is not set." };
+      return Response.json({ ...await response.json(), configuration_errors: [error] }, {
+        headers: response.headers,
+      });
+    },
+    "not_configured",
+  ],
   "a function of another product": [() => Response.json({ hello: "world" }), "functions_outdated"],
 };
 
