@@ -1,6 +1,6 @@
 /** Log lines are JSON objects within the platform's limits, and strangers cannot fill the log. */
 import assert from "node:assert/strict";
-import { readLogLine } from "../../local/terminal.ts";
+import { readLogLine } from "../../cli/terminal.ts";
 import { log, logCounted, logError } from "../../supabase/functions/_shared/calendly/log.ts";
 import { collectErrors, stillClock } from "./stub.ts";
 
