@@ -5,12 +5,10 @@
 import { z } from "zod";
 import { VERSION } from "../supabase/functions/_shared/calendly/version.ts";
 import { PROGRAM } from "./command.ts";
+import type { FunctionName } from "./payload.ts";
 import { type ForeignAnswer, functionProblem, unreachable, wrongKey } from "./platform_answers.ts";
 import { Problem } from "./problem.ts";
 import type { Project } from "./target.ts";
-
-export const FUNCTIONS = ["calendly-sync", "calendly-connect", "calendly-webhook"] as const;
-export type FunctionName = typeof FUNCTIONS[number];
 
 /** Each answer of our functions has it. */
 const VERSION_HEADER = "x-calendly-sync-version";

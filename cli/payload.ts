@@ -22,7 +22,8 @@ export interface Release {
 }
 
 /** The Edge Functions, each a folder of its name. */
-export const FUNCTIONS = ["calendly-sync", "calendly-connect", "calendly-webhook"];
+export const FUNCTIONS = ["calendly-sync", "calendly-connect", "calendly-webhook"] as const;
+export type FunctionName = typeof FUNCTIONS[number];
 
 /** The folders below `supabase/functions` that are the product's alone. */
 export const FUNCTION_FOLDERS = [...FUNCTIONS, "_shared/calendly"];

@@ -3,7 +3,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { VERSION } from "../supabase/functions/_shared/calendly/version.ts";
 import { PROGRAM } from "./command.ts";
 import { readTick } from "./database_state.ts";
-import { askFunction, type FunctionName, FUNCTIONS, readFunctions } from "./functions_api.ts";
+import { askFunction, readFunctions } from "./functions_api.ts";
+import { type FunctionName, FUNCTIONS } from "./payload.ts";
 import { Problem } from "./problem.ts";
 import type { SqlDatabase } from "./sql_database.ts";
 

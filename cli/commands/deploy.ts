@@ -9,7 +9,7 @@ import { CHANGING, type Context, defineCommand, type ExitCode, PROGRAM } from ".
 import { addSections } from "../config_toml.ts";
 import { checkNames, readDatabaseState, readTick } from "../database_state.ts";
 import { type Deployment, openDeployment, TARGET, TOKEN_KEY } from "../deployment.ts";
-import { FUNCTIONS } from "../functions_api.ts";
+import { FUNCTIONS } from "../payload.ts";
 import {
   installedMigrations,
   type Migration,

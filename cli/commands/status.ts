@@ -7,7 +7,8 @@
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 import { defineCommand, type ExitCode, PROGRAM } from "../command.ts";
 import { dataApi, rowsOf } from "../data_api.ts";
-import { type FunctionName, readFunctions } from "../functions_api.ts";
+import { readFunctions } from "../functions_api.ts";
+import type { FunctionName } from "../payload.ts";
 import { pause, untilInterrupted } from "../interrupt.ts";
 import { Problem } from "../problem.ts";
 import { age, count, describeProgress, duration, type Run, RUN_COLUMNS } from "../runs.ts";

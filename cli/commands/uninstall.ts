@@ -17,7 +17,7 @@ import {
 } from "../database_state.ts";
 import { type Deployment, openDeployment, SECRETS, TARGET } from "../deployment.ts";
 import { removeWhole, writeWhole } from "../files.ts";
-import { FUNCTIONS } from "../functions_api.ts";
+import { FUNCTIONS } from "../payload.ts";
 import { Problem } from "../problem.ts";
 import { type PlannedFile, planRemovals, readProduct } from "../project_files.ts";
 import { findProject, type ProjectFolder } from "../project_folder.ts";
