@@ -53,6 +53,8 @@ const READ_BY: [path: string, module: string][] = [
   ["supabase/migrations/", "cli/payload.ts"],
   ["supabase/functions/", "cli/payload.ts"],
   ["cli/releases.json", "cli/payload.ts"],
+  ["cli/", "cli/package.ts"],
+  ["cli/", "tests/cli/program.ts"],
   ["supabase/functions/", "local/functions.ts"],
   ["supabase/functions/", "tests/functions/configuration.test.ts"],
   ["tests/database/", PGTAP],
@@ -93,9 +95,12 @@ export async function dependentTests(changed: string[]): Promise<string[]> {
   }
 }
 
-/** Whether a text has in quotes the name of the task or the command whose program the file is. */
+/** Whether a text has in quotes the name of the task whose program the file is. */
 function runsTaskOf(text: string, file: string): boolean {
-  return /^(local|cli\/commands)\/[^/]+$/.test(file) && text.includes(`"${parse(file).name}"`);
+  if (!text.includes(`"${parse(file).name}"`)) return false;
+  // Commands have ordinary words for names.
+  return /^local\/[^/]+$/.test(file) ||
+    /^cli\/commands\/[^/]+$/.test(file) && text.includes('"task"');
 }
 
 /** Whether a text has the file's name in quotes. */

@@ -210,7 +210,8 @@ for (
       "tests/connections/rotation.test.ts",
       "tests/functions/sync.test.ts",
     ],
-    ["sandbox/oauth.ts", "tests/functions/sync.test.ts", "tests/local/project.test.ts"],
+    ["cli/commands/connect.ts", "tests/cli/package.test.ts", "tests/functions/sync.test.ts"],
+    ["sandbox/oauth.ts", "tests/functions/sync.test.ts", "tests/cli/project.test.ts"],
     [
       "tests/database/privileges.sql",
       "tests/database/pgtap.test.ts",
