@@ -227,8 +227,9 @@ async function refuseTaken(supabase: string, releases: Release[]) {
     if (paths.length > 0 && !releasesOfFiles.some(Boolean)) {
       throw new Problem(
         "folder_taken",
-        `supabase/${folder} is there, and no file in it is from Calendly Sync.`,
-        "Nothing has been changed. Rename or move that folder, then run this again.",
+        `supabase/${folder} is there, and no file in it is of a release of Calendly Sync.`,
+        "Nothing has been changed. Rename the folder, or delete it if it is a copy of ours from before " +
+          "the first release; then run this again.",
       );
     }
   }

@@ -261,7 +261,10 @@ function end(context: Context<typeof OPTIONS>, plan: Plan): ExitCode {
     terminal.line(
       "    Bring the new version's changes into yours: --write-new puts ours beside each, as",
     );
-    terminal.line(`    <file>${NEW_COPY}. Or delete yours and run this again.`);
+    terminal.line(
+      `    <file>${NEW_COPY}. Or delete yours and run this again. If a formatter edited`,
+    );
+    terminal.line("    them, leave our folders out of it.");
     return 1;
   }
   if (!needsWriting(plan)) terminal.line(`  Nothing to do: version ${VERSION} is installed.`);
