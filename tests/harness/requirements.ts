@@ -53,6 +53,11 @@ export const REQUIREMENTS = {
     met: await isInstalled("psql"),
     how: "apt-get install postgresql-client",
   },
+  terminal: {
+    label: "script",
+    met: await isInstalled("script"),
+    how: "apt-get install bsdutils: script runs a program on a terminal",
+  },
   pgbench: {
     label: "pgbench",
     met: Boolean(realPostgresUrl) && await isInstalled("pgbench"),
