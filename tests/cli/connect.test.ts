@@ -7,9 +7,10 @@ import { checkConnectable, connectProject, waitForSync } from "../../cli/command
 import { makePackage } from "../../cli/package.ts";
 import type { Project as Target } from "../../cli/target.ts";
 import { FEW, organization } from "../connections/organization.ts";
-import { type Project, projectTest, projectTests, until } from "../functions/support.ts";
+import { Project, projectTest, projectTests, until } from "../functions/support.ts";
+import { needing } from "../harness/requirements.ts";
 import { allSynced, tick } from "../schedule/support.ts";
-import { type Answering, gateway, page, recorder, runProgram } from "./program.ts";
+import { type Answering, gateway, IN_CLONE, page, recorder, runProgram } from "./program.ts";
 
 type Choice = Parameters<typeof connectProject>[2];
 type Telling = Parameters<typeof connectProject>[3];
@@ -340,6 +341,45 @@ projectTest("the program takes the token from standard input alone", async (proj
     assert.equal(JSON.parse(stdout).error.code, "token_invalid");
   });
 }, { on: "embedded", seed: false });
+
+Deno.test({
+  ...needing("on a terminal the token is asked for, and not shown", "terminal"),
+  async fn() {
+    await using project = await Project.start("embedded", { seed: false });
+    const { token } = host(project, "Mia", 2);
+    const child = new Deno.Command("script", {
+      // Whatever is printed goes to standard output, and nothing into a file.
+      args: [
+        "--quiet",
+        "--return",
+        "--flush",
+        "--command",
+        `stty cols 100; ${IN_CLONE.join(" ")} connect`,
+        "/dev/null",
+      ],
+      cwd: new URL("../../", import.meta.url),
+      env: { SUPABASE_URL: project.stack.url, SUPABASE_SECRET_KEY: project.stack.secretKey },
+      stdin: "piped",
+      stdout: "piped",
+      // A prompt that never comes must not stop the test run.
+      signal: AbortSignal.timeout(120_000),
+    }).spawn();
+    const keyboard = child.stdin.getWriter();
+    let shown = "";
+    let isTyped = false;
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+      shown += text;
+      // The end of the prompt: from here on the terminal repeats nothing that is typed.
+      if (isTyped || !/Personal access token[^]*└/.test(shown)) continue;
+      isTyped = true;
+      await keyboard.write(new TextEncoder().encode(`${token}\r`));
+    }
+    await keyboard.close().catch(() => {});
+    assert.equal((await child.status).code, 0, shown);
+    assert.match(shown, /Connected Mia[^]*The first sync is complete/);
+    for (const secret of [token, project.stack.secretKey]) assert.ok(!shown.includes(secret));
+  },
+});
 
 projectTest("the packed program on Node goes from an empty project to live meetings", async (
   project,
