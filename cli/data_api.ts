@@ -22,9 +22,11 @@ interface Answer<T> {
 }
 
 /** The rows or the result. Error: project_paused, wrong_key, migrations_missing, status_unknown, … */
-export function rowsOf<T>({ url }: Project, answer: Answer<T>): T {
-  const { error, status } = answer;
-  if (!error) return answer.data!;
+export function rowsOf<T>({ url, secretKey }: Project, answer: Answer<T>): T {
+  const { status } = answer;
+  if (!answer.error) return answer.data!;
+  // Whoever answers may repeat what was sent.
+  const error = { ...answer.error, message: answer.error.message.replaceAll(secretKey, "…") };
   // The client tells what fetch threw as "TypeError: fetch failed".
   if (status === 0) throw unreachable(url, new Error(error.message.replace(/^\w+: /, "")));
   const isJson = !error.message.trimStart().startsWith("<");

@@ -66,7 +66,8 @@ export async function askFunction(
   const answer = { status, body: parse(text), version: headers.get(VERSION_HEADER) };
   if (answer.version !== null || Refusal.safeParse(answer.body).success) return answer;
   if (response.ok && typeof answer.body === "object") return answer;
-  throw functionProblem(url, name, foreignAnswer(answer, headers));
+  const secrets = [secretKey, ...typeof body?.token === "string" ? [body.token] : []];
+  throw functionProblem(url, name, foreignAnswer(answer, headers, secrets));
 }
 
 /** What a function answers where it does what it was asked for. Error: also its own refusals. */
@@ -109,13 +110,21 @@ const PlatformError = z.object({
   message: z.string().optional().catch(undefined),
 });
 
-function foreignAnswer({ status, body }: Answer, headers: Headers): ForeignAnswer {
+/** Whoever answers may repeat what was sent: secrets are taken out. */
+function foreignAnswer(
+  { status, body }: Answer,
+  headers: Headers,
+  secrets: string[],
+): ForeignAnswer {
   const { code, message } = PlatformError.safeParse(body).data ?? {};
   return {
     status,
     isJson: body !== undefined,
     code: code ?? headers.get("sb-error-code") ?? undefined,
-    message: message?.slice(0, 200),
+    message: secrets.reduce((text, secret) => text?.replaceAll(secret, "…"), message)?.slice(
+      0,
+      200,
+    ),
   };
 }
 

@@ -275,6 +275,23 @@ projectTest("nobody is asked for a token where it could not be stored", async (p
     () =>
       assert.rejects(checkConnectable({ url, secretKey: publishableKey }), { code: "wrong_key" }),
   );
+  await t.step(
+    "an answer that repeats what was sent does not get the secrets printed",
+    async () => {
+      await using front = gateway(url, {
+        "/functions": async (request) => {
+          const { headers } = request;
+          const message = `Refused: ${headers.get("apikey")} ${await request.text()}`;
+          return Response.json({ message }, { status: 403 });
+        },
+      });
+      const there = { ...project, stack: { ...project.stack, url: front.url } };
+      await assert.rejects(connect(there as unknown as Project, "the-token"), (error: Error) => {
+        assert.match(error.message, /Refused: … \{"token":"…"/);
+        return true;
+      });
+    },
+  );
   await t.step("a token is sent to nobody but the address that was named", async () => {
     const sent: string[] = [];
     await using elsewhere = gateway(url, {
@@ -286,13 +303,10 @@ projectTest("nobody is asked for a token where it could not be stored", async (p
     await using front = gateway(url, {
       "/functions": () => Response.redirect(`${elsewhere.url}/`, 307),
     });
-    await assert.rejects(
-      connect(
-        { ...project, stack: { ...project.stack, url: front.url } } as unknown as Project,
-        "the-token",
-      ),
-      { code: "unexpected_answer" },
-    );
+    const there = { ...project, stack: { ...project.stack, url: front.url } };
+    await assert.rejects(connect(there as unknown as Project, "the-token"), {
+      code: "unexpected_answer",
+    });
     assert.deepEqual(sent, []);
   });
 }, { on: "embedded", seed: false });
