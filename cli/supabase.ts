@@ -9,13 +9,11 @@ import { join } from "node:path";
 import { x } from "tinyexec";
 import { z } from "zod";
 import { Problem } from "./problem.ts";
-import { explainSqlError, type SqlDatabase, SqlError } from "./sql_database.ts";
+import { type SqlDatabase, SqlError } from "./sql_database.ts";
 
 /** The oldest major version that knows `--remote` and `--output-format`. */
 const OLDEST = 3;
 const INSTALL = "Install it in this project: npm install --save-dev supabase@3";
-/** Milliseconds. A deployment uploads and bundles three functions. */
-const TIME_LIMIT = 10 * 60 * 1000;
 
 const Failure = z.object({
   _tag: z.literal("Error"),
@@ -206,7 +204,7 @@ async function run<T>({ folder, env, remote }: Place, call: Call<T>): Promise<T>
   const failure = Failure.safeParse(json);
   if (failure.success) {
     if (failure.data.error.code === call.accepts) return undefined as T;
-    throw explainSqlError(explain(failure.data.error, call));
+    throw explain(failure.data.error, call);
   }
   if (exitCode !== 0) throw failed(call, firstLine(stderr) || firstLine(stdout));
   const answer = (call.answer ?? z.unknown()).safeParse(json);
@@ -220,7 +218,6 @@ async function start(folder: string, env: Env, args: string[], input = "") {
     return await x("supabase", args, {
       nodeOptions: { cwd: folder, env: env as NodeJS.ProcessEnv },
       stdin: input,
-      timeout: TIME_LIMIT,
     });
   } catch (error) {
     if ((error as { code?: string }).code !== "ENOENT") throw error;

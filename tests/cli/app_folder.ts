@@ -41,11 +41,12 @@ export class AppFolder implements AsyncDisposable {
     return { code, stdout: stdout.text, stderr: stderr.text };
   }
 
-  /** Starts the command line as a process of its own. */
+  /** Starts the command line as a process of its own, which leads its own group. */
   start(env: Record<string, string>, ...args: string[]): Deno.ChildProcess {
     return new Deno.Command(Deno.execPath(), {
       args: ["run", "--quiet", "--allow-all", "--no-check", MAIN, ...args],
       cwd: this.path,
+      detached: true,
       clearEnv: true,
       env: { ...env, DENO_DIR: denoCache(), DENO_NO_UPDATE_CHECK: "1" },
       stdin: "null",

@@ -2,39 +2,15 @@
 import assert from "node:assert/strict";
 import { installedMigrations, readMigrations } from "../../cli/migrations.ts";
 import { catalogue } from "../guest/catalogue.ts";
-import { needing } from "../harness/requirements.ts";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 import { AppFolder, type Outcome } from "./app_folder.ts";
-import { HostedProject } from "./hosted_project.ts";
-import { isChange, ManagementApi } from "./management_api.ts";
+import { deployTest, killAt } from "./deploy_support.ts";
+import type { HostedProject } from "./hosted_project.ts";
+import { isChange, type ManagementApi, type NotedRequest } from "./management_api.ts";
 
 const FUNCTIONS = ["calendly-connect", "calendly-sync", "calendly-webhook"];
 const VERSIONS = installedMigrations(await readMigrations()).map(({ version }) => version);
 const RECORDED = "select version from supabase_migrations.schema_migrations order by 1";
-
-/** Registers a test with a hosted project and an app's folder that is linked to it and has our files. */
-function deployTest(
-  name: string,
-  test: (context: {
-    project: HostedProject;
-    api: ManagementApi;
-    app: AppFolder;
-    t: Deno.TestContext;
-  }) => Promise<unknown>,
-  options: { ticking?: boolean } = {},
-): void {
-  Deno.test({
-    ...needing(name, "realPostgres", "supabaseCli"),
-    async fn(t) {
-      await using project = await HostedProject.start(options);
-      await using api = new ManagementApi(project);
-      await using app = await AppFolder.make(project.ref);
-      const { code, stderr } = await app.run(api.environment, "install", "--yes");
-      assert.equal(code, 0, stderr);
-      await test({ project, api, app, t });
-    },
-  });
-}
 
 function changes(api: ManagementApi) {
   return api.requests.filter(isChange);
@@ -128,30 +104,26 @@ deployTest("deploy brings a new project to work", async ({ project, api, app, t 
   });
 });
 
-deployTest("a deploy that was killed goes on at every step", async ({ project, api, app }) => {
-  const steps = ["/database/query", "/secrets", "/functions/deploy", "/functions"];
-  for (const when of ["before", "after"] as const) {
-    for (const step of steps) {
-      const process = app.start(api.environment, "deploy", "--yes");
-      let isKilled = false;
-      // The last of them: the first query is the check of names.
-      const isMigrating = (body: unknown) => /do \$script/.test((body as { query: string }).query);
-      api.onRequest = async (request, at) => {
-        if (isKilled || at !== when || request.path !== step || !isChange(request)) return;
-        if (step === "/database/query" && !isMigrating(request.body)) return;
-        isKilled = true;
-        process.kill("SIGKILL");
-        await process.status;
-        // The Supabase CLI was killed with it.
-        if (at === "before") throw new Error("the connection is gone");
-      };
-      const { code } = await process.output();
-      assert.equal(isKilled, when === "before" || code !== 0, `${step} was reached`);
+/** The requests that change something, in their order; the first query is the check of names. */
+const CHANGES: [name: string, isIt: (request: NotedRequest) => boolean][] = [
+  ["the migrations", ({ body }) => /do \$script/.test((body as { query?: string }).query ?? "")],
+  ["the secret", ({ method, path }) => method === "POST" && path === "/secrets"],
+  ["the first upload", ({ path }) => path === "/functions/deploy"],
+  ["the functions' activation", ({ method, path }) => method === "PUT" && path === "/functions"],
+];
+
+deployTest("a deploy that was killed goes on at every step", async (context) => {
+  const { project, api, app, t } = context;
+  for (const [name, isIt] of CHANGES) {
+    for (const when of ["before", "after"] as const) {
+      await t.step(
+        `killed ${when} ${name}`,
+        () => killAt(context, ["deploy", "--yes"], isIt, when),
+      );
     }
   }
-  api.onRequest = () => {};
-  const { code, stdout, stderr } = await app.run(api.environment, "deploy", "--yes");
-  assert.equal(code, 0, stdout + stderr);
+  const { code, stdout } = await app.start(api.environment, "deploy", "--yes").output();
+  assert.equal(code, 0, new TextDecoder().decode(stdout));
   const recorded = await project.database.query<{ version: string }>(RECORDED);
   assert.deepEqual(recorded.map(({ version }) => version), VERSIONS);
   assert.deepEqual(project.functions, FUNCTIONS);

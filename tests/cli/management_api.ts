@@ -54,8 +54,11 @@ interface FunctionRecord {
 
 export class ManagementApi implements AsyncDisposable {
   readonly requests: NotedRequest[] = [];
-  /** Called before a request is carried out, and after it, before it is answered. */
-  onRequest: (request: NotedRequest, when: "before" | "after") => void | Promise<void> = () => {};
+  /**
+   * Called before a request is carried out, and after it, before it is answered. "dropped": it is not carried
+   * out.
+   */
+  onRequest: (request: NotedRequest, when: "before" | "after") => void | "dropped" = () => {};
   /** Whether the database takes no writes, as one whose disk is full. */
   isReadOnly = false;
   /** Whether what only reads is not refused. */
@@ -129,14 +132,14 @@ project_host: localhost
       body: form ? uploadedFiles(form).map(({ name }) => name) : text && JSON.parse(text),
     };
     this.requests.push(noted);
-    await this.onRequest(noted, "before");
+    if (this.onRequest(noted, "before") === "dropped") return REFUSALS.broken();
     const refused = this.#refusals.find((entry) =>
       entry.path.test(path) && (entry.method ?? request.method) === request.method &&
       (isChange(noted) || !this.refuseOnlyChanges)
     );
     if (refused) return REFUSALS[refused.refusal]();
     const response = await this.#carryOut(noted, new URL(request.url).searchParams, form);
-    await this.onRequest(noted, "after");
+    this.onRequest(noted, "after");
     return response;
   }
 
