@@ -4,7 +4,7 @@
  */
 import { createClient, FunctionsHttpError, type SupabaseClient } from "@supabase/supabase-js";
 import { type Account, type Stack, type StackOptions } from "../../local/stack.ts";
-import { readLogLine } from "../../local/terminal.ts";
+import { readLogLine } from "../../cli/terminal.ts";
 import { type PopulateInput, type Sandbox, type User as Host } from "../../sandbox/mod.ts";
 import { type Kind, testOnEach } from "../harness/databases.ts";
 import { wanted } from "../harness/parts.ts";

@@ -3,7 +3,7 @@
  * side of a delivery, by the sandbox or by hand.
  */
 import { createHmac } from "node:crypto";
-import { readLogLine } from "../../local/terminal.ts";
+import { readLogLine } from "../../cli/terminal.ts";
 import type { DeliverOptions, ScheduledEvent } from "../../sandbox/mod.ts";
 import { type Answer, type Person, Project, projectTest } from "../functions/support.ts";
 import type { StackTestOptions } from "../harness/stack.ts";
