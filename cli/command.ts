@@ -80,8 +80,10 @@ export interface Surroundings {
   stderr: Output;
 }
 
-/** How a person calls this program: `npx calendly-sync`, or in a clone by its task. */
-export const PROGRAM = process.versions.deno ? "npx -y deno@2.9.6 task cli" : "calendly-sync";
+/** How a person calls this program: by its package, or in a clone by its task. */
+export const PROGRAM = process.versions.deno
+  ? "npx -y deno@2.9.6 task cli"
+  : "npx sync-for-calendly";
 
 /** Runs one command with its arguments, and tells how it ended. */
 export async function runCommand(
@@ -116,7 +118,7 @@ export async function runCommand(
       terminal,
       isJson,
       answer,
-      confirm: (question) => askToConfirm(question, values.yes === true),
+      confirm: (question) => askToConfirm(question, values.yes === true, isJson),
     });
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
@@ -171,7 +173,7 @@ export function help({ name, argument, summary, description, options = {} }: Com
   ].join("\n");
 }
 
-async function askToConfirm(question: string, isYes: boolean): Promise<boolean> {
+async function askToConfirm(question: string, isYes: boolean, isJson: boolean): Promise<boolean> {
   if (isYes) return true;
   if (!process.stdin.isTTY) {
     throw new Problem(
@@ -180,6 +182,10 @@ async function askToConfirm(question: string, isYes: boolean): Promise<boolean> 
       "Add --yes to go on without a question, or --dry-run to see the plan alone.",
     );
   }
-  const answer = await confirm({ message: question, initialValue: false });
+  const answer = await confirm({
+    message: question,
+    initialValue: false,
+    output: isJson ? process.stderr : process.stdout,
+  });
   return !isCancel(answer) && answer;
 }
