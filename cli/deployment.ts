@@ -17,13 +17,18 @@ export const SECRETS = [
   TOKEN_KEY,
 ];
 
-/** Which project is meant, as options of a command. */
-export const TARGET = {
+/** Which hosted project is meant, as an option of a command. */
+export const REMOTE = {
   remote: {
     type: "string",
     value: "<ref>",
     help: "the project, by its ref or branch; else the one that the folder is linked to",
   },
+} as const;
+
+/** Which project or database is meant. */
+export const TARGET = {
+  ...REMOTE,
   local: { type: "boolean", help: "the stack of `supabase start` in place of a hosted project" },
   "database-url": {
     type: "string",

@@ -1,10 +1,12 @@
 /**
  * The project that a command is about, as its Data API and functions are reached: the one that the
- * environment names, or the local stack that runs in a clone.
+ * environment names, the one that the folder is linked to, or the local stack that runs in a clone.
  */
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { openDeployment } from "./deployment.ts";
 import { Problem } from "./problem.ts";
+import { findProject } from "./project_folder.ts";
 
 export interface Project {
   url: string;
@@ -46,22 +48,54 @@ export function namedProject(env: Record<string, string | undefined>): Project |
 /** Where a local stack that is not ephemeral keeps its database and keys and, while it runs, stack.json. */
 export const LOCAL_FOLDER = fileURLToPath(new URL("../.local", import.meta.url));
 
-/** The project that the environment names, else the stack that runs here. Error: no_project. */
-export async function findProject(
-  env: Record<string, string | undefined>,
-  folder = LOCAL_FOLDER,
+/**
+ * The project that the environment names by its address and a key. Else the one that `remote` names or the
+ * folder is linked to, whose key the Supabase CLI reads. Else the stack that runs here. Errors: no_project,
+ * and those of `openDeployment`.
+ */
+export async function findTarget(
+  { env, folder, remote }: {
+    env: Record<string, string | undefined>;
+    folder: string;
+    remote?: string;
+  },
+  localFolder = LOCAL_FOLDER,
 ): Promise<Project> {
-  const named = namedProject(env);
-  if (named) return named; // the local stack is not what was asked about
+  const hasKey = env.SUPABASE_SECRET_KEY || env.SUPABASE_SERVICE_ROLE_KEY;
+  if (remote === undefined && env.SUPABASE_URL && hasKey) return namedProject(env)!;
+  const project = await findProject(folder).catch(() => undefined);
+  if (remote !== undefined || project?.ref) {
+    return await linkedProject(project?.root ?? folder, env, remote);
+  }
+  return namedProject(env) ?? await localStack(localFolder);
+}
+
+async function linkedProject(
+  folder: string,
+  env: Record<string, string | undefined>,
+  remote?: string,
+): Promise<Project> {
+  const { name, url, readSecretKey } = await openDeployment(folder, env, { remote });
+  const secret = await readSecretKey();
+  if ("key" in secret) return { url: url!, secretKey: secret.key };
+  throw new Problem(
+    "no_rights",
+    `The access token may not read the keys of ${name}.`,
+    "Set SUPABASE_SECRET_KEY to a secret key of the project (sb_secret_…).",
+    { cannotTell: true },
+  );
+}
+
+async function localStack(folder: string): Promise<Project> {
   try {
     const stack = JSON.parse(await readFile(`${folder}/stack.json`, "utf8"));
     return { url: stack.url, secretKey: stack.secret_key };
   } catch {
     throw new Problem(
       "no_project",
-      "SUPABASE_URL is not set, and no local stack runs.",
-      "Set SUPABASE_URL and SUPABASE_SECRET_KEY, or start a local stack in a clone: " +
-        "npx -y deno@2.9.6 task start.",
+      "This folder is not linked to a project, SUPABASE_URL is not set, and no local stack runs.",
+      "Link it: npx supabase link. Or set SUPABASE_URL and SUPABASE_SECRET_KEY. In a clone, " +
+        "npx -y deno@2.9.6 task start starts a local stack.",
       { cannotTell: true },
     );
   }

@@ -9,11 +9,12 @@ import process from "node:process";
 import { z } from "zod";
 import { type Context, defineCommand, PROGRAM } from "../command.ts";
 import { dataApi, rowsOf } from "../data_api.ts";
+import { REMOTE } from "../deployment.ts";
 import { callFunction, readFunctions } from "../functions_api.ts";
 import { pause, untilInterrupted } from "../interrupt.ts";
 import { Problem } from "../problem.ts";
 import { age, count, describeProgress, type Run, RUN_COLUMNS } from "../runs.ts";
-import { findProject, type Project } from "../target.ts";
+import { findTarget, type Project } from "../target.ts";
 import type { Bar, Terminal } from "../terminal.ts";
 
 /** What a person chooses. */
@@ -419,13 +420,15 @@ const OPTIONS = {
     help: "connects for this account of Supabase Auth",
   },
   "no-wait": { type: "boolean", help: "does not wait for the first sync" },
+  ...REMOTE,
 } as const;
 
 export const connect = defineCommand({
   name: "connect",
   summary: "connects Calendly by a personal access token and shows the first sync",
   description:
-    `SUPABASE_URL and SUPABASE_SECRET_KEY name the project, else it is the local stack that runs.
+    `The project is the one that the folder is linked to, or that SUPABASE_URL and SUPABASE_SECRET_KEY
+name; in a clone the local stack that runs.
 The token is asked for, or read from standard input: ${PROGRAM} connect < file-with-the-token
 It is never an argument or a variable, which other programs could read.
 
@@ -433,9 +436,9 @@ Ctrl-C ends the waiting only: the sync goes on by itself.
 --json prints {connection, webhooks_error, run (as in calendly_sync_runs), users (how many)}.
 Exit code: 0 connected, 1 refused, or the first sync or webhooks failed, 2 it cannot tell.`,
   options: OPTIONS,
-  async run({ values, env, terminal, isJson, answer }) {
+  async run({ values, env, folder, terminal, isJson, answer }) {
     const choice = readChoice(values);
-    const project = await findProject(env);
+    const project = await findTarget({ env, folder, remote: values.remote });
     await checkConnectable(project);
     const token = await readToken(isJson);
     const result = await untilInterrupted((signal) =>

@@ -7,12 +7,13 @@
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 import { defineCommand, type ExitCode, PROGRAM } from "../command.ts";
 import { dataApi, rowsOf } from "../data_api.ts";
+import { REMOTE } from "../deployment.ts";
 import { readFunctions } from "../functions_api.ts";
 import type { FunctionName } from "../payload.ts";
 import { pause, untilInterrupted } from "../interrupt.ts";
 import { Problem } from "../problem.ts";
 import { age, count, describeProgress, duration, type Run, RUN_COLUMNS } from "../runs.ts";
-import { findProject, type Project } from "../target.ts";
+import { findTarget, type Project } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** As many users and runs are shown; with --watch fewer, so that a frame fits on a screen. */
@@ -412,8 +413,9 @@ export const status = defineCommand({
   summary: "says how the sync is going, and what to do where it is not",
   argument: "[seconds]",
   description:
-    `Asks the database and calls the three Edge Functions of the project that SUPABASE_URL and
-SUPABASE_SECRET_KEY name, else of the local stack that runs. Changes nothing.
+    `Asks the database and calls the three Edge Functions of the project that the folder is linked to,
+or that SUPABASE_URL and SUPABASE_SECRET_KEY name; in a clone of the local stack that runs.
+Changes nothing.
 Exit code: 0 all is well, 1 something is to be done, 2 it cannot tell.
 
 --json prints {status, project, versions {program, functions, database}, problems [{code, message,
@@ -424,8 +426,9 @@ user_count, runs}. Lists have at most ${SHOWN} rows.`,
       type: "boolean",
       help: `shows it again every [seconds] (${WATCH_INTERVAL}), until Ctrl-C`,
     },
+    ...REMOTE,
   },
-  async run({ values, argument, env, terminal, isJson, answer }) {
+  async run({ values, argument, env, folder, terminal, isJson, answer }) {
     const isWatching = values.watch === true;
     const seconds = readInterval(argument, isWatching);
     if (isWatching && isJson) {
@@ -435,7 +438,7 @@ user_count, runs}. Lists have at most ${SHOWN} rows.`,
         "Leave one of them out.",
       );
     }
-    const project = await findProject(env);
+    const project = await findTarget({ env, folder, remote: values.remote });
     if (isWatching) return await watch(project, terminal, seconds);
     const status = await readStatus(project);
     showStatus(terminal, status);

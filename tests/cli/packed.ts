@@ -59,20 +59,26 @@ export interface RunOptions {
   cwd?: string;
   env?: Record<string, string>;
   uid?: number;
+  /** What comes by its standard input. */
+  input?: string;
 }
 
 export async function run(
   program: string,
   args: string[],
-  { cwd, env, uid }: RunOptions = {},
+  { cwd, env, uid, input }: RunOptions = {},
 ): Promise<Ended> {
-  const { code, signal, stdout, stderr } = await new Deno.Command(program, {
+  const child = new Deno.Command(program, {
     args,
     cwd,
     uid,
     env: { ...env, NO_COLOR: "1" },
-    stdin: "null",
-  }).output();
+    stdin: input === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  if (input !== undefined) await new Blob([input]).stream().pipeTo(child.stdin);
+  const { code, signal, stdout, stderr } = await child.output();
   const decoder = new TextDecoder();
   return { code, signal, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }

@@ -1,7 +1,7 @@
 /** `calendly-sync status`: what it prints, what it finds wrong, and how it answers when it cannot tell. */
 import assert from "node:assert/strict";
 import { readStatus, showStatus, type Status } from "../../cli/commands/status.ts";
-import { findProject } from "../../cli/target.ts";
+import { findTarget } from "../../cli/target.ts";
 import { NOW, projectTest } from "../functions/support.ts";
 import { freePort } from "../harness/cluster.ts";
 import { allSynced, people, tick } from "../schedule/support.ts";
@@ -385,23 +385,29 @@ projectTest(
 Deno.test("status reads the project of the environment, else the running local stack", async () => {
   const folder = await Deno.makeTempDir();
   try {
-    await assert.rejects(findProject({}, folder), { code: "no_project", message: /stack/ });
+    await assert.rejects(findTarget({ env: {}, folder }, folder), {
+      code: "no_project",
+      message: /stack/,
+    });
     await Deno.writeTextFile(
       `${folder}/stack.json`,
       JSON.stringify({ url: "http://127.0.0.1:1", secret_key: "local" }),
     );
-    assert.deepEqual(await findProject({}, folder), {
+    assert.deepEqual(await findTarget({ env: {}, folder }, folder), {
       url: "http://127.0.0.1:1",
       secretKey: "local",
     });
-    await assert.rejects(findProject({ SUPABASE_URL: "https://a.example.com" }, folder), {
-      code: "no_project",
-      message: /SUPABASE_SECRET_KEY/,
-    });
+    await assert.rejects(
+      findTarget({ env: { SUPABASE_URL: "https://a.example.com" }, folder }, folder),
+      {
+        code: "no_project",
+        message: /SUPABASE_SECRET_KEY/,
+      },
+    );
     assert.deepEqual(
-      await findProject({
-        SUPABASE_URL: "https://a.example.com/",
-        SUPABASE_SECRET_KEY: "hosted",
+      await findTarget({
+        env: { SUPABASE_URL: "https://a.example.com/", SUPABASE_SECRET_KEY: "hosted" },
+        folder,
       }, folder),
       { url: "https://a.example.com", secretKey: "hosted" },
     );
