@@ -108,7 +108,7 @@ export async function checkNames(database: SqlDatabase, migrations: Migration[])
     throw new Problem(
       "names_taken",
       error.message,
-      "These are your project's own: nothing of them is ever changed by us.",
+      "Then run this again.",
       { cause: error },
     );
   }

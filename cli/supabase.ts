@@ -283,7 +283,7 @@ function explain({ code, message, suggestion }: Failure, call: Call<unknown>): E
     return new Problem(
       "not_linked",
       "This folder is not linked to a project of Supabase.",
-      "Link it: npx supabase link --project-ref <ref>. Or name the project: --remote=<ref>.",
+      "Link it: `npx supabase link --project-ref <ref>`. Or name the project: --remote=<ref>.",
     );
   }
   if (/status 404/.test(message)) {

@@ -161,34 +161,35 @@ async function makePlan(
   const { database, supabase } = deployment;
   const originalNames = files.some(({ path }) => path.endsWith("_original_names.sql"));
   const migrations = installedMigrations(await readMigrations(), { originalNames });
-  const { postgres, recorded } = await readDatabaseState(database);
+  const [{ postgres, recorded }, secrets, current] = await Promise.all([
+    readDatabaseState(database),
+    supabase?.listSecrets(),
+    currentFunctions(deployment),
+  ]);
   const missing = migrations.filter(({ version }) => !recorded.includes(version));
   if (missing[0] === migrations[0]) await checkNames(database, migrations);
   const edited = files.filter(({ state }) => state === "edited").map(({ path }) => path);
-  const secrets = await supabase?.listSecrets();
   return {
     postgres,
     plan: {
       migrations,
       missing,
       makesKey: secrets && !secrets.includes(TOKEN_KEY),
-      functions: await functionsToDeploy(deployment, redeploy || edited.length > 0),
+      functions: supabase
+        ? FUNCTIONS.filter((name) => redeploy || edited.length > 0 || !current.includes(name))
+        : [],
       edited,
     },
   };
 }
 
-/** Those that are not deployed, of another version, or behind the gateway's check of JWTs. */
-async function functionsToDeploy(
-  { supabase, url }: Deployment,
-  allOfThem: boolean,
-): Promise<string[]> {
-  if (!supabase) return [];
-  if (allOfThem || supabase.functions.length === 0) return [...FUNCTIONS];
+/** Those that are deployed, of this version, and not behind the gateway's check of JWTs. */
+async function currentFunctions({ supabase, url }: Deployment): Promise<string[]> {
+  if (!supabase || supabase.functions.length === 0) return [];
   const versions = await readVersions(url!);
   return FUNCTIONS.filter((name) => {
     const deployed = supabase.functions.find(({ slug }) => slug === name);
-    return deployed?.verify_jwt !== false || versions[name] !== VERSION;
+    return deployed?.verify_jwt === false && versions[name] === VERSION;
   });
 }
 

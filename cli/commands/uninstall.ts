@@ -116,11 +116,13 @@ async function makePlan(
   folder: ProjectFolder,
   dropsData: boolean,
 ): Promise<Plan> {
-  const state = await readDatabaseState(database);
+  const [state, secrets = []] = await Promise.all([
+    readDatabaseState(database),
+    supabase?.listSecrets(),
+  ]);
   const counts = state.isInstalled
     ? await countConnections(database)
     : { connected: 0, pending: 0 };
-  const secrets = await supabase?.listSecrets() ?? [];
   const found = await planRemovals(folder.supabase, await readProduct());
   return {
     database: state,

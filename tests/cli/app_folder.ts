@@ -1,6 +1,7 @@
 /** An app's folder with the Supabase CLI in it, in which the command line is run. */
 import { runProgram } from "../../cli/program.ts";
-import type { Output } from "../../cli/terminal.ts";
+import { quietOutput } from "./output.ts";
+import { type Answer, tree } from "./projects.ts";
 import { installSupabaseCli, type RecordedCli } from "./supabase_cli.ts";
 
 const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
@@ -16,12 +17,6 @@ major_version = 17
 verify_jwt = true # its own
 `;
 
-export interface Outcome {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
 export class AppFolder implements AsyncDisposable {
   private constructor(readonly path: string, readonly cli: RecordedCli) {}
 
@@ -35,10 +30,11 @@ export class AppFolder implements AsyncDisposable {
   }
 
   /** Runs the command line in this process. */
-  async run(env: Record<string, string>, ...args: string[]): Promise<Outcome> {
-    const [stdout, stderr] = [new Written(), new Written()];
-    const code = await runProgram(args, { env, folder: this.path, stdout, stderr });
-    return { code, stdout: stdout.text, stderr: stderr.text };
+  async run(env: Record<string, string>, ...args: string[]): Promise<Answer> {
+    const [out, err] = [quietOutput(), quietOutput()];
+    const surroundings = { env, folder: this.path, stdout: out.output, stderr: err.output };
+    const code = await runProgram(args, surroundings);
+    return { code, stdout: out.text(), stderr: err.text() };
   }
 
   /** Starts the command line as a process of its own, which leads its own group. */
@@ -55,21 +51,12 @@ export class AppFolder implements AsyncDisposable {
     }).spawn();
   }
 
-  /** Each file below the folder, with its text; without node_modules and what the CLI notes for itself. */
+  /** Each file below the folder with its text; without node_modules and what the CLI notes for itself. */
   async files(): Promise<Record<string, string>> {
-    const found: Record<string, string> = {};
-    const read = async (folder: string) => {
-      for await (const { name, isDirectory } of Deno.readDir(`${this.path}/${folder}`)) {
-        const path = `${folder}${name}`;
-        if (path === "node_modules" || path === "supabase/.temp") continue;
-        if (isDirectory) {
-          found[`${path}/`] = "";
-          await read(`${path}/`);
-        } else found[path] = await Deno.readTextFile(`${this.path}/${path}`);
-      }
-    };
-    await read("");
-    return found;
+    const all = Object.entries(await tree(this.path));
+    return Object.fromEntries(
+      all.filter(([path]) => !/^(node_modules|supabase\/\.temp)\//.test(path)),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -80,16 +67,4 @@ export class AppFolder implements AsyncDisposable {
 /** Where this process's Deno keeps modules: a process with another HOME would fetch them anew. */
 function denoCache(): string {
   return Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`;
-}
-
-class Written implements Output {
-  text = "";
-  readonly #decoder = new TextDecoder();
-  isTerminal(): boolean {
-    return false;
-  }
-  writeSync(bytes: Uint8Array): number {
-    this.text += this.#decoder.decode(bytes, { stream: true });
-    return bytes.length;
-  }
 }

@@ -2,10 +2,13 @@
 import assert from "node:assert/strict";
 import { installedMigrations, readMigrations } from "../../cli/migrations.ts";
 import { catalogue } from "../guest/catalogue.ts";
+import { needing } from "../harness/requirements.ts";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
-import { AppFolder, type Outcome } from "./app_folder.ts";
+import { AppFolder } from "./app_folder.ts";
 import { deployTest, killAt } from "./deploy_support.ts";
-import type { HostedProject } from "./hosted_project.ts";
+import { HostedProject } from "./hosted_project.ts";
+import { Packed, runNode } from "./packed.ts";
+import type { Answer } from "./projects.ts";
 import { isChange, type ManagementApi, type NotedRequest } from "./management_api.ts";
 
 const FUNCTIONS = ["calendly-connect", "calendly-sync", "calendly-webhook"];
@@ -128,7 +131,7 @@ deployTest("a deploy that was killed goes on at every step", async (context) => 
   assert.deepEqual(recorded.map(({ version }) => version), VERSIONS);
   assert.deepEqual(project.functions, FUNCTIONS);
   assert.deepEqual([...project.secrets.keys()], ["CALENDLY_TOKEN_KEY"]);
-});
+}, { long: true });
 
 deployTest(
   "what deploy cannot do is said, and nothing is changed",
@@ -139,7 +142,7 @@ deployTest(
       words: RegExp,
       exitCode: number,
       ...args: string[]
-    ): Promise<Outcome> => {
+    ): Promise<Answer> => {
       const outcome = await app.run(api.environment, "deploy", "--yes", "--json", ...args);
       const { error } = JSON.parse(outcome.stdout || "{}");
       assert.equal(error?.code, code, outcome.stdout + outcome.stderr);
@@ -300,4 +303,56 @@ Deno.test("deploy says how to get the Supabase CLI where there is none", async (
   const outcome = await app.run(env, "deploy");
   assert.equal(outcome.code, 1);
   assert.match(outcome.stderr, /cli_missing.*\n.*npm install --save-dev supabase@3/);
+});
+
+/** Stands in for the CLI beside a local stack, which takes Docker. */
+function localCli(databaseUrl: string, url: string): string {
+  const status = JSON.stringify({ API_URL: url, DB_URL: databaseUrl, SECRET_KEY: "sb_secret_x" });
+  return `case "$1" in --version) echo 3.1.0;; status) echo '${status}';; *) exit 1;; esac`;
+}
+
+Deno.test({
+  ...needing("deploy works on the stack of supabase start", "realPostgres"),
+  async fn() {
+    await using project = await HostedProject.start();
+    const url = new URL(project.database.url);
+    url.username = "postgres";
+    await using app = await AppFolder.make(undefined, localCli(url.href, project.url));
+    const env = { PATH: Deno.env.get("PATH")! };
+    assert.equal((await app.run(env, "install", "--yes")).code, 0);
+    const { code, stdout, stderr } = await app.run(env, "deploy", "--local", "--yes", "--json");
+    assert.equal(code, 0, stdout + stderr);
+    const { plan, verified } = JSON.parse(stdout);
+    assert.equal(plan.migrations.length, VERSIONS.length);
+    assert.match(verified.unverified[0], /the functions, which are not served/);
+    const recorded = await project.database.query<{ version: string }>(RECORDED);
+    assert.deepEqual(recorded.map(({ version }) => version), VERSIONS);
+    const out = await app.run(env, "uninstall", "--local", "--yes", "--drop-data");
+    assert.equal(out.code, 0, out.stdout + out.stderr);
+    assert.deepEqual(await project.database.query(RECORDED), []);
+  },
+});
+
+Deno.test({
+  ...needing("deploy says that no local stack runs", "supabaseCli"),
+  async fn() {
+    await using app = await AppFolder.make(undefined);
+    const env = { PATH: Deno.env.get("PATH")!, DOCKER_HOST: "tcp://127.0.0.1:9" };
+    assert.equal((await app.run(env, "install", "--yes")).code, 0);
+    const { code, stderr } = await app.run(env, "deploy", "--local");
+    assert.equal(code, 2);
+    assert.match(stderr, /no_local_stack.*\n.*npx supabase start/);
+  },
+});
+
+deployTest("the packed program deploys and uninstalls on Node", async ({ project, api, app }) => {
+  const { content } = await Packed.get();
+  const run = (...args: string[]) =>
+    runNode(content, args, { cwd: app.path, env: api.environment });
+  const deployed = await run("deploy", "--yes");
+  assert.equal(deployed.code, 0, deployed.stdout + deployed.stderr);
+  assert.deepEqual(project.functions, FUNCTIONS);
+  const gone = await run("uninstall", "--drop-data", "--yes");
+  assert.equal(gone.code, 0, gone.stdout + gone.stderr);
+  assert.deepEqual([project.functions, [...project.secrets]], [[], []]);
 });

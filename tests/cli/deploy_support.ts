@@ -16,13 +16,15 @@ export interface DeployContext {
 export function deployTest(
   name: string,
   test: (context: DeployContext) => Promise<unknown>,
-  { beforeInstall, ...options }: {
+  { beforeInstall, long = false, ...options }: {
     ticking?: boolean;
+    /** Only with REQUIRE_ALL=1. */
+    long?: boolean;
     beforeInstall?: (context: DeployContext) => Promise<unknown>;
   } = {},
 ): void {
   Deno.test({
-    ...needing(name, "realPostgres", "supabaseCli"),
+    ...needing(name, "realPostgres", "supabaseCli", ...long ? ["longRun" as const] : []),
     async fn(t) {
       await using project = await HostedProject.start(options);
       await using api = new ManagementApi(project);

@@ -23,7 +23,11 @@ interface UninstallContext extends DeployContext {
 }
 
 /** Registers a test with a project in use: deployed, connected with webhooks, synced. */
-function uninstallTest(name: string, test: (context: UninstallContext) => Promise<unknown>): void {
+function uninstallTest(
+  name: string,
+  test: (context: UninstallContext) => Promise<unknown>,
+  { long = false } = {},
+): void {
   let before: UninstallContext["before"];
   hostedTest(name, async (context) => {
     const { project, api, app } = context;
@@ -38,6 +42,7 @@ function uninstallTest(name: string, test: (context: UninstallContext) => Promis
       await served.stop();
     }
   }, {
+    long,
     async beforeInstall({ project, app }) {
       await project.database.script(PLATFORM_REST + AS_OWNER + HISTORY_TABLE);
       await project.database.script(AS_OWNER + "create table public.notes (id integer)");
@@ -158,7 +163,7 @@ uninstallTest("an uninstall that was killed goes on at every step", async (conte
   assert.deepEqual(project.functions, []);
   assert.deepEqual([...project.secrets.keys()], ["CALENDLY_TITLE"]);
   assert.deepEqual(await app.files(), before.files);
-});
+}, { long: true });
 
 uninstallTest("what is in uninstall's way is said", async ({ project, api, app, t, sandbox }) => {
   const refused = async (code: string, words: RegExp, ...args: string[]) => {
