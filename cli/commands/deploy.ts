@@ -81,11 +81,15 @@ async function deployProject(context: Context<typeof OPTIONS>): Promise<ExitCode
   const files = await checkFiles(folder.supabase);
   const deployment = await openDeployment(folder.root, env, values);
   try {
-    const { plan, postgres } = await makePlan(deployment, files, values.redeploy === true);
+    const { plan, postgres } = await terminal.step(
+      `Read ${deployment.name}`,
+      () => makePlan(deployment, files, values.redeploy === true),
+    );
     showPlan(terminal, deployment, plan, postgres);
     const result = { project: deployment.name, url: deployment.url, plan: describe(plan) };
     if (values["dry-run"]) {
       context.answer({ ...result, dry_run: true });
+      terminal.line("  Nothing has been changed: this was a dry run.");
       return 0;
     }
     if (isEmpty(plan)) {
@@ -94,11 +98,16 @@ async function deployProject(context: Context<typeof OPTIONS>): Promise<ExitCode
       terminal.line("  Nothing has been changed.");
       return 1;
     }
-    await carryOut(terminal, deployment, plan);
+    await executePlan(terminal, deployment, plan);
     const verified = await verify(terminal, deployment, plan, seconds);
     context.answer({ ...result, verified });
     terminal.line();
-    terminal.line(`  Version ${VERSION} runs. Next: ${PROGRAM} connect`);
+    terminal.line(
+      `  Version ${VERSION} runs. Next, with SUPABASE_URL=${
+        deployment.url ?? "…"
+      } and a secret key`,
+    );
+    terminal.line(`  in SUPABASE_SECRET_KEY: ${PROGRAM} connect`);
     return 0;
   } finally {
     await deployment.database.close();
@@ -208,9 +217,7 @@ function describe({ missing, makesKey, functions, edited }: Plan) {
 
 function showPlan(terminal: Terminal, deployment: Deployment, plan: Plan, postgres: string): void {
   const { migrations, missing, makesKey, functions, edited } = plan;
-  terminal.line();
-  terminal.line(`  ${deployment.name} · Postgres ${postgres}`);
-  terminal.heading("Plan");
+  terminal.heading(`Plan for ${deployment.name}, Postgres ${postgres}`);
   const rows: [string, string][] = [[
     "database",
     missing.length === 0
@@ -237,7 +244,7 @@ function showPlan(terminal: Terminal, deployment: Deployment, plan: Plan, postgr
   terminal.line();
 }
 
-async function carryOut(terminal: Terminal, deployment: Deployment, plan: Plan): Promise<void> {
+async function executePlan(terminal: Terminal, deployment: Deployment, plan: Plan): Promise<void> {
   const { database, supabase } = deployment;
   if (plan.missing.length > 0) {
     await terminal.step("Migrations", async () => {

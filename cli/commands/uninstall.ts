@@ -85,11 +85,15 @@ async function uninstallProject(context: Context<typeof OPTIONS>): Promise<ExitC
   const folder = await findProject(context.argument ?? context.folder);
   const deployment = await openDeployment(folder.root, env, values);
   try {
-    const plan = await makePlan(deployment, folder, values["drop-data"] === true);
+    const plan = await terminal.step(
+      `Read ${deployment.name}`,
+      () => makePlan(deployment, folder, values["drop-data"] === true),
+    );
     showPlan(terminal, deployment, plan);
     const result = { project: deployment.name, plan: describe(plan) };
     if (values["dry-run"]) {
       context.answer({ ...result, dry_run: true });
+      terminal.line("  Nothing has been changed: this was a dry run.");
       return 0;
     }
     if (isEmpty(plan)) {
@@ -101,7 +105,7 @@ async function uninstallProject(context: Context<typeof OPTIONS>): Promise<ExitC
       terminal.line("  Nothing has been changed.");
       return 1;
     }
-    const uninstalled = await carryOut(terminal, deployment, folder, plan, seconds);
+    const uninstalled = await executePlan(terminal, deployment, folder, plan, seconds);
     context.answer({ ...result, ...uninstalled });
     terminal.line();
     terminal.line(`  Calendly Sync is out of ${deployment.name}.`);
@@ -171,9 +175,7 @@ function showPlan(terminal: Terminal, deployment: Deployment, plan: Plan): void 
   const { files, edited, config } = plan;
   const list = (names: string[]) => names.length > 0 ? names.join(", ") : "none";
   const data = Object.entries(rows).map(([table, rows]) => `${table} (${rows} rows)`);
-  terminal.line();
-  terminal.line(`  ${deployment.name} · Postgres ${database.postgres}`);
-  terminal.heading("Plan");
+  terminal.heading(`Plan for ${deployment.name}, Postgres ${database.postgres}`);
   terminal.pairs([
     [
       "at Calendly",
@@ -195,7 +197,7 @@ function showPlan(terminal: Terminal, deployment: Deployment, plan: Plan): void 
   terminal.line();
 }
 
-async function carryOut(
+async function executePlan(
   terminal: Terminal,
   deployment: Deployment,
   folder: ProjectFolder,

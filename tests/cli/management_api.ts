@@ -138,12 +138,12 @@ project_host: localhost
       (isChange(noted) || !this.refuseOnlyChanges)
     );
     if (refused) return REFUSALS[refused.refusal]();
-    const response = await this.#carryOut(noted, new URL(request.url).searchParams, form);
+    const response = await this.#execute(noted, new URL(request.url).searchParams, form);
     this.onRequest(noted, "after");
     return response;
   }
 
-  async #carryOut(
+  async #execute(
     { method, path, body }: NotedRequest,
     query: URLSearchParams,
     form?: FormData,

@@ -1,0 +1,198 @@
+/** What `deploy` refuses, and what it names that does not work: with the real Supabase CLI. */
+import assert from "node:assert/strict";
+import { catalogue } from "../guest/catalogue.ts";
+import { needing } from "../harness/requirements.ts";
+import { AppFolder } from "./app_folder.ts";
+import { deployTest } from "./deploy_support.ts";
+import type { Answer } from "./projects.ts";
+
+const FUNCTIONS = ["calendly-connect", "calendly-sync", "calendly-webhook"];
+
+deployTest(
+  "what deploy cannot do is said, and nothing is changed",
+  async ({ project, api, app, t }) => {
+    const before = await catalogue(project.database);
+    const refused = async (
+      code: string,
+      words: RegExp,
+      exitCode: number,
+      ...args: string[]
+    ): Promise<Answer> => {
+      const outcome = await app.run(api.environment, "deploy", "--yes", "--json", ...args);
+      const { error } = JSON.parse(outcome.stdout || "{}");
+      assert.equal(error?.code, code, outcome.stdout + outcome.stderr);
+      assert.match(error.message + " " + error.hint, words);
+      assert.ok(error.hint, "what to do");
+      assert.equal(outcome.code, exitCode);
+      assert.deepEqual(await catalogue(project.database), before);
+      assert.deepEqual([project.functions, [...project.secrets]], [[], []]);
+      api.accept();
+      return outcome;
+    };
+    await t.step("a wrong access token", async () => {
+      api.refuse("unauthorized");
+      await refused("not_logged_in", /supabase login/, 1);
+    });
+    for (
+      const [path, method, permission] of [
+        [/^\/functions$/, "GET", "edge_functions_read"],
+        [/^\/secrets$/, "GET", "edge_functions_secrets_read"],
+      ] as const
+    ) {
+      await t.step(`an access token without ${permission}`, async () => {
+        api.refuse("forbidden", path, method);
+        await refused("no_rights", new RegExp(permission), 1);
+      });
+    }
+    await t.step("an access token that may not read, or not write, the database", async () => {
+      api.refuse("forbidden", /database/);
+      await refused("no_rights", /database_read/, 1);
+      api.refuse("forbidden", /database/);
+      api.refuseOnlyChanges = true;
+      await refused("no_rights", /database_write/, 1);
+    });
+    await t.step("a proxy that answers with a page", async () => {
+      api.refuse("html");
+      await refused("api_html", /proxy/, 2);
+    });
+    await t.step("a database that takes no writes", async () => {
+      api.isReadOnly = true;
+      await refused("database_read_only", /disk/, 1);
+    });
+    await t.step("a name that the app has taken", async () => {
+      await project.database.query("create table public.calendly_meetings (id integer)");
+      const taken = await catalogue(project.database);
+      const outcome = await app.run(api.environment, "deploy", "--yes");
+      assert.equal(outcome.code, 1);
+      assert.match(outcome.stderr, /names_taken.*\n.*table public\.calendly_meetings/s);
+      assert.deepEqual(await catalogue(project.database), taken);
+      await project.database.query("drop table public.calendly_meetings");
+    });
+    await t.step("two projects at once, another project's address, no number", async () => {
+      await refused("several_projects", /--remote, --local/, 1, "--remote=x", "--local");
+      await refused("invalid_option", /number of seconds/, 1, "--wait=soon");
+      const env = { ...api.environment, SUPABASE_URL: "https://zyxwvutsrqponmlkjihg.supabase.co" };
+      const { code, stderr } = await app.run(env, "deploy", "--yes");
+      assert.equal(code, 1);
+      assert.match(stderr, /other_project/);
+    });
+    await t.step("a folder without our files, or with a migration that was edited", async () => {
+      const file = `${app.path}/supabase/migrations/20261101000010_collisions.sql`;
+      const text = await Deno.readTextFile(file);
+      await Deno.writeTextFile(file, text + "-- mine\n");
+      await refused("migration_changed", /edited/, 1);
+      await Deno.remove(file);
+      await refused("not_installed", /install/, 1);
+      await Deno.writeTextFile(file, text);
+      const config = `${app.path}/supabase/config.toml`;
+      const sections = await Deno.readTextFile(config);
+      await Deno.writeTextFile(config, 'project_id = "app"\n');
+      await refused("not_installed", /verify_jwt/, 1);
+      await Deno.writeTextFile(config, sections);
+    });
+    await t.step("a folder that is not linked", async () => {
+      await Deno.remove(`${app.path}/supabase/.temp`, { recursive: true });
+      await refused("not_linked", /supabase link/, 1);
+      await refused("project_unknown", /projects list/, 1, "--remote=zyxwvutsrqponmlkjihg");
+    });
+  },
+);
+
+deployTest("what does not work after a deploy is named", async ({ project, api, app, t }) => {
+  await t.step(
+    "rights that are missing half-way are said, and the rest is done by a second run",
+    async () => {
+      api.refuse("forbidden", /secrets/, "POST");
+      const { code, stderr } = await app.run(api.environment, "deploy", "--yes");
+      assert.equal(code, 1);
+      assert.match(stderr, /no_rights.*\n.*edge_functions_secrets_write/s);
+      assert.deepEqual(project.functions, []);
+      api.accept();
+      api.refuse("forbidden", /functions\/deploy/);
+      const second = await app.run(api.environment, "deploy", "--yes");
+      assert.match(second.stderr, /no_rights.*\n.*edge_functions_write/s);
+      api.accept();
+    },
+  );
+  await t.step("a schedule that does not run", async () => {
+    const { code, stdout, stderr } = await app.run(api.environment, "deploy", "--yes", "--wait=1");
+    assert.equal(code, 1);
+    assert.match(stderr, /no_tick/, stdout);
+    assert.match(stderr, /cron\.job_run_details/);
+  });
+  await t.step(
+    "without the right to read keys the rest is verified, and that is said",
+    async () => {
+      api.refuse("forbidden", /api-keys/);
+      const outcome = await app.run(api.environment, "deploy", "--yes", "--wait=0", "--json");
+      assert.equal(outcome.code, 0, outcome.stdout + outcome.stderr);
+      const { unverified } = JSON.parse(outcome.stdout).verified;
+      assert.match(unverified[0], /SUPABASE_SECRET_KEY/);
+      assert.match(unverified[1], /schedule/);
+      api.accept();
+    },
+  );
+  await t.step("a function behind the gateway's check of JWTs is deployed again", async () => {
+    const config = `${app.path}/supabase/config.toml`;
+    const text = await Deno.readTextFile(config);
+    await Deno.writeTextFile(config, 'project_id = "app"\n');
+    await new Deno.Command(`${app.path}/node_modules/.bin/supabase`, {
+      args: ["functions", "deploy", "calendly-sync", "--use-api", "--yes"],
+      cwd: app.path,
+      env: api.environment,
+      stdin: "null",
+    }).output();
+    await Deno.writeTextFile(config, text);
+    const stranger = () => fetch(`${project.url}/functions/v1/calendly-sync/health`);
+    assert.equal((await stranger()).status, 401);
+    const { code, stdout } = await app.run(api.environment, "deploy", "--yes", "--wait=0");
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /deploy calendly-sync$/m);
+    assert.notEqual((await stranger()).status, 401);
+  });
+  await t.step("a function that is gone is deployed again", async () => {
+    await project.remove("calendly-sync");
+    const { code, stdout } = await app.run(api.environment, "deploy", "--yes", "--wait=0");
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /deploy calendly-sync$/m);
+    assert.deepEqual(project.functions, FUNCTIONS);
+  });
+}, { ticking: false });
+
+Deno.test("deploy needs version 3 of the Supabase CLI", async () => {
+  for (
+    const [script, code] of [
+      ["echo 2.54.11", "cli_outdated"],
+      ["exit 1", "cli_outdated"],
+    ]
+  ) {
+    await using app = await AppFolder.make("abcdefghijklmnopqrst", script);
+    const env = { PATH: Deno.env.get("PATH")! };
+    assert.equal((await app.run(env, "install", "--yes")).code, 0);
+    const outcome = await app.run(env, "deploy");
+    assert.equal(outcome.code, 1);
+    assert.match(outcome.stderr, new RegExp(`${code}.*\\n.*npm install --save-dev supabase@3`));
+  }
+});
+
+Deno.test("deploy says how to get the Supabase CLI where there is none", async () => {
+  await using app = await AppFolder.make("abcdefghijklmnopqrst");
+  const env = { PATH: "/nowhere" };
+  assert.equal((await app.run(env, "install", "--yes")).code, 0);
+  await Deno.remove(`${app.path}/node_modules`, { recursive: true });
+  const outcome = await app.run(env, "deploy");
+  assert.equal(outcome.code, 1);
+  assert.match(outcome.stderr, /cli_missing.*\n.*npm install --save-dev supabase@3/);
+});
+
+Deno.test({
+  ...needing("deploy says that no local stack runs", "supabaseCli"),
+  async fn() {
+    await using app = await AppFolder.make(undefined);
+    const env = { PATH: Deno.env.get("PATH")!, DOCKER_HOST: "tcp://127.0.0.1:9" };
+    assert.equal((await app.run(env, "install", "--yes")).code, 0);
+    const { code, stderr } = await app.run(env, "deploy", "--local");
+    assert.equal(code, 2);
+    assert.match(stderr, /no_local_stack.*\n.*npx supabase start/);
+  },
+});
