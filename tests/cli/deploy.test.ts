@@ -92,18 +92,25 @@ deployTest("deploy brings a new project to work", async ({ project, api, app, t 
     assert.match(stdout, /edited by you: supabase\/functions\/calendly-webhook\/index.ts/);
     assert.ok(changes(api).some(({ path }) => path === "/functions/deploy"));
   });
-  await t.step("no secret and no SQL was an argument of the Supabase CLI", async () => {
-    const words = (await app.cli.calls()).flat();
-    const secrets = [
-      tokenKey(project),
-      project.keys.secretKey,
-      api.environment.SUPABASE_ACCESS_TOKEN,
-    ];
-    for (const secret of secrets) {
-      assert.ok(!words.some((word) => word.includes(secret)), "a secret in an argument");
-    }
-    assert.ok(!words.some((word) => /\bselect\b|create /i.test(word)), "SQL in an argument");
-  });
+  await t.step(
+    "no secret is in an argument, a file or a log, and no SQL in an argument",
+    async () => {
+      const words = (await app.cli.calls()).flat();
+      const secrets = [
+        tokenKey(project),
+        project.keys.secretKey,
+        api.environment.SUPABASE_ACCESS_TOKEN,
+      ];
+      for (const secret of secrets) {
+        assert.ok(!words.some((word) => word.includes(secret)), "a secret in an argument");
+      }
+      assert.ok(!words.some((word) => /\bselect\b|create /i.test(word)), "SQL in an argument");
+      const written = Object.values(await app.files()).join("\n") + project.logs.join("\n");
+      for (const secret of secrets) {
+        assert.ok(!written.includes(secret), "a secret in a file or log");
+      }
+    },
+  );
 });
 
 /** The requests that change something, in their order; the first query is the check of names. */

@@ -135,7 +135,7 @@ deployTest("what does not work after a deploy is named", async ({ project, api, 
   await t.step("a function behind the gateway's check of JWTs is deployed again", async () => {
     const config = `${app.path}/supabase/config.toml`;
     const text = await Deno.readTextFile(config);
-    await Deno.writeTextFile(config, 'project_id = "app"\n');
+    await Deno.writeTextFile(config, "[functions.calendly-sync]\nverify_jwt = true\n");
     await new Deno.Command(`${app.path}/node_modules/.bin/supabase`, {
       args: ["functions", "deploy", "calendly-sync", "--use-api", "--yes"],
       cwd: app.path,
