@@ -218,7 +218,7 @@ function describe({ missing, makesKey, functions, edited }: Plan) {
 function showPlan(terminal: Terminal, deployment: Deployment, plan: Plan, postgres: string): void {
   const { migrations, missing, makesKey, functions, edited } = plan;
   terminal.heading(`Plan for ${deployment.name}, Postgres ${postgres}`);
-  const rows: [string, string][] = [[
+  const rows: [string, string][] = [["address", deployment.url ?? "not known"], [
     "database",
     missing.length === 0
       ? `up to date (${migrations.length} migrations)`
