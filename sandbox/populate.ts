@@ -28,6 +28,8 @@ export interface PopulateInput {
 
 const QUARTER = duration("15m");
 const DAY = duration("1d");
+/** Quarters of an hour, in each direction, among which a free slot for a group event is looked for. */
+const SLOTS_TRIED = 96n;
 
 const PEOPLE: [name: string, first: string | null, last: string | null, email: string][] = [
   ["Jane Doe", null, null, "jane.doe@example.com"],
@@ -76,7 +78,7 @@ export function populate(
   const from = input.from === undefined ? today - 730n * DAY : time(input.from);
   const to = input.to === undefined ? today + 365n * DAY : time(input.to);
   if (to <= from) throw new SandboxError("bad_range", "`to` must be later than `from`.");
-  const history = new History(world, user, catalogue(world, user, variety));
+  const history = new History(world, user, catalogue(world, user, variety), { from, to });
   const step = (to - from) / BigInt(Math.max(events, 1));
   for (let made = 0; made < events;) {
     const start = roundUp(from + BigInt(made) * step);
@@ -90,36 +92,60 @@ export function populate(
 
 interface Catalogue {
   solo: EventTypeRecord[];
-  group: EventTypeRecord;
-  collective: EventTypeRecord;
-  roundRobin: EventTypeRecord;
+  /** Absent for a plain account. */
+  varied?: { group: EventTypeRecord; collective: EventTypeRecord; roundRobin: EventTypeRecord };
 }
 
-/** The user's event types; made, with two colleagues, the first time. */
+/** The user's event types in the present organization. What is missing is made, with two colleagues. */
 function catalogue(world: World, user: Uri, variety: PopulateInput["variety"]): Catalogue {
-  const owned = () => [...world.eventTypes.values()].filter((type) => type.hosts[0] === user);
-  if (variety !== "plain" && !owned().some((type) => type.resource.kind === "group")) {
-    const { current_organization } = world.user(user);
-    const hosts = ["Björn Åström", "Ana Lucía Peña"].map((name) => {
-      const email = `${world.random.text(8, "abcdefghijklmnop")}@example.com`;
-      const colleague = world.createUser({ name, email, timezone: "Europe/Madrid", locale: "en" });
-      world.join(colleague, current_organization, "user");
-      return colleague.uri;
-    });
+  const { current_organization } = world.user(user);
+  const types = () =>
+    [...world.eventTypes.values()].filter((type) =>
+      type.hosts[0] === user && type.organization === current_organization
+    );
+  const solo = () =>
+    types().filter(({ resource }) => resource.kind === "solo" && !resource.pooling_type);
+  const group = () => types().find(({ resource }) => resource.kind === "group");
+  const pooled = (pooling: string) =>
+    types().find(({ resource }) => resource.pooling_type === pooling);
+  if (solo().length === 0) createEventType(world, { user });
+  if (variety === "plain") return { solo: solo() };
+
+  let colleagues: Uri[] | undefined;
+  const hosts = () => colleagues ??= makeColleagues(world, current_organization);
+  if (!group()) {
+    hosts();
     createEventType(world, { user, name: "Intro – ☕ chat", duration: 15, buffer_minutes: 5 });
     createEventType(world, { user, name: null, duration: 60, locations: null });
     createEventType(world, { user, name: "Workshop", kind: "group", duration: 90, seats: 8 });
-    createEventType(world, { user, hosts, name: "Panel interview", pooling_type: "collective" });
-    createEventType(world, { user, hosts, name: "Support call", pooling_type: "round_robin" });
   }
-  const types = owned();
-  const pooled = (pooling: string) => types.find((type) => type.resource.pooling_type === pooling)!;
+  for (
+    const [name, pooling_type] of [
+      ["Panel interview", "collective"],
+      ["Support call", "round_robin"],
+    ] as const
+  ) {
+    if (!pooled(pooling_type)) {
+      createEventType(world, { user, hosts: hosts(), name, pooling_type });
+    }
+  }
   return {
-    solo: types.filter((type) => type.resource.kind === "solo" && !type.resource.pooling_type),
-    group: types.find((type) => type.resource.kind === "group")!,
-    collective: pooled("collective"),
-    roundRobin: pooled("round_robin"),
+    solo: solo(),
+    varied: {
+      group: group()!,
+      collective: pooled("collective")!,
+      roundRobin: pooled("round_robin")!,
+    },
   };
+}
+
+function makeColleagues(world: World, organization: Uri): Uri[] {
+  return ["Björn Åström", "Ana Lucía Peña"].map((name) => {
+    const email = `${world.random.text(8, "abcdefghijklmnop")}@example.com`;
+    const colleague = world.createUser({ name, email, timezone: "Europe/Madrid", locale: "en" });
+    world.join(colleague, organization, "user");
+    return colleague.uri;
+  });
 }
 
 /** Writes bookings into the past (and the future), each change with a time of its own. */
@@ -127,17 +153,26 @@ class History {
   invitees = 0;
   readonly #random: Random;
   readonly #bookings: Bookings;
+  readonly #world: World;
   readonly #clock: Clock;
   readonly #user: Uri;
   readonly #types: Catalogue;
+  readonly #range: { from: Micros; to: Micros };
   /** The time of the next write. */
   #at: Micros = 0n;
 
-  constructor(world: World, user: Uri, types: Catalogue) {
+  constructor(
+    world: World,
+    user: Uri,
+    types: Catalogue,
+    range: { from: Micros; to: Micros },
+  ) {
     this.#random = world.random;
+    this.#world = world;
     this.#clock = world.clock;
     this.#user = user;
     this.#types = types;
+    this.#range = range;
     this.#bookings = new Bookings(world, () => {}, () => this.#stamp());
   }
 
@@ -154,9 +189,10 @@ class History {
   /** One meeting of a kind left to chance; returns how many events it made (two for a reschedule). */
   anyMeeting(start: Micros, room: number): number {
     const chance = this.#random.int(1, 100);
-    if (chance <= 12) return this.#workshop(start);
-    if (chance <= 20) return this.#book(this.#types.collective, start, {}).events;
-    if (chance <= 26) return this.#book(this.#types.roundRobin, start, {}).events;
+    const { group, collective, roundRobin } = this.#types.varied!;
+    if (chance <= 12) return this.#workshop(group, start);
+    if (chance <= 20) return this.#book(collective, start, {}).events;
+    if (chance <= 26) return this.#book(roundRobin, start, {}).events;
     const made = this.#book(this.#random.pick(this.#types.solo), start, {});
     if (chance <= 40) this.#cancel(made);
     else if (chance <= 48 && room >= 2) return this.#reschedule(made);
@@ -164,11 +200,12 @@ class History {
     return made.events;
   }
 
-  #workshop(start: Micros): number {
-    const first = this.#book(this.#types.group, start, {});
-    const others = this.#random.int(0, 5);
+  #workshop(type: EventTypeRecord, start: Micros): number {
+    const first = this.#book(type, start, {});
+    const seats = this.#world.event(first.event).resource.invitees_counter.limit;
+    const others = Math.min(this.#random.int(0, 5), seats - 1);
     for (let i = 0; i < others; i++) {
-      this.#advanceTowards(start);
+      this.#advanceTowards(first.start);
       this.#bookings.book({ event: first.event, invitee: this.#person() }, this.#user);
       this.invitees += 1;
     }
@@ -177,11 +214,12 @@ class History {
   }
 
   #book(
-    type: EventTypeRecord,
-    start: Micros,
+    wanted: EventTypeRecord,
+    wantedStart: Micros,
     options: { invitee?: null; location?: string },
   ): { events: number; event: Uri; invitee: Uri | null; start: Micros } {
     const random = this.#random;
+    const { type, start } = this.#freeSlot(wanted, wantedStart);
     const plain = options.location !== undefined;
     const booked = start - BigInt(random.int(1, 30)) * DAY - BigInt(random.int(0, 86_399_999_999));
     const latest = this.#clock.now() - BigInt(random.int(1, 30)) * DAY -
@@ -204,6 +242,30 @@ class History {
       });
     }
     return { events: 1, event: event.resource.uri, invitee: invitee?.uri ?? null, start };
+  }
+
+  /**
+   * The slot that is wanted or, where the user has an event of this group's type then, the nearest free
+   * one: a booking at the same time would join that event. A one-to-one meeting where there is none.
+   */
+  #freeSlot(type: EventTypeRecord, wanted: Micros): { type: EventTypeRecord; start: Micros } {
+    if (type.resource.kind !== "group") return { type, start: wanted };
+    for (let quarters = 0n; quarters <= SLOTS_TRIED; quarters++) {
+      for (const start of [wanted + quarters * QUARTER, wanted - quarters * QUARTER]) {
+        const inRange = start >= this.#range.from && start <= this.#range.to;
+        if ((quarters === 0n || inRange) && !this.#isTaken(type, start)) return { type, start };
+      }
+    }
+    return { type: this.#types.solo[0], start: wanted };
+  }
+
+  #isTaken({ resource: type }: EventTypeRecord, at: Micros): boolean {
+    const start = formatTime(at);
+    const list = this.#world.eventsOfHost(this.#user);
+    for (let i = list.indexFrom(start); list.rows[i]?.resource.start_time === start; i++) {
+      if (list.rows[i].resource.event_type === type.uri) return true;
+    }
+    return false;
   }
 
   #cancel(made: { event: Uri; invitee: Uri | null; start: Micros }): void {

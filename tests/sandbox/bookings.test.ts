@@ -313,3 +313,37 @@ Deno.test("a plain account has one host and one active invitee an event, or none
   assert.equal(counters.filter(({ total, active }) => total === 1 && active === 1).length, 20);
   assert.equal(counters.filter(({ total }) => total === 0).length, 30);
 });
+
+Deno.test("an account can be populated again and again, each time by exactly so many events", () => {
+  for (const [seed, before, added] of [[1, 100, 1500], [2, 1000, 1500], [3, 250, 250]]) {
+    const sandbox = pinned({ seed, events: before });
+    const result = sandbox.control.populate({ events: added });
+    assert.equal(result.events, added);
+    const { scheduled_events } = sandbox.truth();
+    assert.equal(scheduled_events.length, before + added);
+    for (const { event, invitees } of scheduled_events) {
+      const { active, limit, total } = event.invitees_counter;
+      assert.ok(active <= limit && total === invitees.length, JSON.stringify(event));
+    }
+    const slots = scheduled_events
+      .filter(({ event }) => event.invitees_counter.limit > 1)
+      .map(({ event }) => `${event.event_type} ${event.start_time}`);
+    assert.equal(new Set(slots).size, slots.length, "one workshop at a time");
+  }
+});
+
+Deno.test("an account is populated whatever there was before, and in however short a time", () => {
+  const sandbox = pinned();
+  const { control } = sandbox;
+  const event_type = control.create_event_type({ kind: "group", seats: 2 }).uri;
+  for (let i = 0; i < 3; i++) control.book({ event_type, start_time: "2026-03-04T10:00:00Z" });
+  const before = sandbox.truth().scheduled_events.length;
+  control.populate({ events: 200, from: "2026-03-04T00:00:00Z", to: "2026-03-05T00:00:00Z" });
+  control.populate({ events: 100, from: "2026-03-04T10:00:00Z", to: "2026-03-04T10:00:01Z" });
+  assert.equal(sandbox.truth().scheduled_events.length, before + 300);
+
+  control.join({ organization: control.create_organization().uri, role: "owner" });
+  control.populate({ events: 30, variety: "plain" });
+  control.populate({ events: 30 });
+  assert.equal(sandbox.truth().scheduled_events.length, before + 360);
+});
