@@ -1,7 +1,7 @@
 /**
  * Webhook subscriptions and deliveries as Calendly makes them: signed, with whole-second envelope
  * times and nothing that names the delivery; retried with back-off for 24 hours of the virtual clock;
- * a subscription without any success for 24 hours is disabled for good.
+ * a subscription without any success for 24 hours is disabled for good, and the answer 410 deletes it.
  */
 import { createHmac } from "node:crypto";
 import { Clock, duration, formatTime, Micros, time } from "./clock.ts";
@@ -12,6 +12,8 @@ import { bookingPayload } from "./serialize.ts";
 import { EventRecord, hostsOf, World } from "./world.ts";
 import type { Invitee, ScheduledEvent } from "./resources.ts";
 
+/** The answer that deletes the subscription, so that nothing of it is sent again. */
+const GONE = 410;
 /** Calendly's read time-out. */
 const TIMEOUT_MS = 15_000;
 const GIVE_UP_AFTER = duration("24h");
@@ -264,7 +266,8 @@ export class Webhooks {
     attempt.answered_at = formatTime(this.#clock.now());
     delivery.attempts.push(attempt);
     const accepted = attempt.status !== null && attempt.status >= 200 && attempt.status < 300;
-    if (accepted) {
+    if (attempt.status === GONE) this.unsubscribe(delivery.subscription);
+    else if (accepted) {
       if (subscription) subscription.failingSince = null;
       this.#end(delivery, "delivered");
     } else if (delivery.state === "pending") {

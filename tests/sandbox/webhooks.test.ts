@@ -347,6 +347,31 @@ Deno.test("24 hours without any success disable a subscription for good; one suc
   assert.deepEqual(await sandbox.control.deliver(), []);
 });
 
+Deno.test("410 deletes the subscription, and what was waiting for it is given up", async () => {
+  const { sandbox, receiver, hook } = await subscribed();
+  const { control } = sandbox;
+  await subscribe(sandbox, { url: "http://127.0.0.1:1/healthy" });
+  for (let i = 0; i < 2; i++) control.book();
+  receiver.status = 410;
+  await control.deliver(control.deliveries()[0].id);
+  assert.equal((await new Client(sandbox).get(pathOf(hook.uri))).status, 404);
+  assert.deepEqual(
+    control.deliveries().map(({ url, state }) => [new URL(url).pathname, state]),
+    [
+      ["/hook", "given_up"],
+      ["/healthy", "pending"],
+      ["/hook", "given_up"],
+      ["/healthy", "pending"],
+    ],
+  );
+  receiver.status = 200;
+  sandbox.clock.advance("1h");
+  assert.equal((await control.deliver()).length, 2);
+  control.book();
+  assert.equal(control.deliveries().length, 5, "only the other subscription is told");
+  await subscribe(sandbox);
+});
+
 Deno.test("a user's subscription stops when the user leaves, the organization's goes on", async () => {
   const sandbox = pinned();
   const member = colleague(sandbox, "admin");
