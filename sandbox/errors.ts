@@ -52,6 +52,14 @@ export function alreadyExists(message: string): ApiError {
   return new ApiError(409, { title: "Already Exists", message });
 }
 
+/** What Calendly can and the sandbox cannot. Calendly itself never answers 501. */
+export function notSimulated(what: string): ApiError {
+  return new ApiError(501, {
+    title: "Not Implemented",
+    message: `The sandbox has no ${what}: only the real Calendly does.`,
+  });
+}
+
 export function tooManyRequests(): ApiError {
   return new ApiError(429, {
     title: "Too Many Requests",

@@ -229,12 +229,15 @@ export const WEBHOOK_EVENTS = [
 
 export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number];
 
-/** The four that a booking causes, and that the sandbox sends. */
-export type BookingEvent =
-  | "invitee.created"
-  | "invitee.canceled"
-  | "invitee_no_show.created"
-  | "invitee_no_show.deleted";
+/** The four that a booking causes: the only ones that the sandbox sends. */
+export const BOOKING_EVENTS = [
+  "invitee.created",
+  "invitee.canceled",
+  "invitee_no_show.created",
+  "invitee_no_show.deleted",
+] as const satisfies WebhookEvent[];
+
+export type BookingEvent = (typeof BOOKING_EVENTS)[number];
 
 export interface WebhookSubscription {
   callback_url: string;

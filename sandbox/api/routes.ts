@@ -1,5 +1,5 @@
 /** The public API: which path needs which scope and is answered by which handler. */
-import { notFound } from "../errors.ts";
+import { notFound, notSimulated } from "../errors.ts";
 import {
   getEventType,
   getGroup,
@@ -10,6 +10,7 @@ import {
   listGroups,
   listMemberships,
 } from "./accounts.ts";
+import { MISSING_OPERATIONS } from "./missing.ts";
 import { Handler } from "./request.ts";
 import {
   cancelEvent,
@@ -64,6 +65,7 @@ export interface MatchedRoute {
   params: Record<string, string>;
 }
 
+/** Who answers; throws Calendly's 404, or 501 for an operation that only Calendly has. */
 export function matchRoute(method: string, path: string): MatchedRoute {
   const segments = path.split("/");
   for (const [routeMethod, routePath, scope, handler] of ROUTES) {
@@ -71,7 +73,10 @@ export function matchRoute(method: string, path: string): MatchedRoute {
     const params = match(routePath.split("/"), segments);
     if (params) return { scope, handler, params };
   }
-  throw notFound();
+  const missing = MISSING_OPERATIONS.some(([missingMethod, missingPath]) =>
+    missingMethod === method && match(missingPath.split("/"), segments)
+  );
+  throw missing ? notSimulated(`${method} ${path}`) : notFound();
 }
 
 function match(route: string[], segments: string[]): Record<string, string> | null {

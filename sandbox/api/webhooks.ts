@@ -1,7 +1,15 @@
 /** /webhook_subscriptions and /sample_webhook_data. */
 import { formatTime } from "../clock.ts";
-import { alreadyExists, denied, invalid, notFound } from "../errors.ts";
-import { Uri, uri, WEBHOOK_EVENTS, WebhookEvent, WebhookSubscription } from "../resources.ts";
+import { alreadyExists, denied, invalid, notFound, notSimulated } from "../errors.ts";
+import {
+  BOOKING_EVENTS,
+  BookingEvent,
+  Uri,
+  uri,
+  WEBHOOK_EVENTS,
+  WebhookEvent,
+  WebhookSubscription,
+} from "../resources.ts";
 import { bookingPayload } from "../serialize.ts";
 import { requireScopes } from "../tokens.ts";
 import { page } from "./paging.ts";
@@ -35,6 +43,7 @@ export const createSubscription: Handler = (request) => {
   if (signingKey !== undefined && typeof signingKey !== "string") {
     throw invalid({ parameter: "signing_key", message: "must be a string" });
   }
+  requireSimulated(events);
   if (webhooks.subscriptions().some((other) => other.callback_url === callbackUrl)) {
     throw alreadyExists("Hook with this url already exists");
   }
@@ -82,17 +91,18 @@ export const sampleWebhookData: Handler = (request) => {
   if (subject.scope === "organization" && !world.manages(caller.uri, subject.organization)) {
     throw denied();
   }
+  requireSimulated([event]);
   const fits = {
     "invitee.created": () => true,
     "invitee.canceled": (status: string) => status === "canceled",
     "invitee_no_show.created": (_: string, noShow: boolean) => noShow,
     "invitee_no_show.deleted": (_: string, noShow: boolean) => !noShow,
-  }[event as string];
+  }[event as BookingEvent];
   const { rows } = subject.user === null
     ? world.eventsOfOrganization(subject.organization)
     : world.eventsOfHost(subject.user);
-  for (const record of fits ? rows.toReversed() : []) {
-    const invitee = record.invitees.find((it) => fits!(it.status, it.no_show !== null));
+  for (const record of rows.toReversed()) {
+    const invitee = record.invitees.find((it) => fits(it.status, it.no_show !== null));
     if (!invitee) continue;
     return {
       status: 200,
@@ -156,6 +166,13 @@ function checkEvent(request: ApiRequest, event: WebhookEvent, scope: Subject["sc
   }
   const { stage } = request.world.organization(request.user.current_organization);
   if (stage === "free") throw denied("Please upgrade to a paid Calendly account.");
+}
+
+/** A subscription to what never happens here would wait in vain. */
+function requireSimulated(events: WebhookEvent[]): void {
+  const simulated: readonly WebhookEvent[] = BOOKING_EVENTS;
+  const others = events.filter((event) => !simulated.includes(event));
+  if (others.length > 0) throw notSimulated(`webhooks for ${others.join(", ")}`);
 }
 
 function readScope(event: WebhookEvent): string {

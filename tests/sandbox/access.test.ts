@@ -1,5 +1,7 @@
 /** Who may ask for what, and how often. */
 import assert from "node:assert/strict";
+import { MISSING_OPERATIONS } from "../../sandbox/api/missing.ts";
+import { ROUTES } from "../../sandbox/api/routes.ts";
 import { Client, colleague, pathOf, pinned, stranger } from "./support.ts";
 
 Deno.test("a request without a good token is 401, and says whether it is invalid, expired or revoked", async () => {
@@ -194,4 +196,25 @@ Deno.test("every answer carries the virtual clock's date", async () => {
   sandbox.clock.set("2030-01-02T03:04:05.999999Z");
   const { headers } = await new Client(sandbox).get("/users/me");
   assert.equal(headers.get("date"), "Wed, 02 Jan 2030 03:04:05 GMT");
+});
+
+Deno.test("an operation that the sandbox does not have answers 501 and says so", async () => {
+  const sandbox = pinned();
+  sandbox.control.set_rate_limit({ limit: null });
+  const client = new Client(sandbox);
+  for (const [method, path] of MISSING_OPERATIONS) {
+    const { status, body } = await client.send(method, path.replace(/:\w+/g, "00000000"));
+    assert.equal(status, 501, `${method} ${path}`);
+    assert.match(body.message, new RegExp(`sandbox has no ${method} ${path.split("/:")[0]}`));
+  }
+  assert.equal((await client.get("/nowhere")).status, 404, "Calendly has no such thing either");
+  assert.equal((await client.get("/scheduled_events/none")).status, 404, "a row that is missing");
+  assert.equal((await new Client(sandbox, null).post("/invitees", {})).status, 401);
+});
+
+Deno.test("no operation is both simulated and missing", () => {
+  const names = (operations: readonly (readonly unknown[])[]) =>
+    operations.map(([method, path]) => `${method} ${String(path).replace(/:\w+/g, "*")}`);
+  const simulated = names(ROUTES);
+  assert.deepEqual(names(MISSING_OPERATIONS).filter((name) => simulated.includes(name)), []);
 });

@@ -6,13 +6,14 @@ import assert from "node:assert/strict";
 import { Ajv, type ValidateFunction } from "ajv";
 import formats from "ajv-formats";
 import { type Answer, Client, colleague, pathOf, pinned, stranger } from "./support.ts";
+import { MISSING_OPERATIONS } from "../../sandbox/api/missing.ts";
 import { ROUTES } from "../../sandbox/api/routes.ts";
 import type { Sandbox } from "../../sandbox/mod.ts";
 import { needing } from "../harness/requirements.ts";
 
 const directory = Deno.env.get("CALENDLY_REFERENCE_DIR");
 
-function referenceTest(name: string, run: (reference: Reference) => Promise<void>): void {
+function referenceTest(name: string, run: (reference: Reference) => void | Promise<void>): void {
   Deno.test({
     ...needing(name, "calendlyReference"),
     fn: async () => await run(await Reference.load(`${directory}/openapi.json`)),
@@ -37,6 +38,15 @@ class Reference {
 
   static async load(file: string): Promise<Reference> {
     return new Reference(JSON.parse(await Deno.readTextFile(file)));
+  }
+
+  /** "GET /users/*" and the like. */
+  get operations(): string[] {
+    return Object.entries<Json>(this.#document.paths).flatMap(([path, operations]) =>
+      Object.keys(operations)
+        .filter((method) => ["get", "post", "put", "patch", "delete"].includes(method))
+        .map((method) => `${method.toUpperCase()} ${path.replace(/\{\w+\}/g, "*")}`)
+    );
   }
 
   /** Fails unless the body is what the description says of this method, path and status. */
@@ -137,6 +147,16 @@ referenceTest(
         if (invitee.no_show) await client.get(pathOf(invitee.no_show.uri));
       }
     }
+  },
+);
+
+referenceTest(
+  "every operation of the reference is simulated or known to be missing",
+  (reference) => {
+    const ours = [...ROUTES, ...MISSING_OPERATIONS].map(([method, path]) =>
+      `${method} ${path.replace(/:\w+/g, "*")}`
+    ).concat("GET /users/me");
+    assert.deepEqual(reference.operations.filter((operation) => !ours.includes(operation)), []);
   },
 );
 

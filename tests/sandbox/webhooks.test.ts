@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { createSandbox, type Sandbox, serveSandbox, sign } from "../../sandbox/mod.ts";
+import { WEBHOOK_EVENTS } from "../../sandbox/resources.ts";
 import { Client, colleague, oauthToken, pathOf, pinned } from "./support.ts";
 
 const EVENTS = [
@@ -124,6 +125,27 @@ Deno.test("subscriptions are refused for bad input, others' bookings, missing sc
     "Please upgrade to a paid Calendly account.",
   ]);
   assert.equal(await create(owner, { url: "http://127.0.0.1:1/other" }), 201);
+});
+
+Deno.test("subscriptions to events that the sandbox never sends are refused with 501", async () => {
+  const sandbox = pinned();
+  const client = new Client(sandbox);
+  const { organization, user } = sandbox.demo;
+  const never = WEBHOOK_EVENTS.filter((event) => !EVENTS.includes(event));
+  assert.equal(never.length, 10);
+  for (const event of never) {
+    const scope = event.startsWith("meeting_recap") ? "user" : "organization";
+    const fields = { organization: organization.uri, user: user.uri, scope };
+    const made = await client.post("/webhook_subscriptions", {
+      ...fields,
+      url: "http://127.0.0.1:1/hook",
+      events: ["invitee.created", event],
+    });
+    assert.equal(made.status, 501, event);
+    assert.match(made.body.message, new RegExp(`no webhooks for ${event}:`));
+    assert.equal((await client.get("/sample_webhook_data", { ...fields, event })).status, 501);
+  }
+  assert.deepEqual(sandbox.truth().webhook_subscriptions, []);
 });
 
 Deno.test("with a pinned clock nothing is sent until deliver says so", async () => {
