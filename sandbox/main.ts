@@ -5,8 +5,8 @@
 import { parseArgs } from "node:util";
 import { parseTime } from "./clock.ts";
 import { VERBS } from "./control.ts";
-import { createSandbox, DEMO_TOKEN, serveSandbox } from "./mod.ts";
-import type { Delivery, Truth } from "./mod.ts";
+import { createSandbox, DEMO_TOKEN, SandboxError, serveSandbox } from "./mod.ts";
+import type { Delivery, Sandbox, Truth } from "./mod.ts";
 
 const DEFAULT_PORT = 8090;
 
@@ -16,7 +16,8 @@ const BOOKING_VERBS = ["book", "cancel", "reschedule", "mark_no_show", "undo_no_
 const HELP = `A Calendly to develop against.
 
   npx -y deno@2.9.6 task sandbox [--port ${DEFAULT_PORT}] [--seed 1] [--events 250] [--now <time>]
-      serves one; with --now its clock stands still until it is advanced
+      serves one; with --now its clock stands still until it is advanced. --public-url names the
+      address that links such as next_page lead to, where clients use another one
   npx -y deno@2.9.6 task sandbox book [--name Ana] [--email ana@example.com] [--start-time <time>]
   npx -y deno@2.9.6 task sandbox cancel | reschedule | no-show | undo-no-show [<event or invitee>]
       the latest booking unless one is named
@@ -64,7 +65,7 @@ async function main(
 }
 
 async function serve(args: string[]): Promise<void> {
-  const { values } = parse(args, ["port", "seed", "events", "now"]);
+  const { values } = parse(args, ["port", "seed", "events", "now", "public_url"]);
   const number = (name: string, otherwise: number): number => {
     const value = Number(values[name] ?? otherwise);
     if (Number.isInteger(value) && value >= 0) return value;
@@ -75,11 +76,13 @@ async function serve(args: string[]): Promise<void> {
   if (values.now && parseTime(values.now) === null) {
     throw new UsageError(`--now must be a time such as 2026-11-23T09:00:00Z, not ${values.now}.`);
   }
-  const sandbox = createSandbox({ seed: number("seed", 1), events, now: values.now });
-  const server = await serveSandbox(sandbox, { port }).catch((error) => {
-    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    throw new UsageError(`Port ${port} is taken. Try --port ${port + 1}.`);
-  });
+  const { sandbox, server } = await serving(port, (url) =>
+    createSandbox({
+      seed: number("seed", 1),
+      events,
+      now: values.now,
+      publicUrl: values.public_url ?? url,
+    }));
   console.log(`
 Calendly sandbox at ${server.url}
   ${sandbox.demo.user.name} (${sandbox.demo.user.email}) has ${events} events
@@ -96,6 +99,31 @@ Ctrl-C stops it.`);
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => server.stop().then(() => Deno.exit()));
   }
+}
+
+/** Takes the port first, because links lead to it. */
+async function serving(port: number, create: (url: string) => Sandbox) {
+  let open!: (sandbox: Sandbox) => void;
+  const opened = new Promise<Sandbox>((resolve) => open = resolve);
+  const server = await serveSandbox({
+    fetch: async (request) => await (await opened).fetch(request),
+    close: () => void opened.then((sandbox) => sandbox.close()),
+  }, { port }).catch((error) => {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    throw new UsageError(`Port ${port} is taken. Try --port ${port + 1}.`);
+  });
+  try {
+    const sandbox = create(server.url);
+    open(sandbox);
+    return { sandbox, server };
+  } catch (error) {
+    if (error instanceof SandboxError) throw new UsageError(refusal(error));
+    throw error;
+  }
+}
+
+function refusal({ message, hint }: { message: string; hint?: string }): string {
+  return [message, hint].filter(Boolean).join(" ");
 }
 
 /** Calls a verb of the running sandbox, and prints its answer. */
@@ -180,8 +208,7 @@ async function call<T = Truth>(
   });
   const answer = await response.json();
   if (response.ok) return answer;
-  const { message, hint } = answer.error;
-  throw new UsageError([message, hint].filter(Boolean).join(" "));
+  throw new UsageError(refusal(answer.error));
 }
 
 /** `--start-time x` for the field start_time. */

@@ -12,7 +12,7 @@ import { Faults } from "./faults.ts";
 import { OAuth } from "./oauth.ts";
 import { Random } from "./random.ts";
 import { RequestLog } from "./request_log.ts";
-import { Organization, User } from "./resources.ts";
+import { BASE, Organization, User } from "./resources.ts";
 import { OAuthApp, Tokens } from "./tokens.ts";
 import { Webhooks } from "./webhooks.ts";
 import { World } from "./world.ts";
@@ -42,6 +42,12 @@ export interface SandboxOptions {
   events?: number;
   /** Who sends webhooks: the sandbox at once, or `control.deliver`, as with a pinned clock. */
   deliver?: "automatic" | "manual";
+  /**
+   * Where clients reach the sandbox. The links that they may follow lead there: `next_page`,
+   * `previous_page` and the form of the consent page. URIs stay, since they are names. Without it the
+   * links lead to https://api.calendly.com, as Calendly's do.
+   */
+  publicUrl?: string;
   /** How webhooks are sent; the global fetch unless given. */
   fetch?: typeof fetch;
 }
@@ -107,12 +113,14 @@ export function createSandbox(options: SandboxOptions = {}): Sandbox {
   else clock.set(options.now);
   if (options.events) control.populate({ events: options.events });
 
+  const publicUrl = baseUrl(options.publicUrl ?? BASE);
   const api = new Api({
     world,
     bookings,
     webhooks,
     tokens,
-    oauth: new OAuth(world, tokens),
+    oauth: new OAuth(world, tokens, options.publicUrl === undefined ? "" : publicUrl),
+    publicUrl,
     faults,
     log,
     limitOf: (user) => control.limit_of(user),
@@ -135,9 +143,21 @@ export function createSandbox(options: SandboxOptions = {}): Sandbox {
   };
 }
 
+/** A URL to which a path can be added. */
+function baseUrl(text: string): string {
+  if (URL.canParse(text) && /^https?:/.test(text) && !/[?#]/.test(text)) {
+    return text.replace(/\/+$/, "");
+  }
+  throw new SandboxError(
+    "bad_url",
+    `publicUrl cannot be ${text}.`,
+    "Give an http or https URL without query, for example http://127.0.0.1:8090.",
+  );
+}
+
 /** Serves a sandbox over HTTP on a loopback address; `port` 0 takes a free one. */
 export async function serveSandbox(
-  sandbox: Sandbox,
+  sandbox: Pick<Sandbox, "fetch" | "close">,
   { port = 0, hostname = "127.0.0.1" }: { port?: number; hostname?: string } = {},
 ): Promise<{ url: string; stop(): Promise<void> }> {
   const address = Promise.withResolvers<Deno.NetAddr>();

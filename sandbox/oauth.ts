@@ -24,9 +24,12 @@ export class OAuth {
   readonly #world: World;
   readonly #tokens: Tokens;
   readonly #clock: Clock;
+  readonly #base: string;
   readonly #tokenRequests = new Map<string, Micros[]>();
 
-  constructor(world: World, tokens: Tokens) {
+  /** `base` precedes the path of the consent page's form; empty for the host that served it. */
+  constructor(world: World, tokens: Tokens, base: string) {
+    this.#base = base;
     this.#world = world;
     this.#tokens = tokens;
     this.#clock = world.clock;
@@ -70,7 +73,7 @@ export class OAuth {
       }</title>
 <h1>${escape(app.name)} asks for access to Calendly (sandbox)</h1>
 <p>Scopes: ${escape(scopes.join(" "))}</p>
-<form method="post" action="/oauth/authorize">${hidden.join("")}
+<form method="post" action="${escape(this.#base)}/oauth/authorize">${hidden.join("")}
 <label>Sign in as <select name="user">${users.join("")}</select></label>
 <button name="decision" value="allow">Allow</button>
 <button name="decision" value="deny">Deny</button>

@@ -3,7 +3,8 @@
  * URIs, and keys are in Calendly's (alphabetical) order where a resource is made.
  */
 
-const BASE = "https://api.calendly.com";
+/** Where Calendly is. In URIs it is part of the name, wherever the sandbox is. */
+export const BASE = "https://api.calendly.com";
 
 export type Uri = string;
 

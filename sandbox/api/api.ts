@@ -19,6 +19,8 @@ export interface ApiParts {
   webhooks: Webhooks;
   tokens: Tokens;
   oauth: OAuth;
+  /** Where links that a client may follow lead. */
+  publicUrl: string;
   faults: Faults;
   log: RequestLog;
   /** The user's requests a minute. */
@@ -94,7 +96,7 @@ export class Api {
   }
 
   async #handle(request: Request, url: URL, listing: ApiRequest["listing"]): Promise<Response> {
-    const { world, bookings, webhooks, tokens } = this.#parts;
+    const { world, bookings, webhooks, tokens, publicUrl } = this.#parts;
     try {
       const token = tokens.authenticate(request.headers.get("authorization"));
       const { scope, handler, params } = matchRoute(request.method, url.pathname);
@@ -106,6 +108,7 @@ export class Api {
         token,
         user: world.user(token.user),
         path: url.pathname,
+        publicUrl,
         query: url.searchParams,
         params,
         body: await jsonBody(request),

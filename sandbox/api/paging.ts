@@ -91,7 +91,7 @@ function envelope(
     if (token === null) return null;
     const query = new URLSearchParams(request.query);
     query.set("page_token", token);
-    return `https://api.calendly.com${request.path}?${query}`;
+    return `${request.publicUrl}${request.path}?${query}`;
   };
   return {
     status: 200,

@@ -14,6 +14,8 @@ export interface ApiRequest {
   token: AccessToken;
   user: User;
   path: string;
+  /** Where links to other pages lead. */
+  publicUrl: string;
   query: URLSearchParams;
   /** Values of the path's `:name` segments. */
   params: Record<string, string>;

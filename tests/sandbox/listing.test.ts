@@ -189,3 +189,29 @@ Deno.test("12,000 events are listed page by page, each once", async () => {
   assert.equal(pages, 120);
   assert.equal(new Set(rows.map((row) => row.uri)).size, 12_000);
 });
+
+Deno.test("with a public URL, links lead there page by page, and URIs stay names", async () => {
+  const publicUrl = "http://127.0.0.1:8090/calendly";
+  const sandbox = pinned({ events: 45, publicUrl: `${publicUrl}/` });
+  const client = new Client(sandbox);
+  const user = sandbox.demo.user.uri;
+  const found: string[] = [];
+  let link: string | null = `${publicUrl}/scheduled_events?user=${user}&count=20`;
+  let previous: string | null = null;
+  while (link !== null) {
+    assert.ok(link.startsWith(`${publicUrl}/scheduled_events?`), link);
+    // What is in front takes its own prefix away.
+    const { body } = await client.send("GET", link.slice(publicUrl.length));
+    found.push(...uris({ body }));
+    ({ next_page: link, previous_page: previous } = body.pagination);
+  }
+  assert.deepEqual(found, sandbox.truth().scheduled_events.map(({ event }) => event.uri));
+  assert.ok(found.every((uri) => uri.startsWith("https://api.calendly.com/scheduled_events/")));
+  assert.ok(previous!.startsWith(`${publicUrl}/scheduled_events?`));
+});
+
+Deno.test("a public URL that is none is refused", () => {
+  for (const publicUrl of ["", "nowhere", "ftp://x", "http://x/?a=b"]) {
+    assert.throws(() => pinned({ publicUrl }), { code: "bad_url" }, publicUrl);
+  }
+});

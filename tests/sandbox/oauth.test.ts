@@ -196,3 +196,13 @@ Deno.test("a web app needs its secret, a native one only its id; bodies are form
   );
   await assertError(json, 400, "invalid_request");
 });
+
+Deno.test("the consent page posts to where clients reach the sandbox", async () => {
+  for (const publicUrl of [undefined, "https://calendly.test/sandbox"]) {
+    const sandbox = pinned({ publicUrl });
+    const query = new URLSearchParams(authorization(sandbox));
+    const page = await sandbox.fetch(new Request(`http://x/oauth/authorize?${query}`));
+    const [, action] = /action="([^"]*)"/.exec(await page.text())!;
+    assert.equal(action, `${publicUrl ?? ""}/oauth/authorize`);
+  }
+});
