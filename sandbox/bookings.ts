@@ -2,7 +2,7 @@
  * What happens to a booking: book, cancel, reschedule, no-show, edit, reassign, erase. Each changes
  * the world as Calendly would and tells `emit` about the changes for which Calendly has a webhook.
  */
-import {
+import type {
   BookInput,
   CancelInput,
   EditInput,
@@ -12,7 +12,7 @@ import {
 } from "./booking_inputs.ts";
 import { SandboxError } from "./errors.ts";
 import { CONFERENCE_TAKES, isConference, makeLocation } from "./locations.ts";
-import { duration, formatTime, parseTime, time } from "./clock.ts";
+import { duration, formatTime, time } from "./clock.ts";
 import {
   BookingEvent,
   Cancellation,
@@ -20,6 +20,7 @@ import {
   EventMembership,
   Invitee,
   InviteeNoShow,
+  Location,
   ScheduledEvent,
   Uri,
   uri,
@@ -78,6 +79,7 @@ export class Bookings {
     if (!reference) throw new SandboxError("no_invitee", "This event has no active invitee.");
     const { event, invitee } = this.#world.invitee(reference);
     if (invitee.status === "canceled") throw alreadyCanceled("invitee");
+    const host = input.user ? this.#world.user(input.user).uri : hostsOf(event)[0];
     const by = input.by ?? "invitee";
     const cancellation = this.#cancellation({ by, reason: input.reason ?? null }, event, invitee);
     invitee.rescheduled = true;
@@ -86,7 +88,7 @@ export class Bookings {
 
     const length = time(event.resource.end_time) - time(event.resource.start_time);
     const start = input.start_time
-      ? parse(input.start_time)
+      ? time(input.start_time)
       : time(event.resource.start_time) + duration("7d");
     const { location } = event.resource;
     const booking = this.#place({
@@ -101,7 +103,7 @@ export class Bookings {
       },
       location: isConference(location) ? location!.type : location && { ...location },
       guests: event.resource.event_guests.map((guest) => guest.email),
-    }, input.user ? this.#world.user(input.user).uri : hostsOf(event)[0]);
+    }, host);
     const moved = booking.invitee!;
     moved.old_invitee = invitee.uri;
     invitee.new_invitee = moved.uri;
@@ -145,6 +147,9 @@ export class Bookings {
     const event = this.#world.event(input.event);
     const to = this.#world.user(input.to).uri;
     const from = input.from ? this.#world.user(input.from).uri : hostsOf(event)[0];
+    if (!hostsOf(event).includes(from)) {
+      throw new SandboxError("not_a_host", "The user in `from` is no host of this event.");
+    }
     const type = this.#world.eventTypes.get(event.resource.event_type);
     const replacement = this.#memberships([to], event.resource, type);
     this.#world.reindexed(event, () => {
@@ -164,8 +169,20 @@ export class Bookings {
       ? this.#world.invitee(input.invitee)
       : { event: this.#world.event(input.event), invitee: null };
     const row = invitee ?? event.resource;
+    const { set = {} } = input;
+    const { start_time, end_time, location } = { ...event.resource, ...invitee ? {} : set };
+    if (time(start_time) >= time(end_time)) {
+      throw new SandboxError("bad_value", "The event would end before it starts.");
+    }
+    if (input.conference !== undefined) requireConference(location);
     const at = this.#stamp();
-    this.#world.reindexed(event, () => Object.assign(row, input.set));
+    const times = {
+      start_time: formatTime(time(start_time)),
+      end_time: formatTime(time(end_time)),
+    };
+    this.#world.reindexed(event, () => {
+      Object.assign(row, structuredClone(set), invitee ? {} : times);
+    });
     for (const email of input.guests ?? []) {
       event.resource.event_guests.push({ created_at: at, email, updated_at: at });
     }
@@ -208,10 +225,10 @@ export class Bookings {
 
   /** A group event of this type at this time with a seat left: the next invitee joins it. */
   #openGroup(input: BookInput, host: Uri): EventRecord | undefined {
-    if (!input.event_type || !input.start_time) return undefined;
+    if (!input.event_type || !input.start_time || input.invitee === null) return undefined;
     const type = this.#world.eventType(input.event_type);
     if (type.resource.kind !== "group") return undefined;
-    const start = formatTime(parse(input.start_time));
+    const start = formatTime(time(input.start_time));
     const list = this.#world.eventsOfHost(host);
     for (let i = list.indexFrom(start); list.rows[i]?.resource.start_time === start; i++) {
       const { resource } = list.rows[i];
@@ -235,9 +252,9 @@ export class Bookings {
     const world = this.#world;
     const type = this.#typeFor(input, host);
     const hosts = type.resource.pooling_type === "collective" ? type.hosts : [host];
-    const start = input.start_time ? parse(input.start_time) : this.#freeSlot(host);
+    const start = input.start_time ? time(input.start_time) : this.#freeSlot(host);
     const end = input.end_time
-      ? parse(input.end_time)
+      ? time(input.end_time)
       : start + duration(type.resource.duration * 60);
     const at = this.#stamp();
     const id = input.legacy_id ? world.random.legacyId() : world.random.uuid();
@@ -376,10 +393,7 @@ export class Bookings {
 
   #settle(event: EventRecord, status: ConferenceStatus): void {
     const { location, uri: eventUri } = event.resource;
-    if (!location || !isConference(location)) {
-      throw new SandboxError("no_conference", "This event has no conference to settle.");
-    }
-    event.resource.location = makeLocation(location.type, eventUri, this.#world.random, status);
+    event.resource.location = makeLocation(location!.type, eventUri, this.#world.random, status);
   }
 
   #typeFor(input: BookInput, host: Uri): EventTypeRecord {
@@ -435,14 +449,9 @@ function locationType(kind: string): string {
   return kind;
 }
 
-function parse(text: string): bigint {
-  const micros = parseTime(text);
-  if (micros !== null) return micros;
-  throw new SandboxError(
-    "bad_time",
-    `Not a time: ${text}`,
-    "Give an ISO 8601 time with a zone, for example 2026-11-23T09:30:00Z.",
-  );
+function requireConference(location: Location | null): void {
+  if (isConference(location)) return;
+  throw new SandboxError("no_conference", "This event has no conference to settle.");
 }
 
 function alreadyCanceled(what: string): SandboxError {

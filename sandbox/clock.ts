@@ -3,6 +3,8 @@
  * because a JavaScript Date would cut them to milliseconds.
  */
 
+import { SandboxError } from "./errors.ts";
+
 export type Micros = bigint;
 
 const SECOND: Micros = 1_000_000n;
@@ -17,10 +19,16 @@ const UNITS: Record<string, Micros> = {
 /** A length of time: seconds, or text such as "1500ms", "90s", "15m", "24h", "7d". */
 export type Duration = number | string;
 
+const DURATION = /^(-?\d{1,15})(ms|s|m|h|d)$/;
+
+export function isDuration(text: string): boolean {
+  return DURATION.test(text);
+}
+
 /** Microseconds of a duration; throws a TypeError for anything else. */
 export function duration(value: Duration): Micros {
   if (typeof value === "number" && Number.isFinite(value)) return BigInt(Math.round(value * 1e6));
-  const match = /^(-?\d+)(ms|s|m|h|d)$/.exec(String(value));
+  const match = DURATION.exec(String(value));
   if (!match) throw new TypeError(`not a duration: ${value} (try 90, "15m", "24h" or "7d")`);
   return BigInt(match[1]) * UNITS[match[2]];
 }
@@ -41,6 +49,13 @@ export function parseTime(text: string): Micros | null {
   if (Number.isNaN(whole) || new Date(asUtc).toISOString().slice(0, 19) !== local) return null;
   return BigInt(whole) * 1000n + BigInt(fraction.padEnd(6, "0").slice(0, 6));
 }
+
+/** From 1970 to 8999: what is added to such a time still has a year of four digits. */
+export function withinCalendar(at: Micros): boolean {
+  return at >= 0n && at < END_OF_CALENDAR;
+}
+
+const END_OF_CALENDAR = BigInt(Date.UTC(9000, 0)) * 1000n;
 
 /** As `parseTime`, but a RangeError for what is not a time. */
 export function time(text: string): Micros {
@@ -97,6 +112,9 @@ export class Clock {
 
   #move(by: Micros): void {
     const target = this.now() + by;
+    if (!withinCalendar(target)) {
+      throw new SandboxError("bad_time", "The clock goes from 1970 to the end of 8999.");
+    }
     this.#last = 0n;
     this.#base = this.pinned ? target : target - realTime();
     for (const listener of this.#listeners) listener();

@@ -2,26 +2,19 @@
  * The control API: what a person or a test does to the sandbox. The same verbs serve in process and as
  * `POST /_sandbox/<verb>` with the argument as JSON; they answer with copies of Calendly's resources.
  */
-import {
-  BookInput,
-  CancelInput,
-  EditInput,
-  ReassignInput,
-  RescheduleInput,
-} from "./booking_inputs.ts";
 import { Bookings } from "./bookings.ts";
-import { Duration, formatTime, time } from "./clock.ts";
+import { formatTime, time } from "./clock.ts";
 import { SandboxError } from "./errors.ts";
-import { ActiveFault, FaultRule, Faults } from "./faults.ts";
-import { populate, PopulateInput } from "./populate.ts";
+import { ActiveFault, Faults } from "./faults.ts";
+import type { FaultRule } from "./faults.ts";
+import { populate } from "./populate.ts";
 import { Limit } from "./rate_limit.ts";
-import { RequestFilter, RequestLog, RequestReport } from "./request_log.ts";
+import { RequestLog, RequestReport } from "./request_log.ts";
 import {
   Group,
   Invitee,
   InviteeNoShow,
   Organization,
-  Role,
   ScheduledEvent,
   Uri,
   uri,
@@ -30,67 +23,10 @@ import {
 } from "./resources.ts";
 import { eventRow, inviteeRow, membershipRow } from "./serialize.ts";
 import { OAuthApp, Tokens } from "./tokens.ts";
-import { createEventType, EventTypeInput } from "./event_types.ts";
+import { createEventType } from "./event_types.ts";
+import { check, Input } from "./verbs.ts";
 import { DeliverOptions, Delivery, Webhooks } from "./webhooks.ts";
 import { EventRecord, hostsOf, World } from "./world.ts";
-
-/** Every verb, with the fields that its argument may have. */
-export const VERBS: Record<string, string[]> = {
-  create_organization: ["name", "plan", "stage"],
-  create_user: ["name", "email", "organization", "role", "timezone", "locale"],
-  create_token: ["user", "token", "scopes", "expires_at"],
-  revoke_token: ["token"],
-  create_app: ["client_id", "client_secret", "kind", "name", "redirect_uris", "signing_key"],
-  create_group: ["name", "organization", "members", "admins"],
-  create_event_type: [
-    "user",
-    "hosts",
-    "name",
-    "kind",
-    "pooling_type",
-    "duration",
-    "seats",
-    "locations",
-    "custom_questions",
-    "buffer_minutes",
-    "active",
-  ],
-  join: ["user", "organization", "role"],
-  leave: ["user"],
-  set_plan: ["organization", "plan", "stage"],
-  populate: ["user", "events", "from", "to", "variety", "with_invitees"],
-  book: [
-    "event_type",
-    "user",
-    "event",
-    "start_time",
-    "end_time",
-    "invitee",
-    "location",
-    "conference",
-    "guests",
-    "legacy_id",
-    "touch",
-  ],
-  cancel: ["event", "invitee", "by", "reason", "touch", "event_lags"],
-  reschedule: ["invitee", "event", "start_time", "by", "reason", "user"],
-  mark_no_show: ["invitee"],
-  undo_no_show: ["invitee"],
-  reassign_host: ["event", "to", "from", "touch"],
-  edit: ["event", "invitee", "set", "guests", "conference", "touch"],
-  erase_event: ["event"],
-  erase_invitee: ["invitee"],
-  override: ["uri", "fields"],
-  advance: ["by"],
-  set_clock: ["now"],
-  set_rate_limit: ["user", "limit"],
-  faults: ["rules"],
-  clear_faults: [],
-  requests: ["method", "path", "status", "user"],
-  clear_requests: [],
-  deliveries: [],
-  deliver: ["which", "order", "duplicate", "drop", "resign"],
-};
 
 export interface BookingResult {
   event: ScheduledEvent;
@@ -141,24 +77,15 @@ export class Control {
 
   // People
 
-  create_organization(
-    input: { name?: string; plan?: Organization["plan"]; stage?: Organization["stage"] } = {},
-  ): Organization {
+  create_organization(input: Input<"create_organization"> = {}): Organization {
+    check("create_organization", input);
     const { name = "Example Ltd", plan = "teams", stage = "paid" } = input;
     return copy(this.#world.createOrganization(name, plan, stage));
   }
 
   /** With a 30-minute event type, as Calendly gives to everyone, and an own organization unless named. */
-  create_user(
-    input: {
-      name?: string;
-      email: string;
-      organization?: string;
-      role?: Role;
-      timezone?: string;
-      locale?: string;
-    },
-  ): User {
+  create_user(input: Input<"create_user">): User {
+    check("create_user", input);
     const { email, timezone = "Europe/Madrid", locale = "en" } = input;
     const name = input.name ?? email.split("@")[0];
     if ([...this.#world.users.values()].some((user) => user.email === email)) {
@@ -167,11 +94,10 @@ export class Control {
         `There is a user with the address ${email} already.`,
       );
     }
+    const organization = input.organization && this.#world.organization(input.organization);
     const user = this.#world.createUser({ name, email, timezone, locale });
-    if (input.organization) {
-      const { uri } = this.#world.organization(input.organization);
-      this.#world.join(user, uri, input.role ?? "user");
-    } else {
+    if (organization) this.#world.join(user, organization.uri, input.role ?? "user");
+    else {
       this.#world.join(user, this.#world.createOrganization(name, "teams", "paid").uri, "owner");
     }
     createEventType(this.#world, { user: user.uri });
@@ -179,9 +105,8 @@ export class Control {
   }
 
   /** A personal access token; all scopes and no expiry unless given. */
-  create_token(
-    input: { user?: string; token?: string; scopes?: string[]; expires_at?: string } = {},
-  ) {
+  create_token(input: Input<"create_token"> = {}) {
+    check("create_token", input);
     const { token, scopes = ["default"], expires_at } = input;
     return this.#tokens.describe(
       this.#tokens.createPersonal(
@@ -193,7 +118,8 @@ export class Control {
     );
   }
 
-  revoke_token(input: { token: string }) {
+  revoke_token(input: Input<"revoke_token">) {
+    check("revoke_token", input);
     const token = this.#tokens.find(input.token);
     if (!token) throw new SandboxError("not_found", "There is no such token.");
     token.revoked = true;
@@ -201,55 +127,59 @@ export class Control {
   }
 
   /** An OAuth application; without redirect URIs it may return to any loopback address. */
-  create_app(input: Partial<OAuthApp> = {}): OAuthApp {
+  create_app(input: Input<"create_app"> = {}): OAuthApp {
+    check("create_app", input);
     const random = this.#world.random;
     const app: OAuthApp = {
       client_id: input.client_id ?? random.secret(),
       client_secret: input.client_secret ?? random.secret(),
       kind: input.kind ?? "web",
       name: input.name ?? "Example app",
-      redirect_uris: input.redirect_uris ?? [],
+      redirect_uris: [...input.redirect_uris ?? []],
       signing_key: input.signing_key ?? random.secret(),
     };
     this.#tokens.apps.set(app.client_id, app);
     return copy(app);
   }
 
-  create_group(
-    input: { name?: string; organization?: string; members: string[]; admins?: string[] },
-  ): Group {
-    const at = this.#world.stamp();
+  create_group(input: Input<"create_group">): Group {
+    check("create_group", input);
     const members = input.members.map((member) => this.#user(member).uri);
+    const admins = (input.admins ?? []).map((admin) => this.#user(admin).uri);
+    const organization = input.organization
+      ? this.#world.organization(input.organization).uri
+      : this.#user(input.members[0]).current_organization;
+    const at = this.#world.stamp();
     const resource: Group = {
       created_at: at,
       member_count: members.length,
       name: input.name ?? "Sales",
-      organization: input.organization
-        ? this.#world.organization(input.organization).uri
-        : this.#user(input.members[0]).current_organization,
+      organization,
       updated_at: at,
       uri: uri("groups", this.#world.random.uuid()),
     };
-    const admins = (input.admins ?? []).map((admin) => this.#user(admin).uri);
     this.#world.groups.set(resource.uri, { resource, members, admins });
     return copy(resource);
   }
 
-  create_event_type(input: EventTypeInput = {}) {
+  create_event_type(input: Input<"create_event_type"> = {}) {
+    check("create_event_type", input);
     return copy(
       createEventType(this.#world, { ...input, user: input.user ?? this.#defaultUser() }).resource,
     );
   }
 
   /** Moves the user into an organization, or changes the role there. */
-  join(input: { user?: string; organization: string; role?: Role }) {
+  join(input: Input<"join">) {
+    check("join", input);
     const user = this.#user(input.user);
     const { uri } = this.#world.organization(input.organization);
     return membershipRow(this.#world, this.#world.join(user, uri, input.role ?? "user"));
   }
 
   /** Removes the user from the organization; an account of their own remains, as do old events. */
-  leave(input: { user?: string } = {}) {
+  leave(input: Input<"leave"> = {}) {
+    check("leave", input);
     const user = this.#user(input.user);
     this.#webhooks.stopFor(user.uri);
     const own = this.#world.createOrganization(user.name, "basic", "free");
@@ -257,38 +187,38 @@ export class Control {
   }
 
   /** Upgrades or downgrades; a free organization's users have 50 requests a minute. */
-  set_plan(
-    input: {
-      organization: string;
-      plan?: Organization["plan"];
-      stage?: Organization["stage"];
-    },
-  ): Organization {
-    const { organization: reference, ...plan } = input;
-    const organization = this.#world.organization(reference);
-    return copy(Object.assign(organization, plan, { updated_at: this.#world.stamp() }));
+  set_plan(input: Input<"set_plan">): Organization {
+    check("set_plan", input);
+    const organization = this.#world.organization(input.organization);
+    const { plan = organization.plan, stage = organization.stage } = input;
+    const updated_at = this.#world.stamp();
+    return copy(Object.assign(organization, { plan, stage, updated_at }));
   }
 
   // Bookings
 
   /** Makes a realistic account with exactly `events` events of the user, without webhooks. */
-  populate(input: PopulateInput = {}): { events: number; invitees: number } {
+  populate(input: Input<"populate"> = {}): { events: number; invitees: number } {
+    check("populate", input);
     return populate(this.#world, { ...input, user: this.#user(input.user).uri });
   }
 
   /** `invitee: null` books a meeting without one; the answer's `invitee` is then null. */
-  book(input: BookInput & { invitee: null }): { event: ScheduledEvent; invitee: null };
-  book(input?: BookInput): BookingResult;
-  book(input: BookInput = {}): { event: ScheduledEvent; invitee: Invitee | null } {
+  book(input: Input<"book"> & { invitee: null }): { event: ScheduledEvent; invitee: null };
+  book(input?: Input<"book">): BookingResult;
+  book(input: Input<"book"> = {}): { event: ScheduledEvent; invitee: Invitee | null } {
+    check("book", input);
     return this.#result(this.#bookings.book(input, this.#hostFor(input)));
   }
 
   /** The whole event (by the host), or with `invitee` that one's seat. */
-  cancel(input: CancelInput) {
+  cancel(input: Input<"cancel">) {
+    check("cancel", input);
     return this.#result(this.#bookings.cancel(input));
   }
 
-  reschedule(input: RescheduleInput): { old: BookingResult; new: BookingResult } {
+  reschedule(input: Input<"reschedule">): { old: BookingResult; new: BookingResult } {
+    check("reschedule", input);
     const { old, new: booking } = this.#bookings.reschedule(input);
     return {
       old: this.#result(old) as BookingResult,
@@ -296,51 +226,63 @@ export class Control {
     };
   }
 
-  mark_no_show(input: { invitee: string }): InviteeNoShow {
+  mark_no_show(input: Input<"mark_no_show">): InviteeNoShow {
+    check("mark_no_show", input);
     return copy(this.#bookings.markNoShow(input.invitee));
   }
 
   /** Takes the invitee's or the no-show's URI. */
-  undo_no_show(input: { invitee: string }): BookingResult {
+  undo_no_show(input: Input<"undo_no_show">): BookingResult {
+    check("undo_no_show", input);
     return this.#result(this.#bookings.undoNoShow(input.invitee)) as BookingResult;
   }
 
-  reassign_host(input: ReassignInput): ScheduledEvent {
+  reassign_host(input: Input<"reassign_host">): ScheduledEvent {
+    check("reassign_host", input);
     return copy(eventRow(this.#world, this.#bookings.reassign(input)));
   }
 
-  edit(input: EditInput) {
+  edit(input: Input<"edit">) {
+    check("edit", input);
     return this.#result(this.#bookings.edit(input));
   }
 
-  erase_event(input: { event: string }): void {
+  erase_event(input: Input<"erase_event">): void {
+    check("erase_event", input);
     this.#bookings.eraseEvent(input.event);
   }
 
-  erase_invitee(input: { invitee: string }): void {
+  erase_invitee(input: Input<"erase_invitee">): void {
+    check("erase_invitee", input);
     this.#bookings.eraseInvitee(input.invitee);
   }
 
   /** Serialises these fields in place of the row's own, however impossible; `null` ends it. */
-  override(input: { uri: Uri; fields: Record<string, unknown> | null }): void {
-    if (input.fields === null) this.#world.overrides.delete(input.uri);
-    else this.#world.overrides.set(input.uri, input.fields);
+  override(input: Input<"override">): void {
+    check("override", input);
+    const { uri, fields } = input;
+    const row = this.#world.findInvitee(uri)?.invitee ?? this.#world.event(uri).resource;
+    if (fields === null) this.#world.overrides.delete(row.uri);
+    else this.#world.overrides.set(row.uri, copy(fields));
   }
 
   // Time and trouble
 
-  advance(input: { by: Duration }): { now: string } {
+  advance(input: Input<"advance">): { now: string } {
+    check("advance", input);
     this.#world.clock.advance(input.by);
     return this.#now();
   }
 
-  set_clock(input: { now: string }): { now: string } {
+  set_clock(input: Input<"set_clock">): { now: string } {
+    check("set_clock", input);
     this.#world.clock.set(input.now);
     return this.#now();
   }
 
   /** Requests a minute of a user; `null` lifts the limit, no `limit` restores the plan's. */
-  set_rate_limit(input: { user?: string; limit?: Limit } = {}): { limit: Limit } {
+  set_rate_limit(input: Input<"set_rate_limit"> = {}): { limit: Limit } {
+    check("set_rate_limit", input);
     const user = this.#user(input.user).uri;
     if (input.limit === undefined) this.#limits.delete(user);
     else this.#limits.set(user, input.limit);
@@ -356,7 +298,9 @@ export class Control {
 
   /** Adds rules, if any, and lists those in force. */
   faults(rules: FaultRule | FaultRule[] = []): ActiveFault[] {
-    for (const rule of [rules].flat()) this.#faults.add(rule);
+    const added = [rules].flat();
+    check("faults", { rules: added });
+    for (const rule of added) this.#faults.add(rule);
     return this.#faults.list();
   }
 
@@ -365,7 +309,8 @@ export class Control {
   }
 
   /** The requests served, newest last, with counts. */
-  requests(filter: RequestFilter = {}): RequestReport {
+  requests(filter: Input<"requests"> = {}): RequestReport {
+    check("requests", filter);
     return this.#log.report(filter);
   }
 
@@ -384,6 +329,7 @@ export class Control {
     which: "due" | "all" | string | string[] = "due",
     options: DeliverOptions = {},
   ): Promise<Delivery[]> {
+    check("deliver", { which, ...options });
     return copy(await this.#webhooks.deliver(which, options));
   }
 
@@ -414,24 +360,9 @@ export class Control {
     });
   }
 
-  /** Runs a verb with an argument from outside: unknown verbs and fields are refused. */
+  /** Runs a verb by its name. */
   run(verb: string, input: Record<string, unknown>): unknown {
-    if (!Object.hasOwn(VERBS, verb)) {
-      throw new SandboxError(
-        "unknown_verb",
-        `There is no verb ${verb}.`,
-        `One of ${Object.keys(VERBS).join(", ")}.`,
-      );
-    }
-    const fields = VERBS[verb];
-    const unknown = Object.keys(input).filter((field) => !fields.includes(field));
-    if (unknown.length > 0) {
-      throw new SandboxError(
-        "unknown_field",
-        `${verb} takes no ${unknown.join(", ")}.`,
-        fields.length > 0 ? `It takes ${fields.join(", ")}.` : "It takes nothing.",
-      );
-    }
+    check(verb, input);
     if (verb === "faults") return this.faults(input.rules as FaultRule[] | undefined);
     if (verb === "deliver") {
       const { which, ...options } = input;
@@ -451,7 +382,7 @@ export class Control {
     return this.#world.user(reference ?? this.#defaultUser());
   }
 
-  #hostFor(input: BookInput): Uri {
+  #hostFor(input: Input<"book">): Uri {
     if (input.user) return this.#world.user(input.user).uri;
     if (input.event) return hostsOf(this.#world.event(input.event))[0];
     if (!input.event_type) return this.#defaultUser();

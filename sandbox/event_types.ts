@@ -1,26 +1,38 @@
 /** Event types: what can be booked, with whom, for how long and where. */
+import { z } from "zod";
 import { SandboxError } from "./errors.ts";
-import { CustomQuestion, EventType, uri } from "./resources.ts";
+import { EventType, uri } from "./resources.ts";
+import { LocationKind, Reference, Text } from "./values.ts";
 import { EventTypeRecord, World } from "./world.ts";
 
-export interface EventTypeInput {
-  /** The owner, and the only host unless `hosts` names more. */
-  user?: string;
-  hosts?: string[];
-  name?: string | null;
-  kind?: "solo" | "group";
-  pooling_type?: "round_robin" | "collective" | null;
-  /** Minutes (30). */
-  duration?: number;
-  /** Seats of a group event (10). */
-  seats?: number;
-  /** Kinds, such as google_conference (the default) or zoom_conference; null for none. */
-  locations?: string[] | null;
-  custom_questions?: CustomQuestion[];
-  /** Minutes kept free before and after (0). */
-  buffer_minutes?: number;
-  active?: boolean;
-}
+const CustomQuestion = z.strictObject({
+  answer_choices: z.array(Text),
+  enabled: z.boolean(),
+  include_other: z.boolean(),
+  name: Text,
+  position: z.int(),
+  required: z.boolean(),
+  type: z.enum(["string", "text", "phone_number", "single_select", "multi_select"]),
+});
+
+/** A week: longer than any meeting. */
+const MINUTES = 7 * 24 * 60;
+
+export const EventTypeInput = z.strictObject({
+  user: Reference.describe("the owner, and the only host unless hosts names more"),
+  hosts: z.array(Reference),
+  name: Text.nullable(),
+  kind: z.enum(["solo", "group"]),
+  pooling_type: z.enum(["round_robin", "collective"]).nullable(),
+  duration: z.int().min(1).max(MINUTES).describe("minutes (30)"),
+  seats: z.int().min(1).max(100_000).describe("seats of a group event (10)"),
+  locations: z.array(LocationKind).nullable()
+    .describe("kinds, google_conference unless given; null for none"),
+  custom_questions: z.array(CustomQuestion),
+  buffer_minutes: z.int().min(0).max(MINUTES).describe("minutes kept free before and after (0)"),
+  active: z.boolean(),
+}).partial();
+export type EventTypeInput = z.input<typeof EventTypeInput>;
 
 export function createEventType(
   world: World,

@@ -1,63 +1,72 @@
 /**
  * Faults on demand: rules that are matched against each request and change or withhold its answer.
- * What a rule can do is the `Effect` union; the table in README.md says the same in words.
+ * What a rule can do is in the schema `Effect`; the table in README.md says the same in words.
  */
-import { invalid, SandboxError, tooManyRequests } from "./errors.ts";
+import { z } from "zod";
+import { invalid, tooManyRequests } from "./errors.ts";
 import { rateLimitHeaders } from "./rate_limit.ts";
 
-export type Effect =
-  /** An error in place of the answer: 500, 502, 503, 504 or any other. */
-  | { kind: "status"; status: number; body?: unknown; headers?: Record<string, string> }
-  /** 429 with the rate limit spent for so many seconds (60). */
-  | { kind: "rate_limited"; reset?: number; headers?: Record<string, string> }
-  /** No answer at all: the caller's time-out decides. */
-  | { kind: "stall" }
-  /** The true answer, late. */
-  | { kind: "slow"; ms: number }
-  /** The first half of the true answer, then a broken connection. */
-  | { kind: "cut" }
-  /** A page of HTML with status 200. */
-  | { kind: "html" }
-  /** The true answer under another content type (text/plain). */
-  | { kind: "content_type"; type?: string }
-  /** A listing without rows and without a next page. */
-  | { kind: "empty" }
-  /** The page begins with the last row of the page before. */
-  | { kind: "duplicate_row" }
-  /** 400 for the page token, which has expired from then on. */
-  | { kind: "expired_page_token" }
-  /** Something happens (a verb of the control API) just before the request is answered. */
-  | { kind: "change"; verb: string; arguments?: Record<string, unknown> };
+const areHeaders = (headers: Record<string, string>) => {
+  try {
+    return Boolean(new Headers(headers));
+  } catch {
+    return false;
+  }
+};
 
-const KINDS: Effect["kind"][] = [
-  "status",
-  "rate_limited",
-  "stall",
-  "slow",
-  "cut",
-  "html",
-  "content_type",
-  "empty",
-  "duplicate_row",
-  "expired_page_token",
-  "change",
-];
+const HeaderFields = z.record(z.string(), z.string())
+  .refine(areHeaders, "must be names and values of HTTP headers");
 
-export interface FaultRule {
-  /** Only requests with this method. */
-  method?: string;
-  /** Only these paths: `*` is one segment, `**` any number. */
-  path?: string;
-  /** Only requests with these query values; `null` for a parameter that must be absent. */
-  query?: Record<string, string | null>;
-  /** Only requests of this user (URI). */
-  user?: string;
-  /** Let so many matching requests through first. */
-  skip?: number;
-  /** Then strike so many times (1); `null` for always. */
-  times?: number | null;
-  effect: Effect;
-}
+const ContentType = z.string()
+  .refine((type) => areHeaders({ "content-type": type }), "must be the value of a header");
+
+/** What a rule does. */
+export const Effect = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("status"),
+    status: z.int().min(200).max(599),
+    body: z.unknown().optional(),
+    headers: HeaderFields.optional(),
+  }).describe("an error in place of the answer: 500, 502, 503, 504 or any other"),
+  z.strictObject({
+    kind: z.literal("rate_limited"),
+    reset: z.number().describe("seconds (60)").optional(),
+    headers: HeaderFields.optional(),
+  }).describe("429 with the rate limit spent"),
+  z.strictObject({ kind: z.literal("stall") })
+    .describe("no answer at all: the caller's time-out decides"),
+  z.strictObject({ kind: z.literal("slow"), ms: z.number().min(0).max(3_600_000) })
+    .describe("the true answer, late"),
+  z.strictObject({ kind: z.literal("cut") })
+    .describe("the first half of the true answer, then a broken connection"),
+  z.strictObject({ kind: z.literal("html") }).describe("a page of HTML with status 200"),
+  z.strictObject({ kind: z.literal("content_type"), type: ContentType.optional() })
+    .describe("the true answer under another content type (text/plain)"),
+  z.strictObject({ kind: z.literal("empty") })
+    .describe("a listing without rows and without a next page"),
+  z.strictObject({ kind: z.literal("duplicate_row") })
+    .describe("the page begins with the last row of the page before"),
+  z.strictObject({ kind: z.literal("expired_page_token") })
+    .describe("400 for the page token, which has expired from then on"),
+  z.strictObject({
+    kind: z.literal("change"),
+    verb: z.string(),
+    arguments: z.record(z.string(), z.unknown()).optional(),
+  }).describe("a verb is run just before the request is answered"),
+], "must have a kind that is listed, with the fields of that kind");
+export type Effect = z.input<typeof Effect>;
+
+export const FaultRule = z.strictObject({
+  method: z.string().describe("only requests with this method").optional(),
+  path: z.string().describe("only these paths: * is one segment, ** any number").optional(),
+  query: z.record(z.string(), z.string().nullable())
+    .describe("only requests with these query values; null: without the parameter").optional(),
+  user: z.string().describe("only requests of this user (URI)").optional(),
+  skip: z.int().min(0).describe("lets so many matching requests through first").optional(),
+  times: z.int().min(0).nullable().describe("then strikes so many (1); null: always").optional(),
+  effect: Effect,
+});
+export type FaultRule = z.input<typeof FaultRule>;
 
 export interface ActiveFault extends FaultRule {
   /** Matching requests seen, and those struck. */
@@ -82,13 +91,6 @@ export class Faults {
   }
 
   add(rule: FaultRule): void {
-    if (!KINDS.includes(rule.effect?.kind)) {
-      throw new SandboxError(
-        "unknown_effect",
-        `There is no effect ${rule.effect?.kind}.`,
-        `effect.kind is one of ${KINDS.join(", ")}.`,
-      );
-    }
     this.#rules.push({ ...rule, seen: 0, struck: 0 });
   }
 
@@ -130,11 +132,15 @@ function pattern(path: string): RegExp {
   return new RegExp(`^${source}$`);
 }
 
+/** Answers that have no body, whatever the rule says. */
+const NULL_BODY_STATUSES = [204, 205, 304];
+
 /** The answer that an effect gives instead of the true one, or null when the true one is needed. */
 export function replacement(effect: Effect): Response | null {
   switch (effect.kind) {
     case "status": {
       const { status, headers, body = { title: "Error", message: `Status ${status}` } } = effect;
+      if (NULL_BODY_STATUSES.includes(status)) return new Response(null, { status, headers });
       if (typeof body === "string") return new Response(body, { status, headers });
       return Response.json(body, { status, headers });
     }

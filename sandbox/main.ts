@@ -3,10 +3,11 @@
  * verbs act on the one that runs. `deno task sandbox help` tells more.
  */
 import { parseArgs } from "node:util";
+import type { z } from "zod";
 import { parseTime } from "./clock.ts";
-import { VERBS } from "./control.ts";
 import { createSandbox, DEMO_TOKEN, SandboxError, serveSandbox } from "./mod.ts";
 import type { Delivery, Sandbox, Truth } from "./mod.ts";
+import { isVerb, VERBS } from "./verbs.ts";
 
 const DEFAULT_PORT = 8090;
 
@@ -130,12 +131,12 @@ function refusal({ message, hint }: { message: string; hint?: string }): string 
 async function act(command: string, args: string[], observer: ChangeObserver): Promise<void> {
   const verb = { no_show: "mark_no_show" }[command.replaceAll("-", "_")] ??
     command.replaceAll("-", "_");
-  const fields = VERBS[verb];
-  if (!fields) throw new UsageError(`There is no command ${command}.\n\n${HELP}`);
-  const { values, positionals } = parse(args, [...fields, "url", "name", "email"]);
+  if (!isVerb(verb)) throw new UsageError(`There is no command ${command}.\n\n${HELP}`);
+  const shape: Record<string, z.ZodType> = VERBS[verb].shape;
+  const { values, positionals } = parse(args, [...Object.keys(shape), "url", "name", "email"]);
   const { url = await runningSandbox(), name, email, ...given } = values;
   const input: Record<string, unknown> = Object.fromEntries(
-    Object.entries(given).map(([field, value]) => [field, fromJson(value!)]),
+    Object.entries(given).map(([field, value]) => [field, fieldValue(shape[field], value!)]),
   );
   if (verb === "book" && (name || email)) input.invitee = { name, email };
   else Object.assign(input, name && { name }, email && { email });
@@ -231,9 +232,12 @@ function parse(args: string[], fields: string[]) {
   }
 }
 
-function fromJson(text: string): unknown {
+/** The text as JSON where the field takes that, else as it is: a name may look like a number. */
+function fieldValue(field: z.ZodType | undefined, text: string): unknown {
   try {
-    return JSON.parse(text);
+    const value = JSON.parse(text);
+    const takesText = field?.safeParse(text).success && !field.safeParse(value).success;
+    return takesText ? text : value;
   } catch {
     return text;
   }

@@ -6,18 +6,26 @@
 import { Api } from "./api/api.ts";
 import { Bookings } from "./bookings.ts";
 import { Clock, Duration, Micros } from "./clock.ts";
-import { Control, Truth, VERBS } from "./control.ts";
-import { ApiError, SandboxError } from "./errors.ts";
+import { Control, Truth } from "./control.ts";
+import { SandboxError } from "./errors.ts";
 import { Faults } from "./faults.ts";
 import { OAuth } from "./oauth.ts";
 import { Random } from "./random.ts";
 import { RequestLog } from "./request_log.ts";
 import { BASE, Organization, User } from "./resources.ts";
 import { OAuthApp, Tokens } from "./tokens.ts";
+import { describeVerbs } from "./verbs.ts";
 import { Webhooks } from "./webhooks.ts";
 import { World } from "./world.ts";
 
-export type * from "./booking_inputs.ts";
+export type {
+  BookInput,
+  CancelInput,
+  EditInput,
+  InviteeInput,
+  ReassignInput,
+  RescheduleInput,
+} from "./booking_inputs.ts";
 export type { BookingResult, Control, Truth } from "./control.ts";
 export type { ActiveFault, Effect, FaultRule } from "./faults.ts";
 export type { PopulateInput } from "./populate.ts";
@@ -193,7 +201,7 @@ async function serveControl(control: Control, request: Request): Promise<Respons
   const verb = pathname.slice("/_sandbox/".length);
   try {
     if (request.method === "GET") {
-      if (verb === "") return Response.json({ verbs: VERBS });
+      if (verb === "") return Response.json({ verbs: describeVerbs() });
       if (verb === "state") return Response.json(control.state());
       if (verb === "requests") {
         const { status, ...filter } = Object.fromEntries(searchParams);
@@ -211,13 +219,10 @@ async function serveControl(control: Control, request: Request): Promise<Respons
     }
     return Response.json(await control.run(verb, await inputOf(request)) ?? {});
   } catch (error) {
-    if (
-      !(error instanceof SandboxError || error instanceof TypeError ||
-        error instanceof RangeError || error instanceof ApiError)
-    ) throw error;
-    const { code = "bad_input", hint } = error as Partial<SandboxError>;
+    if (!(error instanceof SandboxError)) throw error;
+    const { code, message, hint } = error;
     const status = code === "not_found" || code === "unknown_verb" ? 404 : 400;
-    return Response.json({ error: { code, message: error.message, hint } }, { status });
+    return Response.json({ error: { code, message, hint } }, { status });
   }
 }
 

@@ -2,7 +2,8 @@
  * A lived-in account: years of meetings of every kind, with what made earlier sync tools stumble:
  * nulls, emoji, several hosts, several seats, reschedules, no-shows, old ids. No webhooks are sent.
  */
-import { InviteeInput } from "./booking_inputs.ts";
+import { z } from "zod";
+import type { InviteeInput } from "./booking_inputs.ts";
 import { Bookings } from "./bookings.ts";
 import { Clock, duration, formatTime, Micros, time } from "./clock.ts";
 import { SandboxError } from "./errors.ts";
@@ -10,21 +11,19 @@ import { createEventType } from "./event_types.ts";
 import { LOCATION_KINDS } from "./locations.ts";
 import { Random } from "./random.ts";
 import { Answer, Uri, uri } from "./resources.ts";
+import { Count, Reference, Time } from "./values.ts";
 import { EventTypeRecord, World } from "./world.ts";
 
-export interface PopulateInput {
-  user?: string;
-  /** How many events the user has afterwards, over and above those from before (250). */
-  events?: number;
-  /** When the first one may start: two years ago unless given. */
-  from?: string;
-  /** When all have started: in a year unless given. */
-  to?: string;
-  /** "plain": each with one active invitee and one host. */
-  variety?: "varied" | "plain";
-  /** Only so many of the events (varied or plain) get invitees. */
-  with_invitees?: number;
-}
+export const PopulateInput = z.strictObject({
+  user: Reference.describe("the demo user unless given"),
+  events: Count.describe("how many more events the user has afterwards (250)"),
+  from: Time.describe("when the first one may start: two years ago unless given"),
+  to: Time.describe("when all have started: in a year unless given"),
+  variety: z.enum(["varied", "plain"])
+    .describe("plain: each with one active invitee and one host"),
+  with_invitees: Count.describe("only so many of the events get invitees"),
+}).partial();
+export type PopulateInput = z.input<typeof PopulateInput>;
 
 const QUARTER = duration("15m");
 const DAY = duration("1d");

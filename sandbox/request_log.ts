@@ -1,4 +1,5 @@
 /** What was asked of the sandbox, so that a test can count requests exactly. */
+import { z } from "zod";
 
 export interface LoggedRequest {
   /** Virtual time. */
@@ -14,12 +15,13 @@ export interface LoggedRequest {
 }
 
 /** Narrows the log: a path with `*` for one segment, a method, a status, a user. */
-export interface RequestFilter {
-  method?: string;
-  path?: string;
-  status?: number;
-  user?: string;
-}
+export const RequestFilter = z.strictObject({
+  method: z.string(),
+  path: z.string().describe("* stands for an id"),
+  status: z.int(),
+  user: z.string(),
+}).partial();
+export type RequestFilter = z.input<typeof RequestFilter>;
 
 export interface RequestReport {
   count: number;

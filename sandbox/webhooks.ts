@@ -4,6 +4,7 @@
  * a subscription without any success for 24 hours is disabled for good, and the answer 410 deletes it.
  */
 import { createHmac } from "node:crypto";
+import { z } from "zod";
 import { Clock, duration, formatTime, Micros, time } from "./clock.ts";
 import { SandboxError } from "./errors.ts";
 import { Random } from "./random.ts";
@@ -38,16 +39,23 @@ export interface Delivery {
   attempts: { at: string; answered_at: string; status: number | null; error?: string }[];
 }
 
-export interface DeliverOptions {
-  /** In which order to send them; as they were made unless given. */
-  order?: "created" | "reversed" | "shuffled" | string[];
-  /** Send each this many times more than once. */
-  duplicate?: boolean | number;
-  /** Lose them: nothing is sent and nothing retried. */
-  drop?: boolean;
-  /** Sign with the time of this attempt. Whether Calendly does so at a retry is not known. */
-  resign?: boolean;
-}
+const Ids = z.array(z.string().min(1));
+
+export const DeliverInput = z.strictObject({
+  which: z.union([z.string().min(1), Ids], 'must be "due", "all", an id, or a list of ids')
+    .describe("what is due, all that were ever made, or the named ones"),
+  order: z.union(
+    [z.enum(["created", "reversed", "shuffled"]), Ids],
+    "must be created, reversed, shuffled, or a list of ids",
+  ).describe("as they were made unless given"),
+  duplicate: z.union([z.boolean(), z.int().min(0).max(100)], "must be a number up to 100")
+    .describe("sends each this many times more than once"),
+  drop: z.boolean().describe("loses them: nothing is sent and nothing retried"),
+  // Whether Calendly signs anew at a retry is not known.
+  resign: z.boolean().describe("signs with the time of this attempt"),
+}).partial();
+
+export type DeliverOptions = Omit<z.input<typeof DeliverInput>, "which">;
 
 export interface WebhookOptions {
   /** Send at once and retry by timers; otherwise only `deliver` sends. */

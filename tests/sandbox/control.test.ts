@@ -1,6 +1,7 @@
 /** The control API over HTTP, the log of requests, and the command line. */
 import assert from "node:assert/strict";
 import { createSandbox, DEMO_TOKEN, serveSandbox } from "../../sandbox/mod.ts";
+import { VERBS } from "../../sandbox/verbs.ts";
 import { Client, pinned } from "./support.ts";
 
 const MAIN = new URL("../../sandbox/main.ts", import.meta.url).href;
@@ -48,7 +49,20 @@ Deno.test("the verbs work over HTTP as in process", async () => {
     const faults = await post(url, "faults", { rules: [{ effect: { kind: "html" } }] });
     assert.equal(faults.body.length, 1);
     const { verbs } = await (await fetch(`${url}/_sandbox/`)).json();
-    assert.ok("reschedule" in verbs);
+    assert.deepEqual(Object.keys(verbs), Object.keys(VERBS));
+    assert.deepEqual(verbs.join, {
+      description: "moves a user into an organization, or changes the role there",
+      arguments: {
+        type: "object",
+        properties: {
+          user: { type: "string", minLength: 1, description: "the demo user unless given" },
+          organization: { type: "string", minLength: 1, description: "URI or id" },
+          role: { type: "string", enum: ["owner", "admin", "user"] },
+        },
+        required: ["organization"],
+        additionalProperties: false,
+      },
+    });
   });
 });
 
@@ -60,13 +74,38 @@ Deno.test("a wrong verb, field, body, time or reference is refused with a hint",
         ["book", { start: "now" }, 400, "unknown_field"],
         ["book", "[]", 400, "bad_json"],
         ["book", "{", 400, "bad_json"],
-        ["book", { start_time: "tomorrow" }, 400, "bad_time"],
-        ["book", { location: "moon" }, 400, "unknown_location"],
+        ["book", { start_time: "tomorrow" }, 400, "bad_value"],
+        ["book", { start_time: "2026-02-30T10:00:00Z" }, 400, "bad_value"],
+        ["book", { start_time: "9999-12-31T10:00:00Z" }, 400, "bad_value"],
+        ["book", { end_time: "2026-11-23T10:00:00Z" }, 400, "bad_value"],
+        ["book", { location: "moon" }, 400, "bad_value"],
+        ["book", { invitee: "Ana" }, 400, "bad_value"],
+        ["book", { invitee: { nmae: "Ana" } }, 400, "unknown_field"],
+        ["edit", { event: "1", set: { uri: "2" } }, 400, "bad_value"],
+        ["edit", { event: "1", set: { text_reminder_number: "2" } }, 400, "bad_value"],
+        ["create_user", {}, 400, "bad_value"],
+        ["create_user", { email: "a@b.example", organization: "none" }, 404, "not_found"],
+        ["create_event_type", { duration: "long" }, 400, "bad_value"],
+        ["set_plan", { organization: "1", stage: "gold" }, 400, "bad_value"],
+        ["populate", { events: -1 }, 400, "bad_value"],
+        ["set_rate_limit", { limit: "many" }, 400, "bad_value"],
+        ["override", { uri: "https://api.calendly.com/users/1", fields: {} }, 404, "not_found"],
+        ["set_clock", { now: "1969-12-31T23:59:59Z" }, 400, "bad_value"],
+        ["advance", { by: "-30000d" }, 400, "bad_time"],
         ["cancel", {}, 404, "not_found"],
         ["cancel", { event: "nowhere" }, 404, "not_found"],
-        ["advance", { by: "a while" }, 400, "bad_input"],
-        ["create_token", { scopes: ["all"] }, 400, "unknown_scope"],
-        ["faults", { rules: [{ effect: { kind: "flood" } }] }, 400, "unknown_effect"],
+        ["advance", { by: "a while" }, 400, "bad_value"],
+        ["create_token", { scopes: ["all"] }, 400, "bad_value"],
+        ["faults", { rules: [{ effect: { kind: "flood" } }] }, 400, "bad_value"],
+        ["faults", { rules: [{ effect: { kind: "status", status: 99 } }] }, 400, "bad_value"],
+        [
+          "faults",
+          {
+            rules: [{ effect: { kind: "change", verb: "advance", arguments: { by: "?" } } }],
+          },
+          400,
+          "bad_value",
+        ],
         ["constructor", {}, 404, "unknown_verb"],
       ] as const
     ) {
