@@ -20,8 +20,7 @@ const HeaderFields = z.record(z.string(), z.string())
 const ContentType = z.string()
   .refine((type) => areHeaders({ "content-type": type }), "must be the value of a header");
 
-/** What a rule does. */
-export const Effect = z.discriminatedUnion("kind", [
+const EFFECTS = [
   z.strictObject({
     kind: z.literal("status"),
     status: z.int().min(200).max(599),
@@ -53,7 +52,14 @@ export const Effect = z.discriminatedUnion("kind", [
     verb: z.string(),
     arguments: z.record(z.string(), z.unknown()).optional(),
   }).describe("a verb is run just before the request is answered"),
-], "must have a kind that is listed, with the fields of that kind");
+] as const;
+
+/** What a rule does. */
+export const Effect = z.discriminatedUnion(
+  "kind",
+  EFFECTS,
+  `must be one of ${EFFECTS.map(({ shape }) => shape.kind.value).join(", ")}`,
+);
 export type Effect = z.input<typeof Effect>;
 
 export const FaultRule = z.strictObject({

@@ -11,11 +11,12 @@ export const Time = z.string().refine((text) => {
 }, "must be an ISO 8601 time with a zone, from 1970 to 8999, such as 2026-11-23T09:30:00Z")
   .meta({ format: "date-time" });
 
-/** Seconds, or text with a unit. */
-export const Duration = z.union(
-  [z.number().min(-1e12).max(1e12), z.string().refine(isDuration)],
-  'must be seconds, or text such as "1500ms", "90s", "15m", "24h" or "7d"',
-);
+const DURATION = 'must be seconds, or text such as "1500ms", "90s", "15m", "24h" or "7d"';
+
+export const Duration = z.union([
+  z.number().min(-1e12).max(1e12),
+  z.string().refine(isDuration, DURATION),
+], DURATION);
 
 /** Words of people; only their length is bounded. */
 export const Text = z.string().max(100_000);

@@ -140,11 +140,13 @@ function problemWith(verb: string, input: unknown): SandboxError | null {
   const { error } = VERBS[verb].safeParse(input);
   if (!error) return null;
   const unknown = error.issues.some(({ code }) => code === "unrecognized_keys");
-  const reasons = error.issues.map(({ path, message }) => [...path, message].join(": "));
+  const reasons = error.issues.map(({ path, message }) =>
+    [path.join("."), message].filter(Boolean).join(": ")
+  );
   const fields = Object.keys(VERBS[verb].shape);
   return new SandboxError(
     unknown ? "unknown_field" : "bad_value",
-    `${verb} does not take this: ${reasons.join("; ")}.`,
+    `${verb} does not take this. ${reasons.join("; ")}`,
     fields.length > 0 ? `It takes ${fields.join(", ")}.` : "It takes nothing.",
   );
 }
