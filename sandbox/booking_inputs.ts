@@ -1,6 +1,6 @@
 /** What the verbs that act on bookings take. References are URIs; times are ISO 8601 with a zone. */
 import { z } from "zod";
-import { time } from "./clock.ts";
+import { parseTime } from "./clock.ts";
 import {
   ConferenceStatus,
   Email,
@@ -51,8 +51,12 @@ export const InviteeInput = z.strictObject({
 export type InviteeInput = z.input<typeof InviteeInput>;
 
 /** The end, where there is one, needs a start before it. */
-const hasLength = ({ start_time, end_time }: { start_time?: string; end_time?: string }) =>
-  end_time === undefined || start_time !== undefined && time(start_time) < time(end_time);
+const hasLength = ({ start_time, end_time }: { start_time?: string; end_time?: string }) => {
+  if (end_time === undefined) return true;
+  if (start_time === undefined) return false;
+  const [start, end] = [parseTime(start_time), parseTime(end_time)];
+  return start === null || end === null || start < end; // What is no time is told by itself.
+};
 const LENGTH = { path: ["end_time"], error: "must be later than a start_time that is given too" };
 
 export const BookInput = z.strictObject({

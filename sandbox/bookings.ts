@@ -203,12 +203,12 @@ export class Bookings {
 
   /** Finishes the conferences whose time has come. Without a webhook: only a re-read shows it. */
   settleReadyConferences(): void {
-    for (const event of this.#world.takeReadyConferences()) {
+    for (const { event, readyAt } of this.#world.takeReadyConferences()) {
       if (event.resource.status === "canceled" || event.resource.location?.status === "pushed") {
         continue;
       }
       this.#settle(event, "pushed");
-      event.resource.updated_at = formatTime(event.conference_ready_at!);
+      event.resource.updated_at = formatTime(readyAt);
     }
   }
 

@@ -4,6 +4,7 @@
  */
 
 import { SandboxError } from "./errors.ts";
+import type { ClockState } from "./state.ts";
 
 export type Micros = bigint;
 
@@ -74,6 +75,7 @@ export function formatTime(micros: Micros): string {
 export class Clock {
   /** True when time stands still between `advance` and `set`. */
   readonly pinned: boolean;
+  /** When pinned the time, else how far it is ahead of real time. */
   #base: Micros;
   #last: Micros = 0n;
   #listeners = new Set<() => void>();
@@ -103,6 +105,21 @@ export class Clock {
   /** Sets the time; a clock that runs goes on from there. */
   set(iso: string): void {
     this.#move(time(iso) - this.now());
+  }
+
+  /** A clock that runs keeps its distance from real time, also while it is not loaded. */
+  save(): ClockState {
+    return this.pinned
+      ? { pinned: true, now: formatTime(this.now()) }
+      : { pinned: false, ahead: String(this.#base), latest_write: formatTime(this.#last) };
+  }
+
+  static load(state: ClockState): Clock {
+    if (state.pinned) return new Clock(state.now);
+    const clock = new Clock();
+    clock.#base = BigInt(state.ahead);
+    clock.#last = time(state.latest_write);
+    return clock;
   }
 
   /** Calls `listener` whenever someone moves the clock. */

@@ -8,7 +8,7 @@ import { SandboxError } from "./errors.ts";
 import { ActiveFault, Faults } from "./faults.ts";
 import type { FaultRule } from "./faults.ts";
 import { populate } from "./populate.ts";
-import { Limit } from "./rate_limit.ts";
+import { Limit, RateLimit } from "./rate_limit.ts";
 import { RequestLog, RequestReport } from "./request_log.ts";
 import {
   Group,
@@ -51,9 +51,9 @@ export class Control {
   readonly #webhooks: Webhooks;
   readonly #faults: Faults;
   readonly #log: RequestLog;
-  readonly #limits = new Map<Uri, Limit>();
+  readonly #rateLimit: RateLimit;
   /** Whom a verb without `user` means. */
-  readonly #defaultUser: () => Uri;
+  defaultUser: Uri = "";
 
   constructor(
     parts: {
@@ -63,7 +63,7 @@ export class Control {
       webhooks: Webhooks;
       faults: Faults;
       log: RequestLog;
-      defaultUser: () => Uri;
+      rateLimit: RateLimit;
     },
   ) {
     this.#world = parts.world;
@@ -72,7 +72,7 @@ export class Control {
     this.#webhooks = parts.webhooks;
     this.#faults = parts.faults;
     this.#log = parts.log;
-    this.#defaultUser = parts.defaultUser;
+    this.#rateLimit = parts.rateLimit;
   }
 
   // People
@@ -111,7 +111,7 @@ export class Control {
     return this.#tokens.describe(
       this.#tokens.createPersonal(
         this.#user(input.user).uri,
-        scopes,
+        [...scopes],
         token,
         expires_at === undefined ? undefined : time(expires_at),
       ),
@@ -138,7 +138,7 @@ export class Control {
       redirect_uris: [...input.redirect_uris ?? []],
       signing_key: input.signing_key ?? random.secret(),
     };
-    this.#tokens.apps.set(app.client_id, app);
+    this.#tokens.addApp(app);
     return copy(app);
   }
 
@@ -165,7 +165,8 @@ export class Control {
   create_event_type(input: Input<"create_event_type"> = {}) {
     check("create_event_type", input);
     return copy(
-      createEventType(this.#world, { ...input, user: input.user ?? this.#defaultUser() }).resource,
+      createEventType(this.#world, { ...copy(input), user: input.user ?? this.defaultUser })
+        .resource,
     );
   }
 
@@ -208,7 +209,7 @@ export class Control {
   book(input?: Input<"book">): BookingResult;
   book(input: Input<"book"> = {}): { event: ScheduledEvent; invitee: Invitee | null } {
     check("book", input);
-    return this.#result(this.#bookings.book(input, this.#hostFor(input)));
+    return this.#result(this.#bookings.book(copy(input), this.#hostFor(input)));
   }
 
   /** The whole event (by the host), or with `invitee` that one's seat. */
@@ -284,16 +285,14 @@ export class Control {
   set_rate_limit(input: Input<"set_rate_limit"> = {}): { limit: Limit } {
     check("set_rate_limit", input);
     const user = this.#user(input.user).uri;
-    if (input.limit === undefined) this.#limits.delete(user);
-    else this.#limits.set(user, input.limit);
+    this.#rateLimit.set(user, input.limit);
     return { limit: this.limit_of(user) };
   }
 
   limit_of(user: Uri): Limit {
-    const limit = this.#limits.get(user);
-    if (limit !== undefined) return limit;
     const { current_organization } = this.#world.user(user);
-    return this.#world.organization(current_organization).stage === "free" ? 50 : 500;
+    const { stage } = this.#world.organization(current_organization);
+    return this.#rateLimit.limitOf(user, stage === "free" ? 50 : 500);
   }
 
   /** Adds rules, if any, and lists those in force. */
@@ -379,13 +378,13 @@ export class Control {
   }
 
   #user(reference?: string): User {
-    return this.#world.user(reference ?? this.#defaultUser());
+    return this.#world.user(reference ?? this.defaultUser);
   }
 
   #hostFor(input: Input<"book">): Uri {
     if (input.user) return this.#world.user(input.user).uri;
     if (input.event) return hostsOf(this.#world.event(input.event))[0];
-    if (!input.event_type) return this.#defaultUser();
+    if (!input.event_type) return this.defaultUser;
     const { hosts, resource } = this.#world.eventType(input.event_type);
     return resource.pooling_type === "round_robin" ? this.#world.random.pick(hosts) : hosts[0];
   }

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { invalid, tooManyRequests } from "./errors.ts";
 import { rateLimitHeaders } from "./rate_limit.ts";
+import type { SavedState } from "./state.ts";
 
 const areHeaders = (headers: Record<string, string>) => {
   try {
@@ -98,6 +99,15 @@ export class Faults {
 
   add(rule: FaultRule): void {
     this.#rules.push({ ...rule, seen: 0, struck: 0 });
+  }
+
+  save(): SavedState["faults"] {
+    return { rules: this.#rules, expired_page_tokens: [...this.#expiredTokens] };
+  }
+
+  load({ rules, expired_page_tokens }: SavedState["faults"]): void {
+    this.#rules = rules;
+    this.#expiredTokens = new Set(expired_page_tokens);
   }
 
   clear(): void {

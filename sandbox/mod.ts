@@ -11,8 +11,10 @@ import { SandboxError } from "./errors.ts";
 import { Faults } from "./faults.ts";
 import { OAuth } from "./oauth.ts";
 import { Random } from "./random.ts";
+import { RateLimit } from "./rate_limit.ts";
 import { RequestLog } from "./request_log.ts";
 import { BASE, Organization, User } from "./resources.ts";
+import { badState, readState, SavedState } from "./state.ts";
 import { OAuthApp, Tokens } from "./tokens.ts";
 import { describeVerbs } from "./verbs.ts";
 import { Webhooks } from "./webhooks.ts";
@@ -31,6 +33,7 @@ export type { ActiveFault, Effect, FaultRule } from "./faults.ts";
 export type { PopulateInput } from "./populate.ts";
 export type { LoggedRequest, RequestFilter, RequestReport } from "./request_log.ts";
 export type * from "./resources.ts";
+export type { SavedState } from "./state.ts";
 export type { DeliverOptions, Delivery } from "./webhooks.ts";
 export { SandboxError } from "./errors.ts";
 export { sign } from "./webhooks.ts";
@@ -73,77 +76,140 @@ export interface Sandbox {
   demo: { user: User; organization: Organization; token: string; app: OAuthApp };
   /** The whole state, with every row exactly as the API serialises it. */
   truth(): Truth;
+  /** The whole state as JSON, for `loadSandbox`. */
+  save(): SavedState;
   /** Stops retries and ends stalled requests. */
   close(): void;
 }
 
+/** A new sandbox: a demo user, alone or with events, and an OAuth application. */
 export function createSandbox(options: SandboxOptions = {}): Sandbox {
-  const clock = new Clock(options.now);
-  const world = new World(clock, new Random(options.seed ?? 1));
+  const { now, seed = 1, events, deliver = now === undefined ? "automatic" : "manual" } = options;
+  const parts = assemble(new Clock(now), seed, { ...options, deliver });
+  const { clock, control } = parts;
+  // The account is older than anything that happens in it.
+  clock.advance("-1000d");
+  const organization = control.create_organization({ name: "Demo" });
+  const user = control.create_user({
+    name: "Demo Host",
+    email: "host@example.com",
+    organization: organization.uri,
+    role: "owner",
+  });
+  const { token } = control.create_token({ user: user.uri, token: DEMO_TOKEN });
+  const app = control.create_app({
+    client_id: DEMO_CLIENT_ID,
+    client_secret: DEMO_CLIENT_SECRET,
+    name: "Demo app",
+  });
+  if (now === undefined) clock.advance("1000d");
+  else clock.set(now);
+  const sandbox = open(parts, { user, organization, token, app });
+  if (events) control.populate({ events });
+  return sandbox;
+}
+
+/** A sandbox that goes on from a state that was saved; refuses what is none. */
+export function loadSandbox(
+  state: unknown,
+  options: Pick<SandboxOptions, "deliver" | "fetch" | "publicUrl"> = {},
+): Sandbox {
+  const saved = readState(state);
+  const deliver = options.deliver ?? (saved.webhooks.automatic ? "automatic" : "manual");
+  const parts = assemble(Clock.load(saved.clock), 0, { ...options, deliver });
+  try {
+    const demo = loadInto(parts, saved);
+    parts.webhooks.load(saved.webhooks); // Last, because it sends what is due.
+    return open(parts, demo);
+  } catch (error) {
+    parts.webhooks.close();
+    throw badState(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function loadInto(parts: Parts, saved: SavedState): Sandbox["demo"] {
+  parts.world.load(saved.world);
+  parts.tokens.load(saved.tokens);
+  parts.oauth.load(saved.token_requests);
+  parts.rateLimit.load(saved.rate_limit);
+  parts.faults.load(saved.faults);
+  parts.log.load(saved.requests);
+  const { user, organization, token, client_id } = saved.demo;
+  return structuredClone({
+    user: parts.world.user(user),
+    organization: parts.world.organization(organization),
+    token,
+    app: parts.tokens.app(client_id),
+  });
+}
+
+type Parts = ReturnType<typeof assemble>;
+
+function assemble(
+  clock: Clock,
+  seed: number,
+  options: SandboxOptions & { deliver: "automatic" | "manual" },
+) {
+  const world = new World(clock, new Random(seed));
   const tokens = new Tokens(clock, new Random(world.random.int(0, 2 ** 31)));
   const webhooks = new Webhooks(world, {
-    automatic: (options.deliver ?? (clock.pinned ? "manual" : "automatic")) === "automatic",
+    automatic: options.deliver === "automatic",
     fetch: options.fetch ?? fetch,
   });
   const bookings = new Bookings(
     world,
     (type, booking, asOf) => webhooks.announce(type, booking, asOf),
   );
+  const publicUrl = baseUrl(options.publicUrl ?? BASE);
+  const oauth = new OAuth(world, tokens, options.publicUrl === undefined ? "" : publicUrl);
   const faults = new Faults();
   const log = new RequestLog();
-  const closing = new AbortController();
-  const demo = {} as Sandbox["demo"];
-  const control = new Control({
-    world,
-    bookings,
-    tokens,
-    webhooks,
-    faults,
-    log,
-    defaultUser: () => demo.user.uri,
-  });
-  // The account is older than anything that happens in it.
-  clock.advance("-1000d");
-  demo.organization = control.create_organization({ name: "Demo" });
-  demo.user = control.create_user({
-    name: "Demo Host",
-    email: "host@example.com",
-    organization: demo.organization.uri,
-    role: "owner",
-  });
-  demo.token = control.create_token({ token: DEMO_TOKEN }).token;
-  demo.app = control.create_app({
-    client_id: DEMO_CLIENT_ID,
-    client_secret: DEMO_CLIENT_SECRET,
-    name: "Demo app",
-  });
-  if (options.now === undefined) clock.advance("1000d");
-  else clock.set(options.now);
-  if (options.events) control.populate({ events: options.events });
+  const rateLimit = new RateLimit(clock);
+  const parts = { clock, world, tokens, webhooks, bookings, oauth, faults, log, rateLimit };
+  return { ...parts, publicUrl, control: new Control(parts) };
+}
 
-  const publicUrl = baseUrl(options.publicUrl ?? BASE);
+function open(parts: Parts, demo: Sandbox["demo"]): Sandbox {
+  const { bookings, clock, control, webhooks } = parts;
+  control.defaultUser = demo.user.uri;
+  const closing = new AbortController();
   const api = new Api({
-    world,
-    bookings,
-    webhooks,
-    tokens,
-    oauth: new OAuth(world, tokens, options.publicUrl === undefined ? "" : publicUrl),
-    publicUrl,
-    faults,
-    log,
+    ...parts,
     limitOf: (user) => control.limit_of(user),
     run: (verb, input) => control.run(verb, input),
     closing: closing.signal,
   });
+  const save = (): SavedState => {
+    bookings.settleReadyConferences();
+    const state: SavedState = {
+      calendly_sandbox: 1,
+      clock: clock.save(),
+      demo: {
+        user: demo.user.uri,
+        organization: demo.organization.uri,
+        token: demo.token,
+        client_id: demo.app.client_id,
+      },
+      world: parts.world.save(),
+      tokens: parts.tokens.save(),
+      token_requests: parts.oauth.save(),
+      webhooks: webhooks.save(),
+      rate_limit: parts.rateLimit.save(),
+      faults: parts.faults.save(),
+      requests: parts.log.save(),
+    };
+    return JSON.parse(JSON.stringify(state));
+  };
   return {
     fetch: (request) =>
       new URL(request.url).pathname.startsWith("/_sandbox")
-        ? serveControl(control, request)
+        ? serveControl({ control, save }, request)
         : api.fetch(request),
     control,
     clock,
     demo,
     truth: () => control.state(),
+    save,
     close() {
       webhooks.close();
       closing.abort();
@@ -195,14 +261,18 @@ export async function serveSandbox(
   };
 }
 
-/** `POST /_sandbox/<verb>` with a JSON object; `GET` for `state`, `requests`, `deliveries`, `faults`. */
-async function serveControl(control: Control, request: Request): Promise<Response> {
+/** `POST /_sandbox/<verb>` with a JSON object; `GET` for what can be read. */
+async function serveControl(
+  { control, save }: Pick<Sandbox, "control" | "save">,
+  request: Request,
+): Promise<Response> {
   const { pathname, searchParams } = new URL(request.url);
   const verb = pathname.slice("/_sandbox/".length);
   try {
     if (request.method === "GET") {
       if (verb === "") return Response.json({ verbs: describeVerbs() });
       if (verb === "state") return Response.json(control.state());
+      if (verb === "save") return Response.json(save());
       if (verb === "requests") {
         const { status, ...filter } = Object.fromEntries(searchParams);
         const input = status === undefined ? filter : { ...filter, status: Number(status) };

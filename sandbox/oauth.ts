@@ -4,7 +4,8 @@
  */
 import { createHash } from "node:crypto";
 import { Buffer } from "node:buffer";
-import { Clock, duration, Micros } from "./clock.ts";
+import { Clock, duration, formatTime, Micros, time } from "./clock.ts";
+import type { SavedState } from "./state.ts";
 import { AccessToken, AuthorizationCode, OAuthApp, SCOPES, Tokens } from "./tokens.ts";
 import { World } from "./world.ts";
 
@@ -33,6 +34,15 @@ export class OAuth {
     this.#world = world;
     this.#tokens = tokens;
     this.#clock = world.clock;
+  }
+
+  /** When each user's recent token requests were. */
+  save(): SavedState["token_requests"] {
+    return [...this.#tokenRequests].map(([user, at]) => ({ user, at: at.map(formatTime) }));
+  }
+
+  load(state: SavedState["token_requests"]): void {
+    for (const { user, at } of state) this.#tokenRequests.set(user, at.map(time));
   }
 
   /** Answers a request below /oauth. */

@@ -2,8 +2,9 @@
  * Calendly's rate limit: so many requests a minute per user, over all of the user's tokens. A window
  * of a minute of the virtual clock starts with the first request in it.
  */
-import { Clock, duration, Micros } from "./clock.ts";
+import { Clock, duration, formatTime, Micros, time } from "./clock.ts";
 import { Uri } from "./resources.ts";
+import type { RateLimitState } from "./state.ts";
 
 const WINDOW = duration("1m");
 
@@ -16,8 +17,40 @@ export class RateLimit {
   readonly #clock: Clock;
   readonly #windows = new Map<Uri, { started: Micros; used: number }>();
 
+  /** Limits in place of the plan's. */
+  readonly #limits = new Map<Uri, Limit>();
+
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** Another limit than the plan's for a user; undefined restores that. */
+  set(user: Uri, limit: Limit | undefined): void {
+    if (limit === undefined) this.#limits.delete(user);
+    else this.#limits.set(user, limit);
+  }
+
+  limitOf(user: Uri, plan: number): Limit {
+    const limit = this.#limits.get(user);
+    return limit === undefined ? plan : limit;
+  }
+
+  save(): RateLimitState {
+    return {
+      limits: [...this.#limits].map(([user, limit]) => ({ user, limit })),
+      windows: [...this.#windows].map(([user, { started, used }]) => ({
+        user,
+        started: formatTime(started),
+        used,
+      })),
+    };
+  }
+
+  load(state: RateLimitState): void {
+    for (const { user, limit } of state.limits) this.#limits.set(user, limit);
+    for (const { user, started, used } of state.windows) {
+      this.#windows.set(user, { started: time(started), used });
+    }
   }
 
   /** Counts one request. `allowed` is false when it is over the limit. */

@@ -42,6 +42,14 @@ export class RequestLog {
     if (this.#requests.length > 2 * KEPT) this.#requests = this.#requests.slice(-KEPT);
   }
 
+  save(): LoggedRequest[] {
+    return this.#requests;
+  }
+
+  load(requests: LoggedRequest[]): void {
+    this.#requests = requests;
+  }
+
   clear(): void {
     this.#requests = [];
   }

@@ -1,8 +1,9 @@
 /** Access to the API: personal access tokens, OAuth applications and what OAuth has given out. */
-import { Clock, duration, formatTime, Micros } from "./clock.ts";
-import { insufficientScope, unauthenticated } from "./errors.ts";
+import { Clock, duration, formatTime, Micros, time } from "./clock.ts";
+import { insufficientScope, SandboxError, unauthenticated } from "./errors.ts";
 import { Random } from "./random.ts";
 import { Uri } from "./resources.ts";
+import { loadTime, saveTime, type TokensState } from "./state.ts";
 
 const FAMILIES = {
   "read and write": [
@@ -83,6 +84,13 @@ export class Tokens {
     this.#random = random;
   }
 
+  /** A new application; one of that id that is there already keeps what it was granted. */
+  addApp(app: OAuthApp): void {
+    const known = this.apps.get(app.client_id);
+    if (known) Object.assign(known, app);
+    else this.apps.set(app.client_id, app);
+  }
+
   createPersonal(user: Uri, scopes: string[], token?: string, expiresAt?: Micros): AccessToken {
     return this.#add({
       token: token ?? `pat_${this.#random.secret(300)}`,
@@ -156,6 +164,48 @@ export class Tokens {
       revoked: token.revoked,
       client_id: token.app?.client_id ?? null,
     };
+  }
+
+  save(): TokensState {
+    return {
+      random: this.#random.state,
+      apps: [...this.apps.values()],
+      codes: [...this.codes.values()].map(({ app, expires_at, ...code }) => ({
+        ...code,
+        client_id: app.client_id,
+        expires_at: formatTime(expires_at),
+      })),
+      tokens: [...this.#byToken.values()].map(({ app, created_at, expires_at, ...token }) => ({
+        ...token,
+        client_id: app?.client_id ?? null,
+        created_at: formatTime(created_at),
+        expires_at: saveTime(expires_at),
+      })),
+    };
+  }
+
+  load(state: TokensState): void {
+    this.#random.state = state.random;
+    for (const app of state.apps) this.apps.set(app.client_id, app);
+    for (const { client_id, expires_at, ...code } of state.codes) {
+      const app = this.app(client_id);
+      this.codes.set(code.code, { ...code, app, expires_at: time(expires_at) });
+    }
+    for (const { client_id, created_at, expires_at, ...token } of state.tokens) {
+      this.#add({
+        ...token,
+        app: client_id === null ? null : this.app(client_id),
+        created_at: time(created_at),
+        expires_at: loadTime(expires_at),
+      });
+    }
+  }
+
+  /** An application that must be there. */
+  app(clientId: string): OAuthApp {
+    const app = this.apps.get(clientId);
+    if (app) return app;
+    throw new SandboxError("not_found", `There is no application ${clientId}.`);
   }
 
   #add(token: AccessToken): AccessToken {

@@ -10,6 +10,7 @@ import { SandboxError } from "./errors.ts";
 import { Random } from "./random.ts";
 import { BookingEvent, Uri, uri, WebhookSubscription } from "./resources.ts";
 import { bookingPayload } from "./serialize.ts";
+import { loadTime, saveTime, type WebhooksState } from "./state.ts";
 import { EventRecord, hostsOf, World } from "./world.ts";
 import type { Invitee, ScheduledEvent } from "./resources.ts";
 
@@ -87,6 +88,37 @@ export class Webhooks {
     this.#random = new Random(world.random.int(0, 2 ** 31));
     this.#options = options;
     this.#clock.onMove(() => this.#reschedule());
+  }
+
+  save(): WebhooksState {
+    return {
+      random: this.#random.state,
+      automatic: this.#options.automatic,
+      made: this.#made,
+      subscriptions: [...this.#subscriptions.values()].map((subscription) => ({
+        resource: subscription.resource,
+        signing_key: subscription.signingKey,
+        failing_since: saveTime(subscription.failingSince),
+      })),
+      deliveries: [...this.#deliveries.values()],
+    };
+  }
+
+  /** A delivery that was being sent when the state was saved is sent again. */
+  load(state: WebhooksState): void {
+    this.#random.state = state.random;
+    this.#made = state.made;
+    for (const { resource, signing_key, failing_since } of state.subscriptions) {
+      this.#subscriptions.set(resource.uri, {
+        resource,
+        signingKey: signing_key,
+        failingSince: loadTime(failing_since),
+      });
+    }
+    for (const delivery of state.deliveries) {
+      this.#deliveries.set(delivery.id, delivery);
+      this.#schedule(delivery);
+    }
   }
 
   // Subscriptions

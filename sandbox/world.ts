@@ -2,7 +2,7 @@
  * Everything the sandbox knows: people, organizations, event types, events with their invitees,
  * no-shows. Only state and look-ups live here; what happens to a booking is in bookings.ts.
  */
-import { Clock, formatTime } from "./clock.ts";
+import { Clock, formatTime, Micros, time } from "./clock.ts";
 import { SandboxError } from "./errors.ts";
 import { Random } from "./random.ts";
 import {
@@ -20,6 +20,7 @@ import {
   User,
 } from "./resources.ts";
 import { SortedList } from "./sorted_list.ts";
+import { saveTime, type WorldState } from "./state.ts";
 
 /** An event type with what Calendly knows of it but does not show. */
 export interface EventTypeRecord {
@@ -36,8 +37,8 @@ export interface EventRecord {
   resource: ScheduledEvent;
   organization: Uri;
   invitees: Invitee[];
-  /** When the conference being made for it will be ready. */
-  conference_ready_at?: bigint;
+  /** When the conference that is being made for it will be ready. */
+  conference_ready_at?: Micros;
 }
 
 export interface GroupRecord {
@@ -248,13 +249,64 @@ export class World {
   }
 
   /** Conferences that have become ready by now, oldest first; each is handed out once. */
-  takeReadyConferences(): EventRecord[] {
+  takeReadyConferences(): { event: EventRecord; readyAt: Micros }[] {
     const now = this.clock.now();
-    const ready = [...this.#conferencesInTheMaking].filter((event) =>
-      event.conference_ready_at! <= now
-    );
-    for (const event of ready) this.#conferencesInTheMaking.delete(event);
+    const ready = [];
+    for (const event of this.#conferencesInTheMaking) {
+      const readyAt = event.conference_ready_at!;
+      if (readyAt > now) continue;
+      this.#conferencesInTheMaking.delete(event);
+      delete event.conference_ready_at;
+      ready.push({ event, readyAt });
+    }
     return ready;
+  }
+
+  save(): WorldState {
+    return {
+      random: this.random.state,
+      users: [...this.users.values()],
+      organizations: [...this.organizations.values()],
+      memberships: [...this.memberships.values()],
+      groups: [...this.groups.values()],
+      event_types: [...this.eventTypes.values()],
+      events: [...this.#events.values()].map((event) => ({
+        resource: event.resource,
+        organization: event.organization,
+        invitees: event.invitees,
+        conference_ready_at: saveTime(event.conference_ready_at ?? null),
+      })),
+      no_shows: [...this.noShows.values()],
+      overrides: [...this.overrides].map(([uri, fields]) => ({
+        uri,
+        fields,
+        absent: Object.keys(fields).filter((field) => fields[field] === undefined),
+      })),
+    };
+  }
+
+  load(state: WorldState): void {
+    this.random.state = state.random;
+    for (const user of state.users) this.users.set(user.uri, user);
+    for (const row of state.organizations) this.organizations.set(row.uri, row);
+    for (const row of state.memberships) this.memberships.set(row.uri, row);
+    for (const group of state.groups) this.groups.set(group.resource.uri, group);
+    for (const type of state.event_types) this.eventTypes.set(type.resource.uri, type);
+    for (const { conference_ready_at, ...event } of state.events) {
+      this.addEvent({
+        ...event,
+        key: eventKey(event.resource),
+        ...conference_ready_at !== null && { conference_ready_at: time(conference_ready_at) },
+      });
+      for (const { uri } of event.invitees) {
+        this.#eventOfInvitee.set(uri, this.#events.get(event.resource.uri)!);
+      }
+    }
+    for (const noShow of state.no_shows) this.noShows.set(noShow.uri, noShow);
+    for (const { uri, fields, absent } of state.overrides) {
+      for (const field of absent) fields[field] = undefined;
+      this.overrides.set(uri, fields);
+    }
   }
 }
 

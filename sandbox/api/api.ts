@@ -23,6 +23,7 @@ export interface ApiParts {
   publicUrl: string;
   faults: Faults;
   log: RequestLog;
+  rateLimit: RateLimit;
   /** The user's requests a minute. */
   limitOf: (user: Uri) => Limit;
   /** Runs a verb of the control API, for the fault `change`. */
@@ -33,11 +34,9 @@ export interface ApiParts {
 
 export class Api {
   readonly #parts: ApiParts;
-  readonly #rateLimit: RateLimit;
 
   constructor(parts: ApiParts) {
     this.#parts = parts;
-    this.#rateLimit = new RateLimit(parts.world.clock);
   }
 
   async fetch(request: Request): Promise<Response> {
@@ -68,10 +67,10 @@ export class Api {
     user: Uri | null,
     logged: LoggedRequest,
   ): Promise<Response> {
-    const { faults, limitOf, oauth, run, closing } = this.#parts;
+    const { faults, limitOf, oauth, rateLimit, run, closing } = this.#parts;
     const isOAuth = url.pathname.startsWith("/oauth/");
     const rate = user !== null && !isOAuth
-      ? this.#rateLimit.spend(user, limitOf(user))
+      ? rateLimit.spend(user, limitOf(user))
       : { allowed: true, headers: {} };
     const { method } = request;
     if (!rate.allowed) {
