@@ -179,7 +179,6 @@ export function replacement(effect: Effect): Response | null {
 }
 
 const CUT = new Error("the connection was cut (a fault of the sandbox)");
-CUT.stack = String(CUT); // Deno.serve logs it, and where it was made is of no interest.
 
 /** The true answer, spoilt. */
 export async function spoil(answer: Response, effect: Effect): Promise<Response> {
@@ -188,7 +187,7 @@ export async function spoil(answer: Response, effect: Effect): Promise<Response>
   } else if (effect.kind === "content_type") {
     answer.headers.set("content-type", effect.type ?? "text/plain");
   } else if (effect.kind === "cut") {
-    const bytes = await answer.bytes();
+    const bytes = new Uint8Array(await answer.arrayBuffer());
     let sent = false;
     const body = new ReadableStream<Uint8Array>({
       pull(controller) {

@@ -2,11 +2,14 @@
  * The sandbox from a terminal. `deno task sandbox` serves it; `deno task sandbox book` and the other
  * verbs act on the one that runs. `deno task sandbox help` tells more.
  */
+import { readFile } from "node:fs/promises";
+import process from "node:process";
 import { parseArgs } from "node:util";
 import type { z } from "zod";
 import { parseTime } from "./clock.ts";
-import { createSandbox, DEMO_TOKEN, SandboxError, serveSandbox } from "./mod.ts";
+import { createSandbox, DEMO_TOKEN, loadSandbox, SandboxError, serveSandbox } from "./mod.ts";
 import type { Delivery, Sandbox, Truth } from "./mod.ts";
+import { readStateFile, writeStateFile } from "./state_file.ts";
 import { isVerb, VERBS } from "./verbs.ts";
 
 const DEFAULT_PORT = 8090;
@@ -18,7 +21,8 @@ const HELP = `A Calendly to develop against.
 
   npx -y deno@2.9.6 task sandbox [--port ${DEFAULT_PORT}] [--seed 1] [--events 250] [--now <time>]
       serves one; with --now its clock stands still until it is advanced. --public-url names the
-      address that links such as next_page lead to, where clients use another one
+      address that links such as next_page lead to, where clients use another one. --state keeps
+      everything in a file: it goes on from there, and saves when it is stopped
   npx -y deno@2.9.6 task sandbox book [--name Ana] [--email ana@example.com] [--start-time <time>]
   npx -y deno@2.9.6 task sandbox cancel | reschedule | no-show | undo-no-show [<event or invitee>]
       the latest booking unless one is named
@@ -49,9 +53,9 @@ export async function run(args: string[], observer?: ChangeObserver): Promise<vo
   try {
     await main(args, observer);
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(error.message);
-    Deno.exit(1);
+    if (!(error instanceof UsageError || error instanceof SandboxError)) throw error;
+    console.error(refusal(error));
+    process.exit(1);
   }
 }
 
@@ -66,40 +70,72 @@ async function main(
 }
 
 async function serve(args: string[]): Promise<void> {
-  const { values } = parse(args, ["port", "seed", "events", "now", "public_url"]);
-  const number = (name: string, otherwise: number): number => {
-    const value = Number(values[name] ?? otherwise);
-    if (Number.isInteger(value) && value >= 0) return value;
-    throw new UsageError(`--${name} must be a whole number, not ${values[name]}.`);
+  const { values } = parse(args, ["port", "seed", "events", "now", "public_url", "state"]);
+  const port = wholeNumber(values, "port", DEFAULT_PORT);
+  const file = values.state;
+  const state = file === undefined ? undefined : await readStateFile(file);
+  const { sandbox, server } = await serving(port, sandboxMaker(values, state));
+  const save = async () => {
+    if (file !== undefined) await writeStateFile(file, sandbox.save());
   };
-  const port = number("port", DEFAULT_PORT);
-  const events = number("events", 250);
-  if (values.now && parseTime(values.now) === null) {
-    throw new UsageError(`--now must be a time such as 2026-11-23T09:00:00Z, not ${values.now}.`);
+  await save(); // A file that cannot be written is told now, not when the sandbox is stopped.
+  console.log(greeting(server.url, sandbox));
+  const stop = async () => {
+    await server.stop();
+    await save();
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () =>
+      stop().then(() => process.exit(), (error) => {
+        console.error(refusal(error));
+        process.exit(1);
+      }));
   }
-  const { sandbox, server } = await serving(port, (url) =>
-    createSandbox({
-      seed: number("seed", 1),
-      events,
-      now: values.now,
-      publicUrl: values.public_url ?? url,
-    }));
-  console.log(`
-Calendly sandbox at ${server.url}
-  ${sandbox.demo.user.name} (${sandbox.demo.user.email}) has ${events} events
+}
+
+/** What makes the sandbox, once its address is known: a new one, or one that goes on. */
+function sandboxMaker(values: Values, state: unknown): (url: string) => Sandbox {
+  const publicUrl = (url: string) => values.public_url ?? url;
+  if (state !== undefined) {
+    if ((values.seed ?? values.events ?? values.now) === undefined) {
+      return (url) => loadSandbox(state, { publicUrl: publicUrl(url) });
+    }
+    throw new UsageError(
+      `--seed, --events and --now are for a new sandbox, and ${values.state} has one. ` +
+        "Leave them out, or name another file.",
+    );
+  }
+  const { now } = values;
+  const seed = wholeNumber(values, "seed", 1);
+  const events = wholeNumber(values, "events", 250);
+  if (now && parseTime(now) === null) {
+    throw new UsageError(`--now must be a time such as 2026-11-23T09:00:00Z, not ${now}.`);
+  }
+  return (url) => createSandbox({ seed, events, now, publicUrl: publicUrl(url) });
+}
+
+function wholeNumber(values: Values, name: string, otherwise: number): number {
+  const value = Number(values[name] ?? otherwise);
+  if (Number.isInteger(value) && value >= 0) return value;
+  throw new UsageError(`--${name} must be a whole number, not ${values[name]}.`);
+}
+
+function greeting(url: string, sandbox: Sandbox): string {
+  const { app, user } = sandbox.demo;
+  const events = sandbox.truth().scheduled_events.length;
+  return `
+Calendly sandbox at ${url}
+  ${events} events; the demo user is ${user.name} (${user.email})
   Personal access token: ${DEMO_TOKEN}
-  OAuth application: ${sandbox.demo.app.client_id} / ${sandbox.demo.app.client_secret}
+  OAuth application: ${app.client_id} / ${app.client_secret}
 
 Try
-  curl -H 'Authorization: Bearer ${DEMO_TOKEN}' ${server.url}/users/me
-  curl -H 'Authorization: Bearer ${DEMO_TOKEN}' '${server.url}/scheduled_events?user=${sandbox.demo.user.uri}&count=2'
-  curl -X POST ${server.url}/_sandbox/book
-  npx -y deno@2.9.6 task sandbox book --url ${server.url}
+  curl -H 'Authorization: Bearer ${DEMO_TOKEN}' ${url}/users/me
+  curl -H 'Authorization: Bearer ${DEMO_TOKEN}' '${url}/scheduled_events?user=${user.uri}&count=2'
+  curl -X POST ${url}/_sandbox/book
+  npx -y deno@2.9.6 task sandbox book --url ${url}
 
-Ctrl-C stops it.`);
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => server.stop().then(() => Deno.exit()));
-  }
+Ctrl-C stops it.`;
 }
 
 /** Takes the port first, because links lead to it. */
@@ -109,18 +145,10 @@ async function serving(port: number, create: (url: string) => Sandbox) {
   const server = await serveSandbox({
     fetch: async (request) => await (await opened).fetch(request),
     close: () => void opened.then((sandbox) => sandbox.close()),
-  }, { port }).catch((error) => {
-    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    throw new UsageError(`Port ${port} is taken. Try --port ${port + 1}.`);
-  });
-  try {
-    const sandbox = create(server.url);
-    open(sandbox);
-    return { sandbox, server };
-  } catch (error) {
-    if (error instanceof SandboxError) throw new UsageError(refusal(error));
-    throw error;
-  }
+  }, { port });
+  const sandbox = create(server.url);
+  open(sandbox);
+  return { sandbox, server };
 }
 
 function refusal({ message, hint }: { message: string; hint?: string }): string {
@@ -186,14 +214,14 @@ async function reportDeliveries(url: string, before: Set<string>): Promise<void>
   console.log("Webhooks are waiting: `npx -y deno@2.9.6 task sandbox deliver` sends them.");
 }
 
-/** The sandbox of the local stack if that runs, else the default address. */
+/** The sandbox of the local stack of this folder if one runs, else the default address. */
 async function runningSandbox(): Promise<string> {
   try {
-    const stack = await Deno.readTextFile(new URL("../.local/stack.json", import.meta.url));
+    const stack = await readFile(new URL("../.local/stack.json", import.meta.url), "utf8");
     const { calendly_url } = JSON.parse(stack);
     if (calendly_url) return calendly_url;
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if ((error as { code?: string }).code !== "ENOENT") throw error;
   }
   return `http://127.0.0.1:${DEFAULT_PORT}`;
 }
@@ -212,8 +240,11 @@ async function call<T = Truth>(
   throw new UsageError(refusal(answer.error));
 }
 
+/** Values of the options, by the name of the field. */
+type Values = Record<string, string | undefined>;
+
 /** `--start-time x` for the field start_time. */
-function parse(args: string[], fields: string[]) {
+function parse(args: string[], fields: string[]): { positionals: string[]; values: Values } {
   const names = [...new Set(fields)].map((field) => field.replaceAll("_", "-"));
   try {
     const { values, positionals } = parseArgs({
@@ -225,7 +256,7 @@ function parse(args: string[], fields: string[]) {
       positionals,
       values: Object.fromEntries(
         Object.entries(values).map(([name, value]) => [name.replaceAll("-", "_"), String(value)]),
-      ) as Record<string, string | undefined>,
+      ) as Values,
     };
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
@@ -242,5 +273,3 @@ function fieldValue(field: z.ZodType | undefined, text: string): unknown {
     return text;
   }
 }
-
-if (import.meta.main) await run(Deno.args);

@@ -36,6 +36,7 @@ export type * from "./resources.ts";
 export type { SavedState } from "./state.ts";
 export type { DeliverOptions, Delivery } from "./webhooks.ts";
 export { SandboxError } from "./errors.ts";
+export { serveSandbox } from "./server.ts";
 export { sign } from "./webhooks.ts";
 
 /** The demo user's personal access token, with every scope. */
@@ -227,38 +228,6 @@ function baseUrl(text: string): string {
     `publicUrl cannot be ${text}.`,
     "Give an http or https URL without query, for example http://127.0.0.1:8090.",
   );
-}
-
-/** Serves a sandbox over HTTP on a loopback address; `port` 0 takes a free one. */
-export async function serveSandbox(
-  sandbox: Pick<Sandbox, "fetch" | "close">,
-  { port = 0, hostname = "127.0.0.1" }: { port?: number; hostname?: string } = {},
-): Promise<{ url: string; stop(): Promise<void> }> {
-  const address = Promise.withResolvers<Deno.NetAddr>();
-  const server = Deno.serve(
-    { port, hostname, onListen: (net) => address.resolve(net as Deno.NetAddr) },
-    async (request, { completed }) => {
-      const gone = new AbortController();
-      completed.catch(() => gone.abort());
-      try {
-        const { url, method, headers, body } = request;
-        return await sandbox.fetch(
-          new Request(url, { method, headers, body, signal: gone.signal }),
-        );
-      } catch (error) {
-        if (!gone.signal.aborted) throw error;
-        return new Response(null, { status: 499 }); // The caller has gone: nobody reads it.
-      }
-    },
-  );
-  const { port: taken } = await address.promise;
-  return {
-    url: `http://${hostname}:${taken}`,
-    async stop() {
-      sandbox.close();
-      await server.shutdown();
-    },
-  };
 }
 
 /** `POST /_sandbox/<verb>` with a JSON object; `GET` for what can be read. */

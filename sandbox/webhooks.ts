@@ -4,6 +4,7 @@
  * a subscription without any success for 24 hours is disabled for good, and the answer 410 deletes it.
  */
 import { createHmac } from "node:crypto";
+import { clearTimeout, setTimeout } from "node:timers";
 import { z } from "zod";
 import { Clock, duration, formatTime, Micros, time } from "./clock.ts";
 import { SandboxError } from "./errors.ts";
@@ -77,7 +78,7 @@ export class Webhooks {
   readonly #options: WebhookOptions;
   readonly #subscriptions = new Map<Uri, Subscription>();
   readonly #deliveries = new Map<string, Delivery>();
-  readonly #timers = new Map<string, ReturnType<typeof setTimeout>>();
+  readonly #timers = new Map<string, NodeJS.Timeout>();
   readonly #underWay = new Set<Promise<unknown>>();
   #made = 0;
 
@@ -373,7 +374,7 @@ export class Webhooks {
       const attempt = this.#attempt(delivery).finally(() => this.#underWay.delete(attempt));
       this.#underWay.add(attempt);
     }, Math.max(0, wait));
-    Deno.unrefTimer(timer);
+    timer.unref();
     this.#timers.set(delivery.id, timer);
   }
 

@@ -4,7 +4,7 @@ import { createSandbox, DEMO_TOKEN, serveSandbox } from "../../sandbox/mod.ts";
 import { VERBS } from "../../sandbox/verbs.ts";
 import { Client, pinned } from "./support.ts";
 
-const MAIN = new URL("../../sandbox/main.ts", import.meta.url).href;
+const MAIN = new URL("../../sandbox/bin.ts", import.meta.url).href;
 
 async function serving<T>(run: (url: string) => Promise<T>): Promise<T> {
   const server = await serveSandbox(createSandbox({ events: 5 }));
@@ -166,30 +166,4 @@ Deno.test("the command line acts on the sandbox that runs", async () => {
   });
   const nobody = await run("book", "--url", "http://127.0.0.1:1");
   assert.match(nobody.stderr, /No sandbox answers at http:\/\/127\.0\.0\.1:1/);
-});
-
-Deno.test("what the command line serves links to itself", async () => {
-  const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", MAIN, "--port", "0", "--events", "3"],
-    env: { NO_COLOR: "1" },
-    stdout: "piped",
-  }).spawn();
-  try {
-    let printed = "";
-    const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    while (!printed.includes("Ctrl-C")) printed += (await reader.read()).value;
-    const [url] = /http:\/\/127\.0\.0\.1:\d+/.exec(printed)!;
-    const headers = { authorization: `Bearer ${DEMO_TOKEN}` };
-    const me = await (await fetch(`${url}/users/me`, { headers })).json();
-    const first = await fetch(`${url}/scheduled_events?user=${me.resource.uri}&count=1`, {
-      headers,
-    });
-    const { next_page } = (await first.json()).pagination;
-    assert.ok(next_page.startsWith(`${url}/scheduled_events?`), next_page);
-    assert.equal((await (await fetch(next_page, { headers })).json()).collection.length, 1);
-    await reader.cancel();
-  } finally {
-    process.kill("SIGTERM");
-    await process.status;
-  }
 });
