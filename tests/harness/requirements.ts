@@ -48,6 +48,11 @@ export const REQUIREMENTS = {
     how: "TEST_DATABASE_URL, with pgTAP in that Postgres; apt-get install postgresql-15-pgtap " +
       "libtap-parser-sourcehandler-pgtap-perl",
   },
+  node: {
+    label: "Node 20",
+    met: await isInstalled("node"),
+    how: "Node 20 or newer on the PATH",
+  },
   psql: {
     label: "psql",
     met: await isInstalled("psql"),
