@@ -52,8 +52,8 @@ export const VERBS = {
   }).describe("makes a personal access token"),
   revoke_token: z.strictObject({ token: Word }).describe("ends a token"),
   create_app: z.strictObject({
-    client_id: Word,
-    client_secret: Word,
+    client_id: Text.min(1),
+    client_secret: Text.min(1),
     kind: z.enum(["web", "native"]),
     name: Text,
     redirect_uris: z.array(z.url()).describe("any loopback address unless given"),
