@@ -6,6 +6,7 @@ import { COMMAND_LINE } from "./command_line.ts";
 import { CONNECTIONS_AND_RIGHTS } from "./connections.ts";
 import { MEETINGS } from "./meetings.ts";
 import type { Mutation } from "./mutation.ts";
+import { SANDBOX } from "./sandbox.ts";
 import { SYNCS } from "./syncs.ts";
 import { WEBHOOKS } from "./webhooks.ts";
 
@@ -15,4 +16,5 @@ export const MUTATIONS: Mutation[] = [
   ...WEBHOOKS,
   ...CONNECTIONS_AND_RIGHTS,
   ...COMMAND_LINE,
+  ...SANDBOX,
 ];

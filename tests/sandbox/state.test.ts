@@ -324,7 +324,7 @@ function rightArguments(sandbox: Sandbox): Record<Verb, Record<string, unknown>>
 }
 
 /** Values that are wrong nearly everywhere. Where one is right, the verb may act. */
-const STRANGE = fc.constantFrom<unknown>(
+const STRANGE: unknown[] = [
   null,
   -1,
   0.5,
@@ -343,7 +343,7 @@ const STRANGE = fc.constantFrom<unknown>(
   { kind: "flood" },
   { uri: 1 },
   { start_time: "9999-12-31T23:59:59Z" },
-);
+];
 
 Deno.test("every verb works with the right argument", async () => {
   for (const verb of Object.keys(VERBS) as Verb[]) {
@@ -354,33 +354,36 @@ Deno.test("every verb works with the right argument", async () => {
 
 Deno.test("an argument that a verb refuses changes nothing", async () => {
   let refused = 0;
-  const verbs = fc.constantFrom(...Object.keys(VERBS) as Verb[]);
-  const faults = fc.tuple(fc.nat(), STRANGE, fc.boolean());
-  await fc.assert(
-    fc.asyncProperty(
-      verbs,
-      fc.array(faults, { minLength: 1, maxLength: 2 }),
-      async (verb, wrong) => {
-        const { sandbox } = newPlace(1);
-        const input = structuredClone(rightArguments(sandbox)[verb]);
+  for (const verb of Object.keys(VERBS) as Verb[]) {
+    let { sandbox } = newPlace(1);
+    let right = rightArguments(sandbox)[verb];
+    for (const field of [...Object.keys(VERBS[verb].shape), "surplus"]) {
+      for (const value of [...STRANGE, undefined]) {
+        const input = structuredClone({ ...right, [field]: value });
         const before = sandbox.save();
-        for (const [n, value, added] of wrong) {
-          const field = added ? "surplus" : pick([...Object.keys(input), "event"], n);
-          input[field] = value;
-        }
         try {
           await sandbox.control.run(verb, input);
+          ({ sandbox } = newPlace(1)); // The value was right, and the verb has acted.
+          right = rightArguments(sandbox)[verb];
         } catch (error) {
-          assert.ok(error instanceof SandboxError, `${verb}: ${error}`);
-          assert.notEqual(error.message, "");
+          assert.ok(error instanceof SandboxError, `${verb} ${JSON.stringify(input)}: ${error}`);
           assert.deepEqual(sandbox.save(), before, `${verb} ${JSON.stringify(input)}`);
           refused += 1;
         }
-      },
-    ),
-    { numRuns: 800, seed: 1 },
-  );
-  assert.ok(refused > 200, `only ${refused} were refused`);
+      }
+    }
+  }
+  assert.ok(refused > 1000, `only ${refused} were refused`);
+});
+
+Deno.test("a page token that has expired stays so in a loaded sandbox", async () => {
+  const { sandbox } = newPlace(1);
+  const page = async (place: Sandbox, token: string) =>
+    (await new Client(place).events({ count: "1", page_token: token })).status;
+  const { next_page_token } = (await new Client(sandbox).events({ count: "1" })).body.pagination;
+  sandbox.control.faults({ effect: { kind: "expired_page_token" } });
+  assert.equal(await page(sandbox, next_page_token), 400);
+  assert.equal(await page(loadSandbox(sandbox.save()), next_page_token), 400);
 });
 
 Deno.test("a state over HTTP is the one that is saved", async () => {
