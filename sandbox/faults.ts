@@ -179,6 +179,7 @@ export function replacement(effect: Effect): Response | null {
 }
 
 const CUT = new Error("the connection was cut (a fault of the sandbox)");
+CUT.stack = String(CUT); // Deno.serve logs it, and where it was made is of no interest.
 
 /** The true answer, spoilt. */
 export async function spoil(answer: Response, effect: Effect): Promise<Response> {

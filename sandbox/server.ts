@@ -1,8 +1,8 @@
-/** Serves a sandbox over HTTP, on Node as on Deno. */
+/** Serves a sandbox over HTTP: with Deno's own server, which is twice as fast there, or with Node's. */
 import { Buffer } from "node:buffer";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { finished } from "node:stream/promises";
+import { finished } from "node:stream";
 import { SandboxError } from "./errors.ts";
 
 /** What answers, and what ends the answers that are still to come. */
@@ -11,11 +11,55 @@ export interface Served {
   close(): void;
 }
 
+interface Address {
+  port?: number;
+  hostname?: string;
+}
+
+interface Serving {
+  url: string;
+  stop(): Promise<void>;
+}
+
 /** Serves on a loopback address; `port` 0 takes a free one. A port that is taken is refused. */
-export async function serveSandbox(
+export function serveSandbox(served: Served, address: Address = {}): Promise<Serving> {
+  return typeof Deno === "undefined" ? serveOnNode(served, address) : serveOnDeno(served, address);
+}
+
+async function serveOnDeno(
   served: Served,
-  { port = 0, hostname = "127.0.0.1" }: { port?: number; hostname?: string } = {},
-): Promise<{ url: string; stop(): Promise<void> }> {
+  { port = 0, hostname = "127.0.0.1" }: Address,
+): Promise<Serving> {
+  const answer: Deno.ServeHandler = async (request, { completed }) => {
+    const gone = new AbortController();
+    completed.catch(() => gone.abort());
+    try {
+      const { url, method, headers, body } = request;
+      return await served.fetch(new Request(url, { method, headers, body, signal: gone.signal }));
+    } catch (error) {
+      if (!gone.signal.aborted) throw error;
+      return new Response(null, { status: 499 }); // The caller has gone: nobody reads it.
+    }
+  };
+  let server: Deno.HttpServer<Deno.NetAddr>;
+  try {
+    server = Deno.serve({ port, hostname, onListen() {} }, answer);
+  } catch (error) {
+    throw error instanceof Deno.errors.AddrInUse ? portTaken(port) : error;
+  }
+  return {
+    url: `http://${hostname}:${server.addr.port}`,
+    async stop() {
+      served.close();
+      await server.shutdown();
+    },
+  };
+}
+
+export async function serveOnNode(
+  served: Served,
+  { port = 0, hostname = "127.0.0.1" }: Address = {},
+): Promise<Serving> {
   const unanswered = new Set<Promise<void>>();
   const server = createServer((incoming, outgoing) => {
     const answering = answer(served, incoming, outgoing).finally(() =>
@@ -36,14 +80,17 @@ export async function serveSandbox(
   };
 }
 
+function portTaken(port: number): SandboxError {
+  return new SandboxError("port_taken", `Port ${port} is taken.`, `Try port ${port + 1}.`);
+}
+
 function listen(server: Server, port: number, hostname: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error: Error & { code?: string }) =>
-      reject(
-        error.code === "EADDRINUSE"
-          ? new SandboxError("port_taken", `Port ${port} is taken.`, `Try --port ${port + 1}.`)
-          : error,
-      ));
+    server.once(
+      "error",
+      (error: Error & { code?: string }) =>
+        reject(error.code === "EADDRINUSE" ? portTaken(port) : error),
+    );
     server.listen(port, hostname, () => resolve((server.address() as AddressInfo).port));
   });
 }
@@ -60,33 +107,40 @@ async function answer(
   });
   try {
     const response = await served.fetch(await requestOf(incoming, gone.signal));
+    const { bytes, whole } = await read(response.body);
     outgoing.writeHead(response.status, [...response.headers].flat());
-    for await (const chunk of response.body ?? []) {
-      await new Promise((written) => outgoing.write(chunk, written));
-    }
-    outgoing.end();
-    await finished(outgoing);
+    if (whole) outgoing.end(bytes);
+    else outgoing.write(bytes, () => outgoing.destroy());
   } catch (error) {
-    // A body that breaks off is a fault on demand; a caller that has gone reads nothing.
-    if (!outgoing.headersSent && !gone.signal.aborted) {
-      console.error(error);
-      outgoing.writeHead(500).end();
-    } else {
-      outgoing.destroy();
-    }
+    if (gone.signal.aborted) return void outgoing.destroy(); // Nobody reads it.
+    console.error(error);
+    outgoing.writeHead(500).end();
+  }
+  await new Promise((resolve) => finished(outgoing, resolve));
+}
+
+/** A body that breaks off, as a fault on demand lets it, is read up to there. */
+async function read(body: ReadableStream<Uint8Array> | null) {
+  const chunks: Uint8Array[] = [];
+  try {
+    for await (const chunk of body ?? []) chunks.push(chunk);
+    return { bytes: Buffer.concat(chunks), whole: true };
+  } catch {
+    return { bytes: Buffer.concat(chunks), whole: false };
   }
 }
 
 async function requestOf(incoming: IncomingMessage, signal: AbortSignal): Promise<Request> {
   const { method = "GET", headers, url = "/" } = incoming;
+  const hasBody = !["GET", "HEAD"].includes(method);
   const chunks: Uint8Array[] = [];
-  for await (const chunk of incoming) chunks.push(chunk);
+  if (hasBody) { for await (const chunk of incoming) chunks.push(chunk); }
   return new Request(new URL(url, `http://${headers.host ?? "sandbox"}`), {
     method,
     headers: Object.entries(headers).flatMap(([name, value]) =>
       [value ?? []].flat().map((text): [string, string] => [name, text])
     ),
-    body: chunks.length > 0 && !["GET", "HEAD"].includes(method) ? Buffer.concat(chunks) : null,
+    body: hasBody ? Buffer.concat(chunks) : null,
     signal,
   });
 }

@@ -1,6 +1,7 @@
 /** Faults on demand: which requests they strike, and what the caller sees. */
 import assert from "node:assert/strict";
 import { DEMO_TOKEN, type Effect, serveSandbox } from "../../sandbox/mod.ts";
+import { serveOnNode } from "../../sandbox/server.ts";
 import { Client, pinned } from "./support.ts";
 
 const LIST = "/scheduled_events";
@@ -170,33 +171,66 @@ Deno.test("a slow answer comes late, and whole", async () => {
   assert.deepEqual([status, body.collection.length], [200, 20]);
 });
 
-Deno.test("a body is cut in the middle, in process and on the wire", async () => {
-  const { sandbox, client } = struckBy({ kind: "cut" });
-  await assert.rejects(client.events(), /the connection was cut/);
-  sandbox.control.faults({ path: LIST, effect: { kind: "cut" } });
-  const server = await serveSandbox(sandbox);
+/** On Node the sandbox is served by Node's own server, which Deno has too. */
+const SERVERS = { "Deno's server": serveSandbox, "Node's server": serveOnNode };
+
+for (const [name, serve] of Object.entries(SERVERS)) {
+  Deno.test(`a body is cut in the middle, in process and by ${name}`, async () => {
+    const { sandbox, client } = struckBy({ kind: "cut" });
+    await assert.rejects(client.events(), /the connection was cut/);
+    sandbox.control.faults({ path: LIST, effect: { kind: "cut" } });
+    const server = await serve(sandbox);
+    try {
+      const reading = fetch(`${server.url}${LIST}?user=${sandbox.demo.user.uri}`, {
+        headers: { authorization: `Bearer ${DEMO_TOKEN}` },
+      }).then((response) => response.text());
+      await assert.rejects(reading, TypeError);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  Deno.test(`stopping ${name} ends a stalled request`, async () => {
+    const { sandbox } = struckBy({ kind: "stall" });
+    const server = await serve(sandbox);
+    const answer = fetch(`${server.url}${LIST}`).then(async (response) => {
+      await response.body?.cancel();
+      return response.status;
+    });
+    while (sandbox.control.requests().count === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await server.stop();
+    assert.equal(await answer, 504);
+  });
+
+  Deno.test(`${name} refuses a port that is taken`, async () => {
+    using taken = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+    const { port } = taken.addr;
+    await assert.rejects(async () => await serve(pinned(), { port }), { code: "port_taken" });
+  });
+}
+
+Deno.test("a stalled request ends when its caller leaves Node's server", async () => {
+  let leaving: AbortSignal | undefined;
+  const server = await serveOnNode({
+    fetch: (request) =>
+      new Promise((_, reject) => {
+        leaving = request.signal;
+        leaving.addEventListener("abort", () => reject(leaving!.reason));
+      }),
+    close() {},
+  });
   try {
-    const reading = fetch(`${server.url}${LIST}?user=${sandbox.demo.user.uri}`, {
-      headers: { authorization: `Bearer ${DEMO_TOKEN}` },
-    }).then((response) => response.text());
-    await assert.rejects(reading, TypeError);
+    const caller = new AbortController();
+    const answer = fetch(server.url, { signal: caller.signal });
+    while (!leaving) await new Promise((resolve) => setTimeout(resolve, 5));
+    caller.abort();
+    await assert.rejects(answer, { name: "AbortError" });
+    while (!leaving.aborted) await new Promise((resolve) => setTimeout(resolve, 5));
   } finally {
     await server.stop();
   }
-});
-
-Deno.test("stopping the server ends a stalled request", async () => {
-  const { sandbox } = struckBy({ kind: "stall" });
-  const server = await serveSandbox(sandbox);
-  const answer = fetch(`${server.url}${LIST}`).then(async (response) => {
-    await response.body?.cancel();
-    return response.status;
-  });
-  while (sandbox.control.requests().count === 0) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  await server.stop();
-  assert.equal(await answer, 504);
 });
 
 Deno.test("OAuth can be struck too", async () => {
