@@ -128,7 +128,8 @@ create table calendly.active_runs (
   processed integer not null default 0,
   invitees_read integer not null default 0,
   invitees_to_read integer,
-  interruptions integer not null default 0
+  interruptions integer not null default 0,
+  rate_limit_hits integer not null default 0
 );
 
 -- The schedule counts the leases that last, and goes on with runs whose lease has ended. A paused
@@ -174,6 +175,8 @@ comment on column calendly.active_runs.invitees_to_read is
   'many have been fetched and more are due.';
 comment on column calendly.active_runs.interruptions is
   'Interruptions in a row: the back-off grows with them.';
+comment on column calendly.active_runs.rate_limit_hits is
+  'Steps in a row that were answered with 429.';
 
 -- What a run collects, one row per event or meeting. No foreign key: it would be checked for each
 -- row, and the end of a large run would take as long as deleting all of them. One index only, the

@@ -73,7 +73,7 @@ begin
       listed_until = state.listed_until, list_restarts = state.list_restarts,
       missing_event_lookups = state.missing_event_lookups, processed = state.processed,
       invitees_read = state.invitees_read, invitees_to_read = state.invitees_to_read,
-      interruptions = state.interruptions
+      interruptions = state.interruptions, rate_limit_hits = state.rate_limit_hits
     where o.run_id = state.run_id;
 end
 $$;
@@ -111,6 +111,24 @@ comment on function calendly.save_run(calendly.run_context) is
 
 -- Records -----------------------------------------------------------------------------------------
 
+create function calendly.time_to_reset(seconds double precision, hits integer default 1)
+returns interval
+language plpgsql immutable set search_path = ''
+as $$
+declare
+  -- Calendly counts by the minute: a later reset is a wrong unit or a wrong clock.
+  longest constant double precision := extract(epoch from interval '1 hour');
+  longest_floor constant double precision := 60;
+begin
+  -- A reset at once, told again and again, is asked for after 1, 2, 4 … 60 seconds.
+  return make_interval(secs => least(longest,
+    greatest(seconds, least(longest_floor, power(2, least(hits, 7) - 1)))));
+end
+$$;
+comment on function calendly.time_to_reset(double precision, integer) is
+  'How long a rate limit that resets in so many seconds, as Calendly says, is believed to last: a '
+  'second to an hour. hits: how often in a row Calendly has answered with 429.';
+
 create function calendly.record_requests(
   context calendly.run_context, requests integer, rate jsonb
 ) returns calendly.run_context
@@ -123,7 +141,7 @@ begin
     context.connection.rate_limit := (rate ->> 'limit')::integer;
     context.connection.rate_remaining := (rate ->> 'remaining')::integer;
     context.connection.rate_resets_at :=
-      calendly.now() + make_interval(secs => (rate ->> 'reset')::double precision);
+      calendly.now() + calendly.time_to_reset((rate ->> 'reset')::double precision);
   end if;
   return context;
 end

@@ -445,7 +445,9 @@ begin
   requests_left := least(worker_requests, full_window);
   wait_seconds := 0;
   if connection.rate_remaining is null or connection.rate_resets_at is null
-      or connection.rate_resets_at <= now_at then
+      or connection.rate_resets_at <= now_at
+      -- written before the clock was set back
+      or connection.rate_resets_at > now_at + calendly.time_to_reset('infinity') then
     return;
   end if;
   requests_left := least(worker_requests, connection.rate_remaining - reserve);
@@ -518,7 +520,8 @@ begin
         'hint', 'The sync goes on by itself when the limit resets.'));
     end if;
     work := work || jsonb_build_object(
-      'concurrency', least(settings.max_concurrency, budget.requests_left));
+      'concurrency', least(settings.max_concurrency, budget.requests_left),
+      'requests_left', budget.requests_left);
   end if;
 
   perform calendly.record_step(context, work,
@@ -529,5 +532,5 @@ end
 $$;
 comment on function calendly.next_step(calendly.run_context) is
   'What the worker does next, within its time, its requests and Calendly''s rate limit: '
-  '{step, do, wait_seconds, …, concurrency (requests at the same time)}, or {do: stop} where the '
-  'run is paused instead.';
+  '{step, do, wait_seconds, …, concurrency (requests at the same time), requests_left}, or '
+  '{do: stop} where the run is paused instead.';

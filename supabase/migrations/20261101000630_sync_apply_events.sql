@@ -137,7 +137,8 @@ begin
       count(*) filter (where s.is_fresh and s.status = 'active'),
       count(*) filter (where s.is_fresh and s.status = 'canceled'),
       coalesce(sum(s.meetings) filter (where s.is_fresh), 0),
-      max(s.start_time)
+      max(s.start_time) filter (where s.start_time < (
+        select r.max_start_time from public.calendly_sync_runs r where r.id = sort_page.run_id))
     into page
     from sorted s;
   return page;
@@ -292,7 +293,10 @@ begin
   context.run := calendly.count_changes(run, changes, looked_at);
   context.state.processed := (context.state).processed + looked_at;
   context.state.listed_until := greatest(
-    (context.state).listed_until, (select max(c.start_time) from unnest(usable) c));
+    (context.state).listed_until, (
+      select max(c.start_time) from unnest(usable) c
+      -- One that starts after the range was not asked for: it says nothing of how far the listing is.
+      where c.start_time < run.max_start_time));
   perform calendly.queue_invitees(run, user_ids, array(
     select c.event_uri from unnest(changes) c));
   perform calendly.look_up_unlisted_hosts(user_ids, usable);

@@ -22,7 +22,8 @@ begin
       offset 0
     ) s
     where m.user_id = any (count_mismatches.user_ids)
-      and jsonb_array_length(r -> 'invitees') < m.seats and not s.count_mismatch);
+      and jsonb_array_length(r -> 'invitees') < m.seats and not s.count_mismatch
+      and not r ? 'problem');
 end
 $$;
 comment on function calendly.count_mismatches(jsonb, integer[]) is
@@ -54,7 +55,7 @@ begin
       where k.meeting_id = m.id and k.updated_at < step_began_at
       offset 0
     ) v
-    where r ? 'invitees' and m.user_id = any (user_ids)
+    where r ? 'invitees' and not r ? 'problem' and m.user_id = any (user_ids)
       and m.calendly_event_uri <> all (mismatches)
       -- an invitee that was listed and could not be used has not been erased
       and not exists (
@@ -93,7 +94,7 @@ begin
     from (
       select r ->> 'event_uri' as event_uri, calendly.to_time(r ->> 'observed_at') as observed_at
       from jsonb_array_elements(results) r
-      where r ? 'invitees'
+      where r ? 'invitees' and not r ? 'problem'
     ) read
     -- By index: see calendly.note_missing.
     cross join lateral (
@@ -204,7 +205,8 @@ declare
   read_uris constant text[] := array(
     select r ->> 'event_uri' from jsonb_array_elements(results) r where r ? 'invitees');
   failures constant jsonb := (
-    select jsonb_agg(r) from jsonb_array_elements(results) r where not r ? 'invitees');
+    select jsonb_agg(r) from jsonb_array_elements(results) r
+    where not r ? 'invitees' or r ? 'problem');
   mismatches constant text[] := calendly.count_mismatches(results, user_ids);
   snapshots constant calendly.invitee_snapshot[] := calendly.invitee_snapshots(results);
   -- where an invitee was listed twice, the newer one
@@ -242,6 +244,6 @@ begin
 end
 $$;
 comment on function calendly.apply_fetched_invitees(calendly.run_context, jsonb) is
-  'Applies complete readings of the invitees of events, [{event_uri, invitees, observed_at} or '
-  '{event_uri, problem}]; observed_at is Calendly''s time when the reading began. A problem '
-  'changes nothing that is stored.';
+  'Applies readings of the invitees of events, [{event_uri, invitees, observed_at} or '
+  '{event_uri, problem}]; observed_at is Calendly''s time when the reading began. A problem alone '
+  'changes nothing that is stored; beside invitees it says that there are more of them.';

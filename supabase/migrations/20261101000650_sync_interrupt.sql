@@ -104,9 +104,10 @@ begin
   end if;
   if interruption ->> 'code' = 'rate_limited' and interruption ->> 'retry_after' is not null then
     -- No request may be made until the rate limit resets.
+    context.state.rate_limit_hits := (context.state).rate_limit_hits + 1;
     context.connection.rate_remaining := 0;
-    context.connection.rate_resets_at := calendly.now()
-      + make_interval(secs => (interruption ->> 'retry_after')::double precision);
+    context.connection.rate_resets_at := calendly.now() + calendly.time_to_reset(
+      (interruption ->> 'retry_after')::double precision, (context.state).rate_limit_hits);
     return calendly.next_step(context);
   end if;
   context.state.interruptions := (context.state).interruptions + 1;

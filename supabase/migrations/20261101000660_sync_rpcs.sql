@@ -173,6 +173,21 @@ comment on function calendly.open_run(
   'Goes on with the active run of a subject, replaces it by one that does more, or makes the '
   'first.';
 
+create function calendly.allow_one_request(run public.calendly_sync_runs) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  update public.calendly_connections c set rate_remaining = 1
+    from calendly.active_runs o
+    where c.id = run.connection_id and o.run_id = run.id
+      -- a reset in this worker's time is waited for
+      and c.rate_remaining < 1 and c.rate_resets_at > o.worker_ends_at;
+end
+$$;
+comment on function calendly.allow_one_request(public.calendly_sync_runs) is
+  'Lets a person''s click try, though Calendly''s rate limit was used up for long: one request tells '
+  'whether it still is.';
+
 create function public.calendly_begin_sync(request jsonb) returns jsonb
 language plpgsql security definer
 set search_path = '' set lock_timeout = '5s' set statement_timeout = '30s' set jit = off
@@ -210,6 +225,9 @@ begin
   lease := calendly.take_lease(run,
     coalesce((request ->> 'spent_seconds')::double precision, 0),
     coalesce((request ->> 'spent_requests')::integer, 0), now_at);
+  if request ->> 'trigger' <> 'scheduled' then
+    perform calendly.allow_one_request(run);
+  end if;
   return jsonb_build_object(
     'status', 'started', 'run_id', run.id, 'lease', lease, 'user_id', user_id,
     'sync_type', run.sync_type,
@@ -231,6 +249,30 @@ comment on function public.calendly_begin_sync(jsonb) is
 
 -- Apply -------------------------------------------------------------------------------------------
 
+create function calendly.with_credible_times(readings jsonb) returns jsonb
+language plpgsql stable set search_path = ''
+as $$
+declare
+  -- by how much the clocks of Calendly and Postgres may differ
+  tolerance constant interval := interval '1 hour';
+  now_at constant timestamptz := calendly.now();
+begin
+  if not exists (
+      select from jsonb_array_elements(readings) r
+      where calendly.to_time(r ->> 'observed_at') > now_at + tolerance) then
+    return readings;
+  end if;
+  return (
+    select jsonb_agg(
+      case when calendly.to_time(r ->> 'observed_at') > now_at + tolerance
+        then r || jsonb_build_object('observed_at', calendly.to_calendly(now_at)) else r end)
+    from jsonb_array_elements(readings) r);
+end
+$$;
+comment on function calendly.with_credible_times(jsonb) is
+  'Readings of invitees, with Postgres''s time in place of one that is far ahead of it: otherwise '
+  'nothing that comes later would be newer.';
+
 create function calendly.apply_result(context calendly.run_context, result jsonb)
 returns calendly.run_context
 language plpgsql set search_path = ''
@@ -241,7 +283,8 @@ begin
   elsif result ? 'events' then
     context := calendly.apply_fetched_events(context, result -> 'events');
   elsif result ? 'invitees' then
-    context := calendly.apply_fetched_invitees(context, result -> 'invitees');
+    context := calendly.apply_fetched_invitees(
+      context, calendly.with_credible_times(result -> 'invitees'));
   end if;
   context.state.step := (context.state).step + 1;
   -- Readings of the next step may have begun when they were offered, before that step is told.
@@ -249,6 +292,7 @@ begin
   context.state.ahead_began_at := null;
   if not result ? 'interruption' then
     context.state.interruptions := 0;
+    context.state.rate_limit_hits := 0;
   end if;
   return context;
 end

@@ -55,6 +55,7 @@ select is((answer #>> '{credential,connection_id}')::uuid, (tests.connection_of(
   from begun;
 select is(answer -> 'next',
   jsonb_build_object('do', 'list_events', 'step', 0, 'wait_seconds', 0, 'concurrency', 20,
+  'requests_left', 800,
   'ahead', true, 'query', jsonb_build_object(
   'user', tests.host('ana'), 'min_start_time', '2024-06-01T12:00:00.000000Z', 'max_start_time',
     '2027-06-01T12:00:00.000000Z', 'sort', 'start_time:asc', 'count', '100')),

@@ -1,7 +1,7 @@
 -- Calendly's rate limit and a worker's own budget: a short wait is waited for, a longer one pauses
 -- the run, and scheduled work leaves a reserve for a click.
 begin;
-select plan(34);
+select plan(48);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0, invitee_batch = 25;
 select tests.add_person('ana');
@@ -56,14 +56,62 @@ select tests.begin('ana');
 select is(tests.bring('ana',
   '{"interruption": {"code": "rate_limited", "message": "429", "retry_after": 90}}')
   #>> '{result,status}', 'paused', 'a 429 for longer than the worker''s time pauses the run');
-select is(tests.begin('ana') #>> '{next,do}', 'stop',
-  'a click before the reset pauses the run again');
+select is(row(next -> 'requests_left', next -> 'concurrency', next -> 'wait_seconds')::text,
+  '(1,1,0)', 'a click before the reset tries with one request')
+  from (select tests.begin('ana') -> 'next' as next) click;
+select is(tests.bring('ana',
+  '{"interruption": {"code": "rate_limited", "message": "429", "retry_after": 90}}')
+  #>> '{result,status}', 'paused', 'a click that is answered with 429 pauses the run again');
 select tests.pass('90 seconds');
 select is(tests.begin('ana') #>> '{next,query,page_token}', 'p6',
   'after the reset the run goes on at its page');
 select is((tests.connection_of('ana')).last_error, null,
   'a used up rate limit is no error of the connection');
 select tests.fail('ana', '{"code": "internal"}');
+
+-- what no rate limit can be
+create function tests.forget_rate() returns void language sql as $$
+  select calendly.end_run(o.run_id, 'failed', '{}') from calendly.active_runs o;
+  update public.calendly_connections
+    set rate_remaining = null, rate_resets_at = null, rate_limit = null;
+$$;
+create function tests.waited(retry_after text) returns interval language sql as $$
+  select tests.forget_rate();
+  select tests.begin_listing('scheduled');
+  select tests.bring('ana', jsonb_build_object('interruption', jsonb_build_object(
+    'code', 'rate_limited', 'message', '429', 'retry_after', retry_after::numeric)));
+  select (tests.connection_of('ana')).rate_resets_at - calendly.now();
+$$;
+select is(tests.waited(told), believed::interval, format('a reset in %s seconds is waited for', told))
+  from (values ('0', '1 second'), ('-60', '1 second'), ('0.2', '1 second'),
+    ('59.5', '59.5 seconds'), ('3600', '1 hour'), ('3601', '1 hour'), ('31536000', '1 hour'),
+    ('1795651200', '1 hour'), ('1e300', '1 hour')) reset (told, believed);
+select tests.forget_rate();
+select tests.begin_listing('scheduled');
+create function tests.hit() returns text language sql as $$
+  select tests.bring('ana',
+    '{"interruption": {"code": "rate_limited", "message": "429", "retry_after": 0}}');
+  select ((tests.connection_of('ana')).rate_resets_at - calendly.now())::text;
+$$;
+update calendly.active_runs set worker_ends_at = 'infinity';
+select is(array(select tests.hit() from generate_series(1, 9)),
+  array['00:00:01', '00:00:02', '00:00:04', '00:00:08', '00:00:16', '00:00:32', '00:01:00',
+    '00:01:00', '00:01:00'],
+  'a reset at once is waited for longer each time in a row, up to a minute');
+select tests.pass('1 minute');
+select tests.bring('ana', tests.page('{}', 'p2'));
+select is(tests.hit(), '00:00:01', 'an answer in between starts the count again');
+select tests.bring('ana', tests.page('{}', 'p3')
+  || '{"rate": {"limit": null, "remaining": 0, "reset": 31536000}}');
+select is(row(c.rate_limit, c.rate_resets_at - calendly.now())::text, '(,01:00:00)',
+  'a rate limit without its size and with a reset in a year lasts an hour')
+  from tests.connection_of('ana') c;
+select tests.forget_rate();
+update public.calendly_connections
+  set rate_remaining = 0, rate_resets_at = calendly.now() + interval '50 years';
+select is(tests.begin('ana', 'scheduled') #>> '{next,wait_seconds}', '0',
+  'a reset from before the clock was set back is ignored');
+select tests.forget_rate();
 
 -- a reserve
 select tests.begin_listing('scheduled');

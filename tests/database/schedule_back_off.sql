@@ -1,7 +1,7 @@
 -- When a sync is tried again after a failure: later each time, an hour at most, not all at once,
 -- and a click does not wait.
 begin;
-select plan(37);
+select plan(38);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 select tests.sync('ana', '{}');
@@ -102,8 +102,13 @@ select tests.bring('ana',
 select is((tests.run_of('ana')).resume_at, calendly.now() + interval '5 minutes',
   'a run pauses until the time that Calendly names');
 select is(tests.due_in(), '5 minutes', 'a connection is due at the time that Calendly names');
-select is(tests.begin('ana', 'manual') #>> '{next,do}', 'stop',
-  'a click before the time that Calendly names pauses again');
+select is(tests.begin('ana', 'scheduled') #>> '{next,do}', 'stop',
+  'a scheduled sync before the time that Calendly names pauses again');
+select is((select row(a -> 'do', a -> 'wait_seconds', a -> 'requests_left')::text
+  from (select tests.begin('ana', 'manual') -> 'next' as a) click), '("""list_events""",0,1)',
+  'a click before the time that Calendly names tries with one request');
+select tests.bring('ana',
+  '{"interruption": {"code": "rate_limited", "message": "Used up.", "retry_after": 300}}');
 select tests.pass('5 minutes');
 select is(tests.begin('ana', 'manual') #>> '{next,do}', 'list_events',
   'a click at the time that Calendly names goes on');

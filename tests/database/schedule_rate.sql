@@ -1,6 +1,6 @@
 -- Calendly's rate limit is kept, and scheduled work leaves room in it for a person's click.
 begin;
-select plan(29);
+select plan(30);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set invitee_batch = 25;
 select tests.add_person('ana');
@@ -53,8 +53,11 @@ select tests.end_active(), tests.limit_is(0);
 select is(tests.first_step('manual') ->> 'wait_seconds', '30',
   'a click without requests waits for a reset within its time');
 select tests.end_active(), tests.limit_is(0, '51 seconds');
-select is(tests.first_step('service') ->> 'do', 'stop',
-  'a server''s sync without requests pauses when the reset is after its time');
+select is(tests.first_step('service') ->> 'requests_left', '1',
+  'a server''s sync without requests tries once when the reset is after its time');
+select tests.end_active(), tests.limit_is(0, '51 seconds');
+select is(tests.first_step('scheduled') ->> 'do', 'stop',
+  'a scheduled sync without requests pauses when the reset is after its time');
 select tests.end_active(), tests.limit_is(10, rate_limit => 50);
 select is(tests.first_step('scheduled') ->> 'wait_seconds', '30',
   'of 50 requests a minute the reserve is ten');

@@ -250,15 +250,16 @@ Deno.test("what failed ahead is read anew by the step that asks for it", async (
 
   await t.step("a page, too", async () => {
     const answer = { collection: [], pagination: { next_page_token: "next" } };
-    const second = firstLimited(answer);
-    const listing = (_body: unknown, { url }: Request) => url.includes("next") ? second() : answer;
+    const second = firstLimited({ ...answer, pagination: { next_page_token: "last" } });
+    const listing = (_body: unknown, { url }: Request) =>
+      url.includes("next") ? second() : { ...answer, collection: [{ uri: "a" }] };
     await using stub = await run(page(1, undefined, true), { [LISTING]: listing }, [
       [[LISTING, LISTING], page(2, "next", false, ARRIVED)],
       [[], STOP],
     ]);
     await sync(new Database(), REQUEST);
     const [, result] = stub.asked("calendly_apply_step").map(({ result }) => result);
-    assert.deepEqual([result.page?.next_page_token, result.requests], ["next", 2]);
+    assert.deepEqual([result.page?.next_page_token, result.requests], ["last", 2]);
   });
 
   await t.step("which it interrupts if it fails again; what was read is kept", async () => {

@@ -8,6 +8,9 @@ import { z } from "zod";
 import { setting } from "./environment.ts";
 import { ApiError } from "./errors.ts";
 import { cleanAnswer, parseJson } from "./json.ts";
+import { nextPageToken, Pagination, Paging } from "./paging.ts";
+import { reasonOf } from "./reason.ts";
+import { secondsUntil, wholeNumber } from "./rate_limit.ts";
 
 /** Calendly did not answer as it should, but may do so later. `retryAfter` in seconds. */
 export class TemporaryFailure extends Error {
@@ -33,7 +36,6 @@ export interface Observed<T> {
   observedAt: string;
 }
 
-const Pagination = z.object({ next_page_token: z.string().nullish() });
 const List = z.object({ collection: z.array(z.unknown()), pagination: Pagination });
 const Resource = z.object({ resource: z.record(z.string(), z.unknown()) });
 const Created = z.object({ resource: z.object({ uri: z.string().min(1) }) });
@@ -46,15 +48,30 @@ const CurrentUser = z.object({
   }),
 });
 
-export type EventPage = z.infer<typeof List>;
+/** A page of a listing. `next`: the token of the page after it; null where there is none. */
+export interface Page {
+  collection: unknown[];
+  next: string | null;
+}
+
+/** Invitees of an event. `problem`: there are more, and why they were not read. */
+export interface ReadInvitees {
+  invitees: unknown[];
+  observedAt: string;
+  problem?: string;
+}
+
 export type CalendlyUser = z.infer<typeof CurrentUser>["resource"];
 
 const TIMEOUT = 10_000;
 const RETRIES = 2;
 
-/** Calendly's rate limit. `reset`: in how many seconds. */
+/** So many pages of one listing are read at once: 10,000 invitees of an event. */
+const MAX_PAGES = 100;
+
+/** Calendly's rate limit. `limit`: null where Calendly does not tell it. `reset`: in how many seconds. */
 interface RateLimit {
-  limit: number;
+  limit: number | null;
   remaining: number;
   reset: number;
 }
@@ -76,7 +93,7 @@ export class Calendly {
   #token: TokenSource;
   #reported = 0;
   /** `resetsAt` in milliseconds of performance.now. */
-  #rate: { limit: number; remaining: number; resetsAt: number } | undefined;
+  #rate: { limit: number | null; remaining: number; resetsAt: number } | undefined;
 
   constructor(token: TokenSource) {
     this.#token = token;
@@ -100,9 +117,10 @@ export class Calendly {
   }
 
   /** One page of the events that `query` asks for. */
-  async listEvents(query: Record<string, string>, signal?: AbortSignal): Promise<EventPage> {
+  async listEvents(query: Record<string, string>, signal?: AbortSignal): Promise<Page> {
     try {
-      return (await this.#get("scheduled_events", query, List, signal)).body;
+      const { body } = await this.#get("scheduled_events", query, List, signal);
+      return { collection: body.collection, next: nextOf(body.pagination) };
     } catch (error) {
       if (!(error instanceof RequestRefused)) throw error;
       // Only the page token can be wrong: the rest of the query was accepted with the first page.
@@ -125,41 +143,53 @@ export class Calendly {
       .resource;
   }
 
-  /** All invitees of an event, however many pages they fill. Error: RequestRefused. */
-  async readInvitees(eventUri: string, signal?: AbortSignal): Promise<Observed<unknown[]>> {
-    const invitees: unknown[] = [];
-    let observedAt: string | undefined;
-    let pageToken: string | undefined | null;
-    do {
-      const query = {
-        count: "100",
-        sort: "created_at:asc",
-        ...(pageToken ? { page_token: pageToken } : {}),
-      };
-      const { body, observedAt: at } = await this.#get(
-        `scheduled_events/${lastSegment(eventUri)}/invitees`,
-        query,
-        List,
-        signal,
-      );
-      invitees.push(...body.collection);
-      observedAt ??= at;
-      pageToken = body.pagination.next_page_token;
-    } while (pageToken);
-    return { body: invitees, observedAt };
+  /** The invitees of an event, 10,000 at most. Error: RequestRefused. */
+  async readInvitees(eventUri: string, signal?: AbortSignal): Promise<ReadInvitees> {
+    const path = `scheduled_events/${lastSegment(eventUri)}/invitees`;
+    const { rows, observedAt, isComplete } = await this.#readPages(
+      path,
+      { count: "100", sort: "created_at:asc" },
+      signal,
+    );
+    return {
+      invitees: rows,
+      observedAt,
+      ...(isComplete ? {} : {
+        problem: `has more than ${rows.length} invitees: only the first ${rows.length} are kept`,
+      }),
+    };
   }
 
   /** All subscriptions of a user or an organization that the token's owner may see. Error: RequestRefused. */
   async listSubscriptions(query: Record<string, string>): Promise<unknown[]> {
-    const subscriptions: unknown[] = [];
-    let pageToken: string | undefined | null;
-    do {
-      const paged = { ...query, count: "100", ...(pageToken ? { page_token: pageToken } : {}) };
-      const { body } = await this.#get("webhook_subscriptions", paged, List);
-      subscriptions.push(...body.collection);
-      pageToken = body.pagination.next_page_token;
-    } while (pageToken);
-    return subscriptions;
+    return (await this.#readPages("webhook_subscriptions", { ...query, count: "100" })).rows;
+  }
+
+  /** The rows of all pages, up to a limit. `observedAt`: of the first page. */
+  async #readPages(
+    path: string,
+    query: Record<string, string>,
+    signal?: AbortSignal,
+  ): Promise<{ rows: unknown[]; observedAt: string; isComplete: boolean }> {
+    const rows: unknown[] = [];
+    const paging = new Paging();
+    let first: string | undefined;
+    let next: string | null = null;
+    for (let pages = 0; pages < MAX_PAGES; pages++) {
+      const paged: Record<string, string> = next === null ? query : { ...query, page_token: next };
+      const { body, observedAt } = await this.#get(path, paged, List, signal);
+      first ??= observedAt;
+      next = nextOf(body.pagination);
+      if (!paging.advances(body.collection, next)) {
+        throw new TemporaryFailure(
+          "calendly_unavailable",
+          "Calendly shows the same page again and again.",
+        );
+      }
+      rows.push(...body.collection);
+      if (next === null) return { rows, observedAt: first, isComplete: true };
+    }
+    return { rows, observedAt: first!, isComplete: false };
   }
 
   /** Creates a subscription and returns its URI. Not retried: it may exist already. Error: RequestRefused. */
@@ -256,17 +286,26 @@ export class Calendly {
     return reset > 0 ? { limit, remaining, reset } : undefined;
   }
 
+  #noteRate(headers: Headers): void {
+    const limit = wholeNumber(headers.get("x-ratelimit-limit"));
+    const remaining = wholeNumber(headers.get("x-ratelimit-remaining"));
+    const reset = secondsUntil(headers.get("x-ratelimit-reset"), headers);
+    const known = this.#currentRate();
+    if (remaining === undefined || reset === undefined) return;
+    if (known && known.remaining < remaining) return;
+    this.#rate = {
+      // A limit below what is left of it is none.
+      limit: limit !== undefined && limit > 0 && limit >= remaining ? limit : null,
+      remaining,
+      resetsAt: performance.now() + reset * 1000,
+    };
+  }
+
   /** One attempt. A body that is cut short or is not JSON makes it a failed one, which ky repeats. */
   async #fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
     this.requests++;
     const response = await fetch(input, init);
-    const [limit, remaining, reset] = ["limit", "remaining", "reset"].map((name) =>
-      Number(response.headers.get(`x-ratelimit-${name}`) ?? NaN)
-    );
-    const known = this.#currentRate();
-    if (remaining >= 0 && reset >= 0 && !(known && known.remaining < remaining)) {
-      this.#rate = { limit: limit || 0, remaining, resetsAt: performance.now() + reset * 1000 };
-    }
+    this.#noteRate(response.headers);
     const signal = input instanceof Request ? input.signal : init?.signal;
     try {
       const text = await response.text();
@@ -277,6 +316,16 @@ export class Calendly {
       return new Response(null, { status: 502, headers: response.headers });
     }
   }
+}
+
+/** The token of the page after this one; null where there is none. */
+function nextOf(pagination: Pagination): string | null {
+  const next = nextPageToken(pagination);
+  if (next !== undefined) return next;
+  throw new TemporaryFailure(
+    "calendly_unavailable",
+    "Calendly says that there is another page, and not how to ask for it.",
+  );
 }
 
 /** What an HTTP error of Calendly's means for us. */
@@ -290,17 +339,15 @@ function fromHttpError(error: HTTPError, token: string): Error {
   if (status >= 500 || status === 408) {
     return new TemporaryFailure("calendly_unavailable", `Calendly answers with HTTP ${status}.`);
   }
-  const text = [body.message, body.title].find((text) => typeof text === "string");
   // Calendly always gives a reason. Without one, a proxy in front of it has answered, which says nothing
   // about the token or the resource.
-  if (text === undefined || body.cloudflare_error) {
+  const message = body.cloudflare_error ? undefined : reasonOf(body, [token]);
+  if (message === undefined) {
     return new TemporaryFailure(
       "calendly_unavailable",
       `Something in front of Calendly answers with HTTP ${status}.`,
     );
   }
-  // It is stored with the run and shown to people.
-  const message = text.replaceAll(token, "…").slice(0, 500).toWellFormed();
   if (status === 401) {
     return new ApiError(
       "token_refused",
@@ -311,7 +358,9 @@ function fromHttpError(error: HTTPError, token: string): Error {
   if (
     status === 403 && (Array.isArray(body.required_scopes) || /scope/i.test(String(body.title)))
   ) {
-    const scopes = Array.isArray(body.required_scopes) ? body.required_scopes.join(", ") : message;
+    const scopes = Array.isArray(body.required_scopes)
+      ? body.required_scopes.join(", ").slice(0, 500)
+      : message;
     return new ApiError(
       "scope_missing",
       `The Calendly token lacks a scope: ${scopes}`,
@@ -323,11 +372,11 @@ function fromHttpError(error: HTTPError, token: string): Error {
 
 /** What 429 means, of the API and of the authorization server. */
 export function rateLimited(headers: Headers): TemporaryFailure {
-  const seconds = Number(headers.get("retry-after") ?? headers.get("x-ratelimit-reset") ?? NaN);
   return new TemporaryFailure(
     "rate_limited",
     "Calendly's rate limit is used up.",
-    seconds >= 0 ? seconds : 60,
+    secondsUntil(headers.get("retry-after"), headers) ??
+      secondsUntil(headers.get("x-ratelimit-reset"), headers) ?? 60,
   );
 }
 

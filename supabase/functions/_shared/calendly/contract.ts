@@ -53,8 +53,12 @@ const Stop = z.object({
 export type Stop = z.infer<typeof Stop>;
 
 const eventUris = z.array(z.string());
-/** `concurrency` is how many requests may run at once. */
-const reading = { ...numbered, concurrency: z.int().positive() };
+/** So many requests may run at once, and so many may be made before Postgres is asked again. */
+const reading = {
+  ...numbered,
+  concurrency: z.int().positive(),
+  requests_left: z.int().positive().optional(),
+};
 
 /**
  * A step that asks Calendly for something: see calendly.next_step. `ahead` is what may be read while

@@ -6,7 +6,7 @@ import { TemporaryFailure, type TokenSource } from "./api.ts";
 import type { Credential } from "./contract.ts";
 import type { Database } from "./database.ts";
 import { ApiError } from "./errors.ts";
-import { type Grant, InvalidGrant, refreshGrant } from "./oauth.ts";
+import { type Grant, InvalidGrant, refreshGrant, withReason } from "./oauth.ts";
 import { decryptToken, encryptToken, type Token } from "./tokens.ts";
 
 /** How long another worker's refresh is waited for, and how often it is looked at, in milliseconds. */
@@ -88,7 +88,10 @@ export class ConnectionToken implements TokenSource {
       error = caught instanceof InvalidGrant
         ? new ApiError(
           "reconnect_required",
-          "Calendly no longer accepts this person's refresh token: access was withdrawn, or a new token was lost on the way.",
+          withReason(
+            "Calendly no longer accepts this person's refresh token: access was withdrawn, or a new token was lost on the way.",
+            caught,
+          ),
           "The person connects again: POST /functions/v1/calendly-connect/oauth/start.",
         )
         : caught as Error;

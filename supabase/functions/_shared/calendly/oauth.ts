@@ -4,6 +4,8 @@ import { z } from "zod";
 import { rateLimited, TemporaryFailure } from "./api.ts";
 import { publicUrl, setting } from "./environment.ts";
 import { ApiError } from "./errors.ts";
+import { currentKeys } from "./keys.ts";
+import { withoutSecrets } from "./reason.ts";
 
 /** What a sync and its webhooks need; `:write` includes `:read`. */
 export const SCOPES = [
@@ -22,8 +24,31 @@ const Grant = z.object({
 });
 export type Grant = z.infer<typeof Grant>;
 
-/** Calendly does not accept the code or refresh token: it was used, or is too old. */
+/** Calendly does not accept the code or refresh token: it was used, or is too old. `message` is its reason. */
 export class InvalidGrant extends Error {}
+
+/** A sentence, and the reason that Calendly gives. */
+export function withReason(sentence: string, { message }: InvalidGrant): string {
+  return message ? `${sentence} Calendly says: ${message}` : sentence;
+}
+
+/**
+ * Reads every variable that OAuth needs, before anything is asked of Calendly or a state is used up.
+ * Error: not_configured.
+ */
+export async function checkSettings(): Promise<void> {
+  for (const name of OAUTH_SETTINGS) setting(name);
+  redirectUri();
+  await currentKeys();
+}
+
+const OAUTH_SETTINGS = [
+  "CALENDLY_API_URL",
+  "CALENDLY_AUTH_URL",
+  "CALENDLY_CLIENT_ID",
+  "CALENDLY_CLIENT_SECRET",
+  "CALENDLY_RETURN_URL",
+] as const;
 
 /** Where the person gives consent. Error: not_configured. */
 export function authorizeUrl(state: string, challenge: string): string {
@@ -96,31 +121,42 @@ async function post(path: string, form: Record<string, string>): Promise<string>
       retry: 0,
     }).text();
   } catch (error) {
-    throw error instanceof HTTPError ? fromHttpError(error) : new TemporaryFailure(
+    throw error instanceof HTTPError ? fromHttpError(error, form) : new TemporaryFailure(
       "calendly_unavailable",
       "Calendly's authorization server does not answer.",
     );
   }
 }
 
-function fromHttpError(error: HTTPError): Error {
+function fromHttpError(error: HTTPError, form: Record<string, string>): Error {
   const { status, headers } = error.response;
   if (status === 429) return rateLimited(headers);
-  const { error: code } = (error.data ?? {}) as { error?: unknown };
-  if (code === "invalid_grant") return new InvalidGrant();
-  if (code === "invalid_client") {
+  const { error: code, error_description } = (error.data ?? {}) as Record<string, unknown>;
+  const reason = reasonOf(error_description, form);
+  if (code === "invalid_grant") return new InvalidGrant(reason);
+  const shown = reason ? `: ${reason}` : ".";
+  if (code === "invalid_client" || code === "unauthorized_client") {
     return new ApiError(
       "not_configured",
-      "Calendly does not know this OAuth client.",
+      `Calendly does not accept this OAuth client${shown}`,
       "Check CALENDLY_CLIENT_ID and CALENDLY_CLIENT_SECRET.",
     );
   }
-  // Only OAuth's own code is passed on: what else the answer says may hold a token.
-  const shown = typeof code === "string" && /^[a-z_]{1,50}$/.test(code) ? ` (${code})` : "";
+  const name = typeof code === "string" && /^[a-z_]{1,50}$/.test(code) ? ` (${code})` : "";
   return new TemporaryFailure(
     "calendly_unavailable",
-    `Calendly's authorization server answers with HTTP ${status}${shown}.`,
+    `Calendly's authorization server answers with HTTP ${status}${name}${shown}`,
   );
+}
+
+/** OAuth's `error_description`, without what was sent and without any other word that may be a token. */
+function reasonOf(description: unknown, form: Record<string, string>): string {
+  if (typeof description !== "string") return "";
+  const { grant_type: _, redirect_uri: _address, client_id: _id, ...secrets } = form;
+  return withoutSecrets(
+    description,
+    [...Object.values(secrets), setting("CALENDLY_CLIENT_SECRET")],
+  ).replace(/[\w.~+/=-]{24,}/g, "…").trim();
 }
 
 /**

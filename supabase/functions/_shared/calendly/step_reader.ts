@@ -6,6 +6,7 @@ import pMap from "p-map";
 import { Ahead } from "./ahead.ts";
 import { type Calendly, RequestRefused, TemporaryFailure } from "./api.ts";
 import { functionsOutdated, type Step } from "./contract.ts";
+import { Paging } from "./paging.ts";
 
 /** What a step brought. `failure` ends the run, once what was brought has been applied. */
 export interface StepOutcome {
@@ -26,11 +27,18 @@ interface Page {
   next_page_token: string | null;
 }
 
+type FetchStep = Pick<
+  Extract<Step, { do: "fetch_events" | "fetch_invitees" }>,
+  "event_uris" | "concurrency" | "requests_left"
+>;
+
 /** An event or its invitees, in the form of apply_fetched_events or apply_fetched_invitees. */
 type Reading = Record<string, unknown>;
 
 export class StepReader {
   readonly #calendly: Calendly;
+  /** The listings that were begun, by their query without a page token. */
+  readonly #listings = new Map<string, Paging>();
   #pageAhead?: Ahead<Page>;
   #inviteesAhead?: Ahead<Reading>;
 
@@ -89,21 +97,23 @@ export class StepReader {
       case "list_events": {
         try {
           const ahead = this.#pageAhead?.take(keyOf(step.query));
-          return { result: { page: await (ahead ?? this.#listEvents(step.query)) } };
+          const page = await (ahead ?? this.#listEvents(step.query));
+          this.#checkProgress(step.query, page);
+          return { result: { page } };
         } catch (error) {
           if (!(error instanceof TemporaryFailure)) throw error;
           return { result: {}, temporary: interruption(error) };
         }
       }
       case "fetch_events": {
-        const { readings, ...stopped } = await readEach(
+        const { readings, ...stopped } = await this.#readEach(
           step,
           (eventUri) => this.#readEvent(eventUri),
         );
         return { result: { events: readings }, ...stopped };
       }
       case "fetch_invitees": {
-        const { readings, ...stopped } = await readEach(
+        const { readings, ...stopped } = await this.#readEach(
           step,
           (eventUri) => this.#readInvitees(eventUri),
           this.#inviteesAhead,
@@ -117,8 +127,52 @@ export class StepReader {
   }
 
   async #listEvents(query: Record<string, string>, signal?: AbortSignal): Promise<Page> {
-    const { collection, pagination } = await this.#calendly.listEvents(query, signal);
-    return { collection, next_page_token: pagination.next_page_token ?? null };
+    const { collection, next } = await this.#calendly.listEvents(query, signal);
+    return { collection, next_page_token: next };
+  }
+
+  /**
+   * A listing that shows the same page again and again is begun anew, from the last start time that it
+   * has shown, as after a page token that has expired. If that shows the same again, the run is paused.
+   */
+  #checkProgress({ page_token, ...query }: Record<string, string>, page: Page): void {
+    const key = keyOf(query);
+    const isAskedAgain = page_token === undefined && this.#listings.has(key);
+    const paging = this.#listings.get(key) ?? new Paging();
+    this.#listings.set(key, paging);
+    const advances = paging.advances(page.collection, page.next_page_token);
+    if (page.next_page_token === null || (advances && !isAskedAgain)) return;
+    throw new TemporaryFailure(
+      "page_token_expired",
+      "Calendly shows the same page of the listing again and again.",
+    );
+  }
+
+  /**
+   * Reads each event until Calendly fails or refuses, or the requests are used up because an event has more
+   * pages than it counts. What has been read by then is not lost, and Postgres asks for the rest again.
+   */
+  async #readEach(
+    { event_uris, concurrency, requests_left = Infinity }: FetchStep,
+    read: (eventUri: string) => Promise<Reading>,
+    ahead?: Ahead<Reading>,
+  ): Promise<{ readings: Reading[] } & Omit<Fetched, "result">> {
+    const readings: Reading[] = [];
+    const stopped: Omit<Fetched, "result"> = {};
+    const lastRequest = this.#calendly.requests + requests_left;
+    await pMap(event_uris, async (eventUri) => {
+      const isStopped = stopped.temporary !== undefined || stopped.failure !== undefined ||
+        this.#calendly.requests >= lastRequest;
+      const reading = ahead?.take(eventUri) ?? (isStopped ? undefined : read(eventUri));
+      if (!reading) return;
+      try {
+        readings.push(await reading);
+      } catch (error) {
+        if (error instanceof TemporaryFailure) stopped.temporary ??= interruption(error, eventUri);
+        else stopped.failure ??= error;
+      }
+    }, { concurrency });
+    return { readings, ...stopped };
   }
 
   async #readEvent(eventUri: string): Promise<Reading> {
@@ -132,35 +186,13 @@ export class StepReader {
 
   async #readInvitees(eventUri: string, signal?: AbortSignal): Promise<Reading> {
     try {
-      const { body, observedAt } = await this.#calendly.readInvitees(eventUri, signal);
-      return { event_uri: eventUri, invitees: body, observed_at: observedAt };
+      const { invitees, observedAt, problem } = await this.#calendly.readInvitees(eventUri, signal);
+      return { event_uri: eventUri, invitees, observed_at: observedAt, problem };
     } catch (error) {
       if (!(error instanceof RequestRefused)) throw error;
       return { event_uri: eventUri, problem: `the invitees cannot be read: ${error.message}` };
     }
   }
-}
-
-/** Reads each event until Calendly fails or refuses; what has been read by then is not lost. */
-async function readEach(
-  { event_uris, concurrency }: { event_uris: string[]; concurrency: number },
-  read: (eventUri: string) => Promise<Reading>,
-  ahead?: Ahead<Reading>,
-): Promise<{ readings: Reading[] } & Omit<Fetched, "result">> {
-  const readings: Reading[] = [];
-  const stopped: Omit<Fetched, "result"> = {};
-  await pMap(event_uris, async (eventUri) => {
-    const isStopped = stopped.temporary !== undefined || stopped.failure !== undefined;
-    const reading = ahead?.take(eventUri) ?? (isStopped ? undefined : read(eventUri));
-    if (!reading) return;
-    try {
-      readings.push(await reading);
-    } catch (error) {
-      if (error instanceof TemporaryFailure) stopped.temporary ??= interruption(error, eventUri);
-      else stopped.failure ??= error;
-    }
-  }, { concurrency });
-  return { readings, ...stopped };
 }
 
 /** A temporary failure in the form of calendly.interrupt. */

@@ -154,7 +154,7 @@ async function reportFailure(
   logError("Calendly sync failed", {
     ...fields,
     code: known.code,
-    ...(known === error ? {} : { reason: String(error) }),
+    reason: known === error ? known.message : String(error),
   });
   try {
     await database.call("calendly_fail_sync", { ...run, error: known.toJSON(), requests });
