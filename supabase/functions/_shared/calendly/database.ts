@@ -126,9 +126,43 @@ function errorOf(name: string, status: number, { code, message, details, hint }:
       "Is it a secret key of this project, and not revoked? The platform sets SUPABASE_SECRET_KEYS anew when the functions are deployed.",
     );
   }
-  if (!code || status >= 500 || /^(08|53|55P03|57|40)/.test(code)) return unavailable(code);
-  return new DatabaseError(code, `${name}: ${code} ${message}`);
+  if (CANNOT_WRITE.test(code)) return writesRefused(code);
+  const isAway = !code || (code.startsWith("PGRST") && status >= 500) || AWAY.test(code) ||
+    (INTERNAL.test(code) && PASSES.test(message));
+  if (isAway) return unavailable(code);
+  return new DatabaseError(code, message, name);
 }
+
+/**
+ * SQLSTATEs of a database that does not answer now and may later: no connection or none that may log in,
+ * an administrator's stop, a statement or lock that took too long, transactions in each other's way,
+ * a prepared statement that a pooler has lost.
+ */
+const AWAY = /^(08|28|40|57|58|25P0|3D000|53|55P03|26000|42P05)/;
+/** SQLSTATEs of a database that can be read and not written: read-only, or its disk is full. */
+const CANNOT_WRITE = /^(25006|53100)/;
+/** Codes that say nothing: then the message tells whether it passes. */
+const INTERNAL = /^(XX000|0A000)/;
+/** What poolers say in Postgres's place, and what Postgres says while migrations are applied. */
+const PASSES = new RegExp(
+  [
+    "tenant",
+    "server login",
+    "clients? connections?",
+    "max clients",
+    "connections? (pool|closed|terminated)",
+    "check ?out",
+    "authentication query",
+    "authentication error",
+    "circuit breaker",
+    "shut(ting)? ?down",
+    "dbhandler",
+    "cached plan",
+    "cache lookup failed",
+    "tuple concurrently",
+  ].join("|"),
+  "i",
+);
 
 function unavailable(reason: string): ApiError {
   return new ApiError(
@@ -136,5 +170,14 @@ function unavailable(reason: string): ApiError {
     "The database does not answer.",
     "Try again in a moment. If it lasts, see whether the project's database is up and not overloaded.",
     { reason: reason || undefined },
+  );
+}
+
+function writesRefused(reason: string): ApiError {
+  return new ApiError(
+    "database_unavailable",
+    "The database takes no writes now. Nothing is lost: what is missing is synced when it takes them again.",
+    "The disk may be full: see Project Settings > Compute and Disk. Supabase makes a project read-only at 95 %.",
+    { reason },
   );
 }

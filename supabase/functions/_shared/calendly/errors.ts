@@ -29,8 +29,9 @@ export class ApiError extends Error {
 
 /** Postgres refused a call, and not by a rule of ours. Its message is for the log, not for a caller. */
 export class DatabaseError extends Error {
-  constructor(readonly code: string, message: string) {
-    super(message);
+  /** `reported`: Postgres's message. */
+  constructor(readonly code: string, readonly reported: string, rpc: string) {
+    super(`${rpc}: ${code} ${reported}`);
   }
 }
 
@@ -40,10 +41,18 @@ export function toApiError(error: unknown): ApiError {
   return new ApiError(
     "internal",
     "Something went wrong here.",
-    error instanceof DatabaseError
-      ? `The database refuses it (${error.code}), perhaps by a trigger or a constraint of yours: the function's log has its message.`
-      : "The function's log has the details.",
+    error instanceof DatabaseError ? hintOf(error) : "The function's log has the details.",
   );
+}
+
+/** Classes of SQLSTATE with which an app's own trigger or constraint refuses a row. */
+const OF_THE_APP = /^(09|2[1237]|38|39|42|44|P0)/;
+
+function hintOf({ code, reported }: DatabaseError): string {
+  const isOurs = code.startsWith("42") && /\bcalendly[._]/.test(reported);
+  return OF_THE_APP.test(code) && !isOurs
+    ? `The database refuses it (${code}), perhaps by a trigger or a constraint of yours: the function's log has its message.`
+    : `The database failed (${code}): the function's log has its message, and the database's own log what led to it.`;
 }
 
 /** What to do where the database lacks something that these functions ask for. */
