@@ -204,6 +204,18 @@ create view calendly.alert_project_moved with (security_invoker = true) as
   where p.moved_to is not null;
 comment on view calendly.alert_project_moved is 'Functions run under another address than before.';
 
+create view calendly.alert_database_read_only with (security_invoker = true) as
+  select 'database_read_only' as code, 'critical' as severity, null::integer as user_id,
+    null::timestamptz as since,
+    'The database takes no writes (default_transaction_read_only is on): nothing is synced, and '
+      'deliveries are refused until it does. Then they come again.' as message,
+    'The platform does this when the disk is nearly full: make room or enlarge it under Project '
+      'Settings > Compute and Disk.' as what_to_do
+  -- not transaction_read_only: the Data API reads in read-only transactions
+  where current_setting('default_transaction_read_only')::boolean;
+comment on view calendly.alert_database_read_only is
+  'A database that can be read and not written. A look at a setting, so that it costs nothing.';
+
 -- Accounts ---------------------------------------------------------------------------------------
 
 create view calendly.alert_many_accounts_ended with (security_invoker = true) as
@@ -278,6 +290,7 @@ as $$
   union all table calendly.alert_schedule_not_running
   union all table calendly.alert_functions_unreachable
   union all table calendly.alert_project_moved
+  union all table calendly.alert_database_read_only
   union all table calendly.alert_many_accounts_ended
   union all table calendly.alert_email_unproven
   union all table calendly.alert_live_updates_refused

@@ -1,6 +1,6 @@
 -- Alerts: what a person must act on. Each is one row, from when its reason began until it is gone.
 begin;
-select plan(92);
+select plan(96);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 
 create function tests.alerts() returns text language sql as $$
@@ -83,6 +83,15 @@ select tests.pass('10 minutes');
 update public.calendly_connections set next_sync_at = calendly.now();
 select calendly.nudge();
 select is(tests.alerts(), 'none', 'functions that are not nudged need not answer');
+
+-- a database that cannot be written
+set local default_transaction_read_only = on;
+select is(tests.alerts(), 'database_read_only', 'a database that takes no writes is an alert');
+select is(tests.status(), 'unhealthy', 'a database that takes no writes is unhealthy at once');
+select ok((tests.alert('database_read_only')).what_to_do ~ 'disk',
+  'database_read_only says where to make room');
+set local default_transaction_read_only = off;
+select is(tests.alerts(), 'none', 'a database that takes writes again ends database_read_only');
 
 -- another project
 select public.calendly_claim_sync('{"project_url": "https://copy.example.com"}');
