@@ -31,6 +31,7 @@ Deno.test("a database that is away for now is told as such", async (t) => {
     [503, "PGRST002"],
     [504, "PGRST003"],
     [500, "PGRSTX00"],
+    [500, "CONNECTION_CLOSED"],
     [503, "08006"],
     [500, "08P01", "no more connections allowed (max_client_conn)"],
     [403, "28P01"],

@@ -127,12 +127,13 @@ function errorOf(name: string, status: number, { code, message, details, hint }:
     );
   }
   if (CANNOT_WRITE.test(code)) return writesRefused(code);
-  const isAway = !code || (code.startsWith("PGRST") && status >= 500) || AWAY.test(code) ||
+  const isAway = !code || (status >= 500 && !SQLSTATE.test(code)) || AWAY.test(code) ||
     (INTERNAL.test(code) && PASSES.test(message));
   if (isAway) return unavailable(code);
   return new DatabaseError(code, message, name);
 }
 
+const SQLSTATE = /^[0-9A-Z]{5}$/;
 /**
  * SQLSTATEs of a database that does not answer now and may later: no connection or none that may log in,
  * an administrator's stop, a statement or lock that took too long, transactions in each other's way,
