@@ -12,6 +12,17 @@ import {
   watchTokens,
 } from "./support.ts";
 
+/** Values with which a person cannot connect by OAuth. */
+const WRONG = [
+  ["CALENDLY_API_URL", "api.calendly.com"],
+  ["CALENDLY_AUTH_URL", "auth.calendly.com"],
+  ["CALENDLY_CLIENT_ID", ""],
+  ["CALENDLY_CLIENT_SECRET", ""],
+  ["CALENDLY_RETURN_URL", "localhost:3000/settings"],
+  ["CALENDLY_TOKEN_KEY", "short"],
+  ["SUPABASE_PUBLIC_URL", "http://kong:8000"],
+] as const;
+
 async function assertNotConnected(person: Person): Promise<void> {
   assert.equal((await person.connection()).state, "disconnected");
 }
@@ -65,8 +76,12 @@ projectTests("OAuth that does not succeed", {
     });
 
     const refusals: [number, unknown, RegExp][] = [
-      [400, { error: "unauthorized_client" }, /HTTP 400 \(unauthorized_client\)/],
-      [400, { error: "invalid_request" }, /HTTP 400 \(invalid_request\)/],
+      [400, { error: "invalid_request" }, /HTTP 400 \(invalid_request\)\.$/],
+      [
+        400,
+        { error: "invalid_request", error_description: "redirect_uri is missing" },
+        /HTTP 400 \(invalid_request\): redirect_uri is missing$/,
+      ],
       [401, "<html>invalid_grant</html>", /HTTP 401\.$/],
       [404, { error: { code: "secret" } }, /HTTP 404\.$/],
     ];
@@ -118,14 +133,37 @@ projectTests("OAuth that does not succeed", {
         await project.restart(good === undefined ? {} : { [name]: good });
       });
     }
-    await t.step("a client that Calendly does not know", async () => {
-      await project.restart({ CALENDLY_CLIENT_SECRET: "another secret" });
-      const { status, body: { error } } = await connectByOAuth(person);
-      assert.deepEqual([status, error.code], [503, "not_configured"]);
-      assert.match(error.hint, /CALENDLY_CLIENT_ID and CALENDLY_CLIENT_SECRET/);
-      delete project.environment.CALENDLY_CLIENT_SECRET;
-      await project.restart({});
-      assert.equal((await connectByOAuth(person)).status, 201);
+    await t.step("before a consent is used up: it is finished once all is set", async () => {
+      for (const [name, value] of WRONG) {
+        const url = await start(person);
+        const back = await consent(project, url, { user: person.host.uri });
+        const good = project.environment[name];
+        await project.restart({ [name]: value });
+        const asked = project.sandbox.control.requests().count;
+        const { status, body: { error } } = await finish(person, back);
+        assert.deepEqual([status, error.code], [503, "not_configured"], name);
+        assert.match(error.message, new RegExp(name));
+        assert.equal(project.sandbox.control.requests().count, asked, "Calendly is not asked");
+        if (good === undefined) delete project.environment[name];
+        await project.restart(good === undefined ? {} : { [name]: good });
+        assert.equal((await finish(person, back)).status, 201, name);
+        assert.equal((await person.disconnect()).status, 200);
+      }
     });
+
+    await t.step(
+      "a client that Calendly does not know, which uses up no consent either",
+      async () => {
+        const back = await consent(project, await start(person), { user: person.host.uri });
+        await project.restart({ CALENDLY_CLIENT_SECRET: "another secret" });
+        const { status, body: { error } } = await finish(person, back);
+        assert.deepEqual([status, error.code], [503, "not_configured"]);
+        assert.match(error.hint, /CALENDLY_CLIENT_ID and CALENDLY_CLIENT_SECRET/);
+        delete project.environment.CALENDLY_CLIENT_SECRET;
+        await project.restart({});
+        assert.equal((await finish(person, back)).status, 201);
+        assert.equal((await finish(person, back)).body.error.code, "oauth_state_invalid");
+      },
+    );
   },
 }, { env: { CALENDLY_RETURN_URL: "https://app.example.com/settings" } });

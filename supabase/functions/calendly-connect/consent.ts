@@ -13,11 +13,13 @@ import { ApiError } from "../_shared/calendly/errors.ts";
 import { logError, messageOf } from "../_shared/calendly/log.ts";
 import {
   authorizeUrl,
+  checkSettings,
   exchangeCode,
   type Grant,
   InvalidGrant,
   missingScopes,
   revokeToken,
+  withReason,
 } from "../_shared/calendly/oauth.ts";
 import { decrypt, encrypt } from "../_shared/calendly/tokens.ts";
 
@@ -28,8 +30,7 @@ export async function startConsent(
   choice: ConnectionChoice,
 ): Promise<string> {
   // Everything that is needed later is asked for now, while nothing has happened.
-  setting("CALENDLY_RETURN_URL");
-  setting("CALENDLY_CLIENT_SECRET");
+  await checkSettings();
   const id = crypto.randomUUID();
   const state = randomText();
   const verifier = randomText();
@@ -56,11 +57,22 @@ export async function finishConsent(
   code: string,
   state: string,
 ): Promise<{ grant: Grant; choice: ConnectionChoice }> {
-  const { id, verifier_jwe, ...choice } = await database.call("calendly_take_oauth_state", {
+  await checkSettings();
+  const state_digest = await sha256Hex(state);
+  const taken = await database.call("calendly_take_oauth_state", {
     auth_user_id: authUserId,
-    state_digest: await sha256Hex(state),
+    state_digest,
   });
-  const grant = await exchange(code, await decrypt(verifier_jwe, id));
+  const { id, verifier_jwe, ...choice } = taken;
+  let grant: Grant;
+  try {
+    grant = await exchange(code, await decrypt(verifier_jwe, id));
+  } catch (error) {
+    if (error instanceof ApiError && OF_THE_SETTINGS.includes(error.code)) {
+      await putBack(database, { auth_user_id: authUserId, state_digest, ...taken });
+    }
+    throw error;
+  }
   const missing = missingScopes(grant);
   if (missing.length > 0) {
     await giveBack(grant);
@@ -72,6 +84,23 @@ export async function finishConsent(
     );
   }
   return { grant, choice };
+}
+
+/**
+ * Errors of the environment that show only with the exchange: a secret that Calendly does not accept, a key
+ * that is not the one of the start. The code is not spent, so that the person can finish once it is mended.
+ */
+const OF_THE_SETTINGS = ["not_configured", "token_unreadable"];
+
+/** Makes a state good for another attempt. That this failed does not hide why there must be one. */
+async function putBack(database: Database, request: Record<string, unknown>): Promise<void> {
+  try {
+    await database.call("calendly_start_oauth", { request });
+  } catch (error) {
+    logError("A consent that could not be finished has to be asked for again", {
+      reason: messageOf(error),
+    });
+  }
 }
 
 /** Revokes a grant that is not stored. That it could not be revoked does not hide why it is not stored. */
@@ -90,7 +119,10 @@ async function exchange(code: string, verifier: string): Promise<Grant> {
     if (error instanceof InvalidGrant) {
       throw new ApiError(
         "oauth_code_invalid",
-        "Calendly does not accept the code: it was used, or is older than ten minutes.",
+        withReason(
+          "Calendly does not accept the code: it was used, or is older than ten minutes.",
+          error,
+        ),
         "Begin again: POST /functions/v1/calendly-connect/oauth/start.",
       );
     }

@@ -4,7 +4,10 @@ import { ApiError, toApiError } from "./errors.ts";
 import { logCounted, logError } from "./log.ts";
 import { VERSION } from "./version.ts";
 
-/** The headers that supabase-js sends, with those that tracing adds. */
+/**
+ * The headers that supabase-js sends, with those that tracing adds. The asterisk allows all others, which a
+ * library or a browser extension may add; it does not stand for authorization.
+ */
 const ALLOWED_HEADERS = [
   "authorization",
   "apikey",
@@ -16,7 +19,10 @@ const ALLOWED_HEADERS = [
   "tracestate",
   "baggage",
   "sentry-trace",
+  "*",
 ];
+/** How long a browser remembers the answer to a preflight, in seconds. Chromium's limit is two hours. */
+const PREFLIGHT_LASTS = 3600;
 /** Every answer has it: that the function is deployed, that it is this one, and which. */
 const VERSION_HEADER = "x-calendly-sync-version";
 const corsHeaders = {
@@ -50,7 +56,10 @@ export function serve(name: string, routes: Record<string, RouteHandler>): Handl
 
   async function answer(request: Request): Promise<Response> {
     if (request.method === "OPTIONS") {
-      return new Response(null, { status: 204, headers: corsHeaders });
+      return new Response(null, {
+        status: 204,
+        headers: { ...corsHeaders, "access-control-max-age": String(PREFLIGHT_LASTS) },
+      });
     }
     const wanted = request.method === "HEAD" ? "GET" : request.method;
     try {
