@@ -295,7 +295,7 @@ begin
   context.state.listed_until := greatest(
     (context.state).listed_until, (
       select max(c.start_time) from unnest(usable) c
-      -- One that starts after the range was not asked for: it says nothing of how far the listing is.
+      -- One that starts after the range does not tell how far the listing is.
       where c.start_time < run.max_start_time));
   perform calendly.queue_invitees(run, user_ids, array(
     select c.event_uri from unnest(changes) c));

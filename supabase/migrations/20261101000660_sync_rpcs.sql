@@ -185,8 +185,8 @@ begin
 end
 $$;
 comment on function calendly.allow_one_request(public.calendly_sync_runs) is
-  'Lets a person''s click try, though Calendly''s rate limit was used up for long: one request tells '
-  'whether it still is.';
+  'Lets a person''s click try, though Calendly''s rate limit was used up for long: one request '
+  'tells whether it still is.';
 
 create function public.calendly_begin_sync(request jsonb) returns jsonb
 language plpgsql security definer

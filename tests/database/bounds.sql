@@ -5,8 +5,8 @@ select plan(18);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 select tests.add_person('ana');
-create function tests.starts(at text) returns jsonb language sql as $$
-  select jsonb_build_object('start_time', at, 'end_time', at)
+create function tests.starts(start_time text) returns jsonb language sql as $$
+  select jsonb_build_object('start_time', start_time, 'end_time', start_time)
 $$;
 
 -- counters that lie

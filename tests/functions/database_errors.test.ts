@@ -11,7 +11,11 @@ import { STOP, stubOf } from "./stub_run.ts";
 import { sync } from "../../supabase/functions/_shared/calendly/sync.ts";
 
 /** What a caller is told where the Data API answers with this error. */
-async function told(status: number, code: string, message = "In its own words"): Promise<ApiError> {
+async function errorFor(
+  status: number,
+  code: string,
+  message = "In its own words",
+): Promise<ApiError> {
   await using _stub = new Stub({
     calendly_health: () => Response.json({ code, message, details: null, hint: null }, { status }),
   });
@@ -64,7 +68,7 @@ Deno.test("a database that is away for now is told as such", async (t) => {
   ];
   for (const [status, code, message] of away) {
     await t.step(`${code} ${message ?? ""}`, async () => {
-      const error = await told(status, code, message);
+      const error = await errorFor(status, code, message);
       assert.deepEqual([error.code, error.status], ["database_unavailable", 503]);
       assert.deepEqual(error.details, { reason: code });
       assert.match(error.hint!, /in a moment.*the project's database/);
@@ -75,7 +79,7 @@ Deno.test("a database that is away for now is told as such", async (t) => {
 Deno.test("a database that can only be read is told as such", async (t) => {
   for (const [status, code] of [[405, "25006"], [400, "25006"], [503, "53100"]] as const) {
     await t.step(`${status} ${code}`, async () => {
-      const error = await told(status, code);
+      const error = await errorFor(status, code);
       assert.deepEqual([error.code, error.status], ["database_unavailable", 503]);
       assert.match(error.message, /takes no writes.*Nothing is lost/);
       assert.match(error.hint!, /disk/);
@@ -106,7 +110,7 @@ Deno.test("only what an app's trigger or constraint can cause is told as perhaps
   ];
   for (const [isPerhaps, status, code, message] of errors) {
     await t.step(`${code} ${message ?? ""}`, async () => {
-      const error = await told(status, code, message);
+      const error = await errorFor(status, code, message);
       assert.deepEqual([error.code, error.status], ["internal", 500]);
       assert.equal(/of yours/.test(error.hint!), isPerhaps, error.hint);
       assert.match(error.hint!, new RegExp(code));

@@ -2,6 +2,7 @@
  * The rules of the product, each broken as a careless change would break it, and the tests that fail then.
  * `from` stands exactly once in its file.
  */
+import { BOUNDS } from "./bounds.ts";
 import { COMMAND_LINE } from "./command_line.ts";
 import { CONNECTIONS_AND_RIGHTS } from "./connections.ts";
 import { MEETINGS } from "./meetings.ts";
@@ -17,4 +18,5 @@ export const MUTATIONS: Mutation[] = [
   ...CONNECTIONS_AND_RIGHTS,
   ...COMMAND_LINE,
   ...SANDBOX,
+  ...BOUNDS,
 ];

@@ -24,8 +24,8 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "the last page of invitees is skipped",
     file: typescript("_shared/calendly/api"),
-    from: "invitees.push(...body.collection);",
-    to: "if (body.pagination.next_page_token || !pageToken) invitees.push(...body.collection);",
+    from: "rows.push(...body.collection);",
+    to: "if (next !== null || pages === 0) rows.push(...body.collection);",
     caughtBy: [
       requests(
         "functions/large",
@@ -77,7 +77,7 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "a failed request for invitees erases the stored ones",
     file: FETCHED,
-    from: "where r ? 'invitees' and m.user_id = any (user_ids)\n",
+    from: "where r ? 'invitees' and not r ? 'problem' and m.user_id = any (user_ids)\n",
     to: "where m.user_id = any (user_ids)\n",
     caughtBy: [
       pgtap("interruptions", "invitees that cannot be fetched keep what is stored"),
@@ -261,8 +261,8 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "an answer that was overtaken tells the rate limit",
     file: typescript("_shared/calendly/api"),
-    from: "remaining >= 0 && reset >= 0 && !(known && known.remaining < remaining)",
-    to: "remaining >= 0 && reset >= 0",
+    from: "    if (known && known.remaining < remaining) return;\n",
+    to: "",
     caughtBy: [
       requests(
         "functions/reading_ahead",

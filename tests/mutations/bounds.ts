@@ -1,0 +1,179 @@
+/** Rules about what is believed of Calendly and of the database, and about what is told of their errors. */
+import { type Mutation, pgtap, requests, sql, typescript } from "./mutation.ts";
+
+const PAGING = typescript("_shared/calendly/paging");
+const REASON = typescript("_shared/calendly/reason");
+const RPCS = sql("660_sync_rpcs");
+
+export const BOUNDS: Mutation[] = [
+  // Reasons
+  {
+    breaks: "the details of a refusal are not told",
+    file: REASON,
+    from: "(told ? `${clean(text)} (${told})` : clean(text))",
+    to: "clean(text)",
+    caughtBy: [
+      requests("functions/reasons", "a reason is the message with the parameters that are wrong"),
+    ],
+  },
+  {
+    breaks: "a detail of a refusal may repeat personal data",
+    file: REASON,
+    from: "clean(part).slice(0, MAX_DETAIL)",
+    to: "part.slice(0, MAX_DETAIL)",
+    caughtBy: [
+      requests(
+        "functions/reasons",
+        "a reason holds no token, e-mail or telephone number, however it is cut",
+      ),
+    ],
+  },
+
+  // Rate limits
+  {
+    breaks: "a rate limit that resets in a year is waited for",
+    file: sql("610_sync_lease_and_progress"),
+    from: "extract(epoch from interval '1 hour')",
+    to: "extract(epoch from interval '2 years')",
+    caughtBy: [pgtap("rate_limit", "a reset in 31536000 seconds is waited for")],
+  },
+  {
+    breaks: "a rate limit that resets at once is asked for every second",
+    file: sql("650_sync_interrupt"),
+    from: "context.state.rate_limit_hits := (context.state).rate_limit_hits + 1;",
+    to: "context.state.rate_limit_hits := 1;",
+    caughtBy: [
+      pgtap(
+        "rate_limit",
+        "a reset at once is waited for longer each time in a row, up to a minute",
+      ),
+    ],
+  },
+  {
+    breaks: "a click waits for a rate limit that may be wrong",
+    file: RPCS,
+    from: "  if request ->> 'trigger' <> 'scheduled' then\n    perform calendly.allow_one_request",
+    to: "  if false then\n    perform calendly.allow_one_request",
+    caughtBy: [pgtap("rate_limit", "a click before the reset tries with one request")],
+  },
+  {
+    breaks: "a moment in a rate limit's header is taken for seconds",
+    file: typescript("_shared/calendly/rate_limit"),
+    from: "if (seconds < EPOCH) return",
+    to: "return",
+    caughtBy: [
+      requests(
+        "functions/bounds",
+        "a header that tells when something is over is read in every unit",
+      ),
+    ],
+  },
+
+  // Paging
+  {
+    breaks: "a page token that comes again is followed again",
+    file: PAGING,
+    from: "(this.#tokens.has(next) || shown === this.#previous)",
+    to: "(shown === this.#previous)",
+    caughtBy: [
+      requests(
+        "functions/bounds",
+        "a listing that does not advance is begun anew, as after an expired token",
+      ),
+    ],
+  },
+  {
+    breaks: "a listing ends where only next_page tells that it goes on",
+    file: PAGING,
+    from: "if (!next_page) return null;",
+    to: "if (next_page_token === undefined || !next_page) return null;",
+    caughtBy: [
+      requests("functions/bounds", "a listing goes on by whatever tells its next page"),
+    ],
+  },
+  {
+    breaks: "a step makes more requests than the worker has left",
+    file: typescript("_shared/calendly/step_reader"),
+    from: "stopped.failure !== undefined ||\n        this.#calendly.requests >= lastRequest;",
+    to: "stopped.failure !== undefined || lastRequest < 0;",
+    caughtBy: [
+      requests(
+        "functions/bounds",
+        "events with more pages than they count do not exceed a worker's requests",
+      ),
+    ],
+  },
+  {
+    breaks: "a reading of some of the invitees deletes the others",
+    file: sql("640_sync_apply_invitees"),
+    from: "where r ? 'invitees' and not r ? 'problem' and m.user_id = any (user_ids)",
+    to: "where r ? 'invitees' and m.user_id = any (user_ids)",
+    caughtBy: [
+      pgtap("bounds", "a reading that is not complete adds invitees and deletes none"),
+    ],
+  },
+
+  // Clocks
+  {
+    breaks: "a reading from the future is newer than all that comes later",
+    file: RPCS,
+    from: "calendly.with_credible_times(result -> 'invitees')",
+    to: "result -> 'invitees'",
+    caughtBy: [pgtap("bounds", "a reading from the future counts as one of now")],
+  },
+  {
+    breaks: "an event after the range moves a listing to its end",
+    file: sql("630_sync_apply_events"),
+    from: "where c.start_time < run.max_start_time));",
+    to: "));",
+    caughtBy: [
+      pgtap("bounds", "an event after the range does not count as how far the listing is"),
+    ],
+  },
+
+  // The database and the settings
+  {
+    breaks: "a database that takes no writes is told as the app's fault",
+    file: typescript("_shared/calendly/database"),
+    from: "  if (CANNOT_WRITE.test(code)) return writesRefused(code);\n",
+    to: "",
+    caughtBy: [
+      requests(
+        "functions/database_errors",
+        "a database that can only be read is told as such",
+      ),
+    ],
+  },
+  {
+    breaks: "an error of the app's own trigger is told as an outage",
+    file: typescript("_shared/calendly/database"),
+    from: "(status >= 500 && !SQLSTATE.test(code))",
+    to: "status >= 500",
+    caughtBy: [
+      requests(
+        "functions/database_errors",
+        "only what an app's trigger or constraint can cause is told as perhaps its fault",
+      ),
+    ],
+  },
+  {
+    breaks: "a database that takes no writes is healthy",
+    file: sql("860_alerts"),
+    from: "where current_setting('default_transaction_read_only')::boolean;",
+    to: "where false;",
+    caughtBy: [pgtap("health_alerts", "a database that takes no writes is an alert")],
+  },
+  {
+    breaks: "a wrong setting uses up a person's consent",
+    file: typescript("calendly-connect/consent"),
+    from: "  await checkSettings();\n  const state_digest",
+    to: "  const state_digest",
+    caughtBy: [
+      requests(
+        "connections/oauth_refused",
+        "OAuth that does not succeed",
+        "what is not set up is said",
+      ),
+    ],
+  },
+];
