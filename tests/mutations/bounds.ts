@@ -54,7 +54,12 @@ export const BOUNDS: Mutation[] = [
     file: RPCS,
     from: "  if request ->> 'trigger' <> 'scheduled' then\n    perform calendly.allow_one_request",
     to: "  if false then\n    perform calendly.allow_one_request",
-    caughtBy: [pgtap("rate_limit", "a click before the reset tries with one request")],
+    caughtBy: [
+      pgtap(
+        "schedule_rate",
+        "a server's sync without requests tries once when the reset is after its time",
+      ),
+    ],
   },
   {
     breaks: "a moment in a rate limit's header is taken for seconds",
