@@ -13,6 +13,70 @@ $$;
 comment on function calendly.guest_emails(jsonb) is
   'The e-mails of an event''s guests: for the indexes by which a person who is erased is found.';
 
+-- Where a meeting takes place ---------------------------------------------------------------------
+
+create function calendly.trimmed(value text) returns text
+language plpgsql immutable set search_path = ''
+as $$
+declare
+  -- white space of any script, and marks without width that are pasted along with a text
+  blanks constant text := E' \t\n\r\f\v\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005'
+    '\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff';
+begin
+  return nullif(btrim(value, blanks), '');
+end
+$$;
+comment on function calendly.trimmed(text) is
+  'A text without the white space around it; null where nothing else is left.';
+
+create function calendly.text_of(value jsonb) returns text
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  return case when jsonb_typeof(value) in ('string', 'number')
+    then calendly.trimmed(value #>> '{}') end;
+end
+$$;
+comment on function calendly.text_of(jsonb) is
+  'What Calendly sent as a text, trimmed. A number is one, a telephone number for instance; of any '
+  'other type it is null.';
+
+create function calendly.link_of(value text) returns text
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  -- One word of printable characters: a link inside a sentence is not looked for. An app puts the
+  -- link behind a button, so that any other scheme than http(s) is no link.
+  return case when value ~* '^https?://[^/?#]' and calendly.trimmed(value) = value
+    and value !~ '[[:cntrl:][:space:]\u0085\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f]'
+    and value !~ '[\u3000\ufeff]' then value end;
+end
+$$;
+comment on function calendly.link_of(text) is
+  'The text where the whole of it is an http(s) link, else null.';
+
+create function calendly.read_location(
+  place jsonb, out location_type text, out location text, out join_url text
+)
+language plpgsql immutable set search_path = ''
+as $$
+declare
+  typed constant text := calendly.text_of(place -> 'location');
+begin
+  location_type := calendly.text_of(place -> 'type');
+  join_url := calendly.link_of(calendly.text_of(place -> 'join_url'));
+  -- In these two kinds the invitee has typed it. A stranger's link is not behind a button "Join".
+  if join_url is null and (location_type in ('ask_invitee', 'outbound_call')) is not true then
+    join_url := calendly.link_of(typed);
+  end if;
+  location := nullif(typed, join_url);
+end
+$$;
+comment on function calendly.read_location(jsonb) is
+  'Where an event takes place. location: what was typed, trimmed, unless the whole of it is a link '
+  'that the host typed. join_url: the conference''s link, else that one. All null for null and for '
+  'what is no location; a kind that is new is read like the others.';
+
 create table public.calendly_meetings (
   id bigint generated always as identity,
   user_id integer not null references public.calendly_users (id) on delete cascade,
@@ -23,6 +87,7 @@ create table public.calendly_meetings (
   end_time timestamptz,
   event_type_uri text,
   location_type text,
+  location text,
   join_url text,
   cancellation jsonb,
   rescheduled_from text,
@@ -80,7 +145,12 @@ comment on column public.calendly_meetings.status is
   'Calendly''s: active or canceled. Canceled is final.';
 comment on column public.calendly_meetings.location_type is
   'Calendly''s location type: zoom, google_conference, physical, …; null without a location.';
-comment on column public.calendly_meetings.join_url is 'The conference''s link, if any.';
+comment on column public.calendly_meetings.location is
+  'The address, the telephone number or the words that were typed, trimmed. Null where a link was '
+  'typed: that is the join_url. What an address has beside it (additional_info) is in raw.';
+comment on column public.calendly_meetings.join_url is
+  'The conference''s link, or an http(s) link that the host typed. A link inside a sentence, and a '
+  'link that an invitee typed, stay in location.';
 comment on column public.calendly_meetings.cancellation is
   '{canceled_by, reason, canceler_type, created_at} as Calendly has it.';
 comment on column public.calendly_meetings.rescheduled_from is

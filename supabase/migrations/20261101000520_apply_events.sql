@@ -309,12 +309,11 @@ as $$
 begin
   insert into public.calendly_meetings as m (
       user_id, calendly_event_uri, name, status, start_time, end_time,
-      event_type_uri, location_type, join_url, cancellation,
+      event_type_uri, location_type, location, join_url, cancellation,
       is_deleted, deleted_at, deleted_reason, synced_via_webhook,
       calendly_created_at, calendly_updated_at, created_at, updated_at, raw)
     select c.user_id, c.event_uri, s.content ->> 'name', s.status, s.start_time, s.end_time,
-      s.content ->> 'event_type', s.content #>> '{location,type}',
-      s.content #>> '{location,join_url}',
+      s.content ->> 'event_type', place.location_type, place.location, place.join_url,
       case s.status when 'canceled' then nullif(s.content -> 'cancellation', 'null') end,
       c.is_deleted, case when c.is_deleted then calendly.deletion_time(c, now_at) end,
       c.deleted_reason,
@@ -322,12 +321,13 @@ begin
       s.content
     from unnest(changes) c
     cross join lateral (select (c.snapshot).*) s
+    cross join lateral calendly.read_location(s.content -> 'location') place
     where c.written
     on conflict (user_id, calendly_event_uri) do update set
       name = excluded.name, status = excluded.status,
       start_time = excluded.start_time, end_time = excluded.end_time,
       event_type_uri = excluded.event_type_uri, location_type = excluded.location_type,
-      join_url = excluded.join_url, cancellation = excluded.cancellation,
+      location = excluded.location, join_url = excluded.join_url, cancellation = excluded.cancellation,
       is_deleted = excluded.is_deleted, deleted_reason = excluded.deleted_reason,
       deleted_at = case when m.deleted_reason = excluded.deleted_reason
         then m.deleted_at else excluded.deleted_at end,

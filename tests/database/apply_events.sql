@@ -99,8 +99,8 @@ select is(
 select is(m.created_at, '2026-06-01T12:00:00Z'::timestamptz,
     'an update leaves the time when the row was made')
   from tests.meeting('E1') m;
-select is(row(m.location_type, m.join_url)::text, '(physical,)',
-    'an update removes what the newer snapshot lacks')
+select is(row(m.location_type, m.location, m.join_url)::text, '(physical,"Main street 1",)',
+    'an update writes where the meeting takes place, and removes the link it lacks')
   from tests.meeting('E1') m;
 select is(
   tests.apply_event(

@@ -218,6 +218,7 @@ export type Database = {
           "id": number;
           "is_deleted": boolean;
           "join_url": string | null;
+          "location": string | null;
           "location_type": string | null;
           "name": string | null;
           "raw": Json | null;
@@ -243,6 +244,7 @@ export type Database = {
           "id"?: never;
           "is_deleted"?: boolean;
           "join_url"?: string | null;
+          "location"?: string | null;
           "location_type"?: string | null;
           "name"?: string | null;
           "raw"?: Json | null;
@@ -267,6 +269,7 @@ export type Database = {
           "id"?: never;
           "is_deleted"?: boolean;
           "join_url"?: string | null;
+          "location"?: string | null;
           "location_type"?: string | null;
           "name"?: string | null;
           "raw"?: Json | null;
@@ -573,6 +576,7 @@ export type Database = {
           "id": number;
           "is_deleted": boolean;
           "join_url": string | null;
+          "location": string | null;
           "location_type": string | null;
           "name": string | null;
           "raw": Json | null;
@@ -598,6 +602,7 @@ export type Database = {
           "id"?: number | null;
           "is_deleted"?: boolean | null;
           "join_url"?: string | null;
+          "location"?: string | null;
           "location_type"?: string | null;
           "name"?: string | null;
           "raw"?: Json | null;
@@ -622,6 +627,7 @@ export type Database = {
           "id"?: number | null;
           "is_deleted"?: boolean | null;
           "join_url"?: string | null;
+          "location"?: string | null;
           "location_type"?: string | null;
           "name"?: string | null;
           "raw"?: Json | null;
