@@ -26,6 +26,22 @@ end
 $$;
 comment on function calendly.storable_event(jsonb) is 'An event as it may be stored.';
 
+create function calendly.with_status(sent jsonb) returns jsonb
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  return case
+    when jsonb_typeof(sent) <> 'object' or sent ->> 'status' is not null then sent
+    when jsonb_typeof(sent -> 'cancellation') = 'object' or sent -> 'canceled' = 'true'
+      then sent || '{"status": "canceled"}'
+    else sent || '{"status": "active"}'
+  end;
+end
+$$;
+comment on function calendly.with_status(jsonb) is
+  'An event or an invitee that came without a status, with it: canceled where it has a '
+  'cancellation.';
+
 -- Events ------------------------------------------------------------------------------------------
 
 create type calendly.event_snapshot as (
@@ -69,7 +85,31 @@ $$;
 comment on function calendly.longest_uri() is
   'How long the URI of an event or a host may be: an index takes about 2,700 bytes.';
 
-create function calendly.event_snapshots(events jsonb) returns calendly.event_snapshot[]
+create function calendly.users_with_meeting(event_uri text) returns text[]
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return array(
+    select host.calendly_user_uri
+    from (
+      select m.user_id from public.calendly_meetings m
+      where m.calendly_event_uri = users_with_meeting.event_uri
+        and m.deleted_reason is distinct from 'reassigned'
+      offset 0
+    ) meeting
+    cross join lateral (
+      select u.calendly_user_uri from public.calendly_users u
+      where u.id = meeting.user_id and u.connection_id is not null
+      offset 0
+    ) host
+    order by 1);
+end
+$$;
+comment on function calendly.users_with_meeting(text) is
+  'The Calendly users who have the meeting: its hosts, where the event itself names none.';
+
+create function calendly.event_snapshots(events jsonb, unnamed_hosts text[] default null)
+returns calendly.event_snapshot[]
 language plpgsql stable set search_path = ''
 as $$
 declare
@@ -95,14 +135,19 @@ begin
         when e.status is null
           or e.status not in ('active', 'canceled') then 'status is neither active nor canceled'
         when e.start_time is null then 'start_time is no time'
-        when e.end_time is null then 'end_time is no time'
+        when e.end_time is null and sent.event ->> 'end_time' is not null
+          then 'end_time is no time'
         when e.end_time < e.start_time then 'ends before it starts'
-        when e.created_at is null and sent.event ? 'created_at' then 'created_at is no time'
-        when e.updated_at is null and sent.event ? 'updated_at' then 'updated_at is no time'
+        when e.created_at is null and sent.event ->> 'created_at' is not null
+          then 'created_at is no time'
+        when e.updated_at is null and sent.event ->> 'updated_at' is not null
+          then 'updated_at is no time'
         when host.uris = '{}' then 'names no host'
       end)::calendly.event_snapshot
     from (
-      select j.event, jsonb_build_array(j.event -> 'start_time', j.event -> 'end_time',
+      select case when j.event ->> 'status' is null then calendly.with_status(j.event)
+          else j.event end as event,
+        jsonb_build_array(j.event -> 'start_time', j.event -> 'end_time',
           j.event -> 'created_at', j.event -> 'updated_at')::text
         ~ calendly.times_as_sent() as has_times
       from jsonb_array_elements(events) j (event)
@@ -126,27 +171,36 @@ begin
         from jsonb_array_elements(case jsonb_typeof(sent.event -> 'event_memberships')
           when 'array' then sent.event -> 'event_memberships' else '[]' end) membership
         cross join lateral (
-          select coalesce(membership ->> 'user',
+          select coalesce(
+            case jsonb_typeof(membership -> 'user') when 'string' then membership ->> 'user' end,
             calendly.host_by_email(membership ->> 'user_email'))
           offset 0
         ) named (uri)
         where named.uri is not null
         order by named.uri)
       offset 0
+    ) named (uris)
+    cross join lateral (
+      select case when named.uris = '{}'
+        then coalesce(unnamed_hosts, calendly.users_with_meeting(e.uri)) else named.uris end
+      offset 0
     ) host (uris));
 end
 $$;
-comment on function calendly.event_snapshots(jsonb) is
-  'Reads a JSON array of events of the API or of webhooks.';
+comment on function calendly.event_snapshots(jsonb, text[]) is
+  'Reads a JSON array of events of the API or of webhooks. unnamed_hosts: whose an event is that '
+  'names no host; null: of those who have the meeting already.';
 
-create function calendly.read_event(event jsonb) returns calendly.event_snapshot
+create function calendly.read_event(event jsonb, unnamed_hosts text[] default null)
+returns calendly.event_snapshot
 language plpgsql stable set search_path = ''
 as $$
 begin
-  return (calendly.event_snapshots(jsonb_build_array(event)))[1];
+  return (calendly.event_snapshots(jsonb_build_array(event), unnamed_hosts))[1];
 end
 $$;
-comment on function calendly.read_event(jsonb) is 'Reads one event: see calendly.event_snapshots.';
+comment on function calendly.read_event(jsonb, text[]) is
+  'Reads one event: see calendly.event_snapshots.';
 
 -- Invitees ----------------------------------------------------------------------------------------
 
@@ -191,7 +245,7 @@ begin
   -- `offset 0`: what is computed inside is not computed again at each mention.
   return array(
     select row(i.uri, coalesce(i.event_uri, sent.event_uri), i.status, i.created_at,
-      coalesce(i.updated_at, '-infinity'), i.no_show_at, sent.invitee #>> '{no_show,uri}',
+      coalesce(i.updated_at, '-infinity'), mark.made_at, sent.invitee #>> '{no_show,uri}',
       sent.observed_at,
       case
         when jsonb_typeof(sent.invitee) <> 'object' then null
@@ -206,14 +260,19 @@ begin
         when length(i.uri) > longest_uri then 'the uri is too long'
         when i.status is null
           or i.status not in ('active', 'canceled') then 'status is neither active nor canceled'
-        when i.created_at is null and sent.invitee ? 'created_at' then 'created_at is no time'
-        when i.updated_at is null and sent.invitee ? 'updated_at' then 'updated_at is no time'
+        when i.created_at is null and sent.invitee ->> 'created_at' is not null
+          then 'created_at is no time'
+        when i.updated_at is null and sent.invitee ->> 'updated_at' is not null
+          then 'updated_at is no time'
         when jsonb_typeof(sent.invitee -> 'no_show') = 'object'
-          and i.no_show_at is null then 'no_show has no time'
+          and mark.made_at is null then 'no_show has no time'
         when i.event_uri <> sent.event_uri then 'belongs to another event'
       end)::calendly.invitee_snapshot
     from (
-      select reading.event_uri, reading.observed_at, j.invitee, jsonb_build_array(
+      select reading.event_uri, reading.observed_at,
+        case when j.invitee ->> 'status' is null then calendly.with_status(j.invitee)
+          else j.invitee end as invitee,
+        jsonb_build_array(
           j.invitee -> 'created_at', j.invitee -> 'updated_at',
           j.invitee #> '{no_show,created_at}')::text ~ calendly.times_as_sent() as has_times
       from (
@@ -235,7 +294,17 @@ begin
         case when sent.has_times then (sent.invitee #>> '{no_show,created_at}')::timestamptz
           else calendly.to_time(sent.invitee #>> '{no_show,created_at}') end
       offset 0
-    ) i (uri, event_uri, status, created_at, updated_at, no_show_at));
+    ) i (uri, event_uri, status, created_at, updated_at, no_show_at)
+    cross join lateral (
+      -- A mark that came without its time was made after the last change of the invitee.
+      select case
+        when jsonb_typeof(sent.invitee -> 'no_show') = 'object'
+            and sent.invitee #>> '{no_show,created_at}' is null
+          then coalesce(i.updated_at, i.created_at)
+        else i.no_show_at
+      end
+      offset 0
+    ) mark (made_at));
 end
 $$;
 comment on function calendly.invitee_snapshots(jsonb) is

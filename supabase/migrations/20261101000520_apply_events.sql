@@ -190,7 +190,7 @@ begin
   cross join lateral (
     -- What the merge has left as it came need not be read again.
     select case when (other.content = i.content) is not false then i
-      else calendly.read_event(other.content) end as snapshot
+      else calendly.read_event(other.content, i.hosts) end as snapshot
     offset 0
   ) merged;
 end

@@ -267,7 +267,10 @@ as $$
 declare
   run public.calendly_sync_runs := context.run;
   user_ids constant integer[] := (context.state).user_ids;
-  snapshots constant calendly.event_snapshot[] := calendly.event_snapshots(page.rest);
+  -- In a person's own listing, an event that names no host is theirs.
+  snapshots constant calendly.event_snapshot[] := calendly.event_snapshots(page.rest,
+    case when run.subject is distinct from (context.connection).calendly_organization_uri
+      then array[run.subject] end);
   -- where an event is twice on the page, the newer one
   usable constant calendly.event_snapshot[] := array(
     select distinct on (c.uri) c from unnest(snapshots) c

@@ -62,7 +62,7 @@ select is(tests.counts(),
 select lives_ok($$select tests.bring('ana', tests.page(array[
     tests.event('bad', '{"start_time": "2026-02-30T10:00:00Z"}'), tests.event('E6'), 'null', '7',
       '{}',
-    tests.event('bad2', '{"event_memberships": []}'), tests.event('E7', tests.hosted_by('ben'))],
+    tests.event('bad2', '{"end_time": "noon"}'), tests.event('E7', tests.hosted_by('ben'))],
       'token of page 6'))$$,
       'events that cannot be used do not fail their page');
 select is(tests.counts(),
@@ -70,7 +70,7 @@ select is(tests.counts(),
   'usable events are applied and the others are counted as rejected');
 select results_eq($$select r ->> 'uri', r ->> 'problem'
   from jsonb_array_elements((tests.run_of('ana')).rejections) r order by 2, 1$$,
-  $$values (tests.event_uri('bad2'), 'names no host'), (null, 'no event uri'),
+  $$values (tests.event_uri('bad2'), 'end_time is no time'), (null, 'no event uri'),
     (null, 'not an object'), (null, 'not an object'),
     (tests.event_uri('bad'), 'start_time is no time'),
     (tests.event_uri('E7'), 'the user is not among the hosts')$$,
