@@ -2,17 +2,6 @@
 -- under row level security; only the sync and the webhooks write what Calendly has (see
 -- calendly.apply_events). Rows are never removed when a meeting is: is_deleted says so, and why.
 
-create function calendly.guest_emails(event jsonb) returns text[]
-language sql immutable set search_path = ''
-as $$
-  -- no e-mail is longer than 320 characters, and a longer text must not break the index
-  select coalesce(array_agg(left(lower(guest ->> 'email'), 320)), '{}')
-  from jsonb_array_elements(case jsonb_typeof(event -> 'event_guests')
-    when 'array' then event -> 'event_guests' else '[]' end) guest
-$$;
-comment on function calendly.guest_emails(jsonb) is
-  'The e-mails of an event''s guests: for the indexes by which a person who is erased is found.';
-
 -- Where a meeting takes place ---------------------------------------------------------------------
 
 create function calendly.trimmed(value text) returns text
@@ -77,6 +66,100 @@ comment on function calendly.read_location(jsonb) is
   'that the host typed. join_url: the conference''s link, else that one. All null for null and for '
   'what is no location; a kind that is new is read like the others.';
 
+-- E-mails in what Calendly sent -------------------------------------------------------------------
+
+create function calendly.folded(content text) returns text
+language plpgsql immutable set search_path = ''
+as $$
+declare
+  without_width constant text := E'\u00ad\u200b\u200c\u200d\u2060\ufeff';
+begin
+  return case when octet_length(content) = length(content) then content
+    else normalize(translate(content, without_width, ''), nfkc) end;
+end
+$$;
+comment on function calendly.folded(text) is
+  'A text in the Unicode form NFKC: composed and decomposed, full-width and common letters are the '
+  'same there, the @ included.';
+
+create function calendly.normal_email(email text) returns text
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  -- A domain in letters and its xn-- form are two addresses: whoever erases a person names both.
+  email := calendly.folded(lower(calendly.folded(email)));
+  -- No e-mail is longer than 320 characters, and a longer text must not break an index.
+  return left(btrim(replace(calendly.trimmed(email), '%40', '@'), '.''`*‘’“”„«»'), 320);
+end
+$$;
+comment on function calendly.normal_email(text) is
+  'The form in which e-mails are compared when a person is erased: whatever its case, its Unicode '
+  'form and the marks around it. Nothing else is decided by it: an account is matched by the '
+  'e-mail that it has proven, letter for letter.';
+
+create function calendly.email_words(content text) returns setof text
+language plpgsql immutable rows 2 set search_path = ''
+as $$
+begin
+  return query
+  select distinct form.word
+  from regexp_matches(content,
+    '[^\s"<>()\[\]{}\\,;:|@]+(?:@|%40)[^\s"<>()\[\]{}\\,;:|@/?&=#!%]+', 'g') found (words)
+  cross join lateral (values (found.words[1]),
+    -- in a link: "…/?email=jane@example.com"
+    (substring(found.words[1] from '[^/?&=#!]+$'))) form (word);
+end
+$$;
+comment on function calendly.email_words(text) is
+  'The e-mails in a text in the form of calendly.folded, as they are written there.';
+
+create function calendly.without_emails(content text) returns text
+language plpgsql immutable set search_path = ''
+as $$
+declare
+  word text;
+begin
+  if calendly.folded(content) ~ '@|%40' is not true then
+    return content;
+  end if;
+  content := calendly.folded(content);
+  for word in select w from calendly.email_words(content) w order by length(w) desc loop
+    content := replace(content, word, '[e-mail]');
+  end loop;
+  return content;
+end
+$$;
+comment on function calendly.without_emails(text) is
+  'A message without e-mails, for what is kept when a person is erased.';
+
+create function calendly.emails_in(document jsonb) returns text[]
+language plpgsql immutable set search_path = ''
+as $$
+declare
+  content text;
+begin
+  -- Hosts are people of their own: see calendly_users.
+  if jsonb_typeof(document) = 'object' then
+    document := document - 'event_memberships';
+  end if;
+  if jsonb_typeof(document #> '{payload,scheduled_event}') = 'object' then
+    document := document #- '{payload,scheduled_event,event_memberships}';
+  end if;
+  content := calendly.folded(document::text);
+  if content ~ '@|%40' is not true then
+    return '{}';
+  elsif strpos(content, '\') > 0 then
+    -- An escape of JSON ends a word: "\njane@example.com".
+    content := regexp_replace(content, '\\(u[0-9a-fA-F]{4}|.)', ' ', 'g');
+  end if;
+  return array(
+    select distinct calendly.normal_email(word) from calendly.email_words(content) word);
+end
+$$;
+comment on function calendly.emails_in(jsonb) is
+  'The e-mails anywhere in an event, an invitee or a delivery, as calendly.normal_email has them, '
+  'except those of the hosts: for the indexes by which a person who is erased is found.';
+
 create table public.calendly_meetings (
   id bigint generated always as identity,
   user_id integer not null references public.calendly_users (id) on delete cascade,
@@ -118,10 +201,10 @@ create index calendly_meetings_health_idx on public.calendly_meetings (user_id)
 create index calendly_meetings_unsettled_idx on public.calendly_meetings (user_id, end_time)
   where not is_deleted and raw #>> '{location,status}' in ('initiated', 'processing');
 
--- guests: a person who is erased may be one
-create index calendly_meetings_guests_idx
-  on public.calendly_meetings using gin (calendly.guest_emails(raw))
-  where raw -> 'event_guests' <> '[]';
+-- a person who is erased may be a guest, or be named in a text
+create index calendly_meetings_emails_idx
+  on public.calendly_meetings using gin (calendly.emails_in(raw))
+  where calendly.emails_in(raw) <> '{}';
 
 -- Each key has user_id in it, so that the table could be distributed or partitioned by user_id. id
 -- comes first, because apps also look up meetings by it alone. Keys are made after the indexes, the

@@ -37,9 +37,9 @@ create index calendly_invitees_old_idx on public.calendly_invitees (old_invitee)
 create index calendly_invitees_new_idx on public.calendly_invitees (new_invitee)
   where new_invitee is not null;
 
--- A person who is erased is found by e-mail. No e-mail is longer than 320 characters, and a longer
--- text must not break the index.
-create index calendly_invitees_email_idx on public.calendly_invitees (left(lower(email), 320));
+-- a person who is erased is found by e-mail: the own one, or one in an answer of somebody else
+create index calendly_invitees_emails_idx
+  on public.calendly_invitees using gin (calendly.emails_in(raw));
 
 -- user_id is in each key, and the keys are made last: see calendly_meetings
 alter table public.calendly_invitees

@@ -39,15 +39,10 @@ create index calendly_webhook_events_unapplied_idx
   on public.calendly_webhook_events (status, user_id, created_at)
   where status in ('deferred', 'dead');
 
--- A person who is erased is found by e-mail, as an invitee or a guest, while a payload is kept.
--- No e-mail is longer than 320 characters, and a longer text must not break the index.
-create index calendly_webhook_events_email_idx
-  on public.calendly_webhook_events (left(lower(payload #>> '{payload,email}'), 320))
+-- a person who is erased is found by e-mail, wherever it is, while a payload is kept
+create index calendly_webhook_events_emails_idx
+  on public.calendly_webhook_events using gin (calendly.emails_in(payload))
   where payload is not null;
-create index calendly_webhook_events_guests_idx
-  on public.calendly_webhook_events
-  using gin (calendly.guest_emails(payload #> '{payload,scheduled_event}'))
-  where payload #> '{payload,scheduled_event,event_guests}' <> '[]';
 
 comment on table public.calendly_webhook_events is
   'Every authentic delivery, stored in the transaction that applies it.';

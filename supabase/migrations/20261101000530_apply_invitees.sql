@@ -250,10 +250,10 @@ begin
       calendly_updated_at = excluded.calendly_updated_at,
       updated_at = excluded.updated_at, raw = excluded.raw;
   if exists (select from calendly.erased_people) then
-    -- An invitee who was erased has no e-mail: the event's details of the invitee go as well.
+    -- The event's details of an invitee who was erased go as well.
     perform calendly.erase_from_events(array(
       select distinct c.event_uri from unnest(changes) c
-      where c.written and (c.snapshot).content -> 'email' = 'null'));
+      where c.written and (c.snapshot).content -> 'erased' = 'true'));
   end if;
 end
 $$;

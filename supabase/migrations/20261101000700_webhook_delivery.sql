@@ -295,8 +295,9 @@ exception
   when lock_not_available or deadlock_detected or serialization_failure or query_canceled
     or operator_intervention or insufficient_resources then raise;
   when others then
-    return row('deferred', jsonb_build_object('code', sqlstate, 'message', sqlerrm),
-      '{}', false)::calendly.delivery_outcome;
+    -- A trigger of the app may have named a person.
+    return row('deferred', jsonb_build_object('code', sqlstate,
+      'message', calendly.without_emails(sqlerrm)), '{}', false)::calendly.delivery_outcome;
 end
 $$;
 comment on function calendly.try_delivery(jsonb, timestamptz) is

@@ -225,15 +225,12 @@ databaseTest(
 
 /** The conditions of calendly_erase_invitee, each by its index. */
 const CONDITIONS_OF_ERASURE = {
-  calendly_invitees_email_idx:
-    "calendly_invitees where left(lower(email), 320) = 'person17000@example.com'",
-  calendly_meetings_guests_idx: `calendly_meetings where raw -> 'event_guests' <> '[]'
-    and calendly.guest_emails(raw) @> '{person17000@example.com}'`,
-  calendly_webhook_events_email_idx: `calendly_webhook_events
-    where left(lower(payload #>> '{payload,email}'), 320) = 'person17000@example.com'`,
-  calendly_webhook_events_guests_idx: `calendly_webhook_events
-    where payload #> '{payload,scheduled_event,event_guests}' <> '[]'
-      and calendly.guest_emails(payload #> '{payload,scheduled_event}') @> '{person17000@example.com}'`,
+  calendly_invitees_emails_idx:
+    "calendly_invitees where calendly.emails_in(raw) @> '{person17000@example.com}'",
+  calendly_meetings_emails_idx: `calendly_meetings where calendly.emails_in(raw) <> '{}'
+    and calendly.emails_in(raw) @> '{person17000@example.com}'`,
+  calendly_webhook_events_emails_idx: `calendly_webhook_events where payload is not null
+    and calendly.emails_in(payload) @> '{person17000@example.com}'`,
 };
 
 /** The tables of which a statement reads very many rows without an index, or null. */
