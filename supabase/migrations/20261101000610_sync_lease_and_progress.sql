@@ -157,13 +157,18 @@ as $$
 begin
   if problems is not null then
     run.rejected := run.rejected + jsonb_array_length(problems);
-    run.rejections := jsonb_path_query_array(run.rejections || problems, '$[0 to 49]');
+    -- Runs are kept when a person is erased.
+    run.rejections := jsonb_path_query_array(run.rejections || (
+      select jsonb_agg(jsonb_build_object('uri', calendly.without_emails(p ->> 'uri'),
+        'problem', calendly.without_emails(p ->> 'problem')) order by place)
+      from jsonb_array_elements(problems) with ordinality as listed (p, place)), '$[0 to 49]');
   end if;
   return run;
 end
 $$;
 comment on function calendly.reject(public.calendly_sync_runs, jsonb) is
-  'Records with the run what could not be used, [{uri, problem}] or null; the first 50 are kept.';
+  'Records with the run what could not be used, [{uri, problem}] or null, without e-mails; the '
+  'first 50 are kept.';
 
 create type calendly.class_counts as (
   created integer,
