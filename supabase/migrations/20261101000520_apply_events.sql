@@ -327,7 +327,8 @@ begin
       name = excluded.name, status = excluded.status,
       start_time = excluded.start_time, end_time = excluded.end_time,
       event_type_uri = excluded.event_type_uri, location_type = excluded.location_type,
-      location = excluded.location, join_url = excluded.join_url, cancellation = excluded.cancellation,
+      location = excluded.location, join_url = excluded.join_url,
+      cancellation = excluded.cancellation,
       is_deleted = excluded.is_deleted, deleted_reason = excluded.deleted_reason,
       deleted_at = case when m.deleted_reason = excluded.deleted_reason
         then m.deleted_at else excluded.deleted_at end,

@@ -47,7 +47,7 @@ from (values
   ('{"type": "hologram", "location": "deck 1", "join_url": "https://holo.example.org"}',
     'hologram | deck 1 | https://holo.example.org', 'a new kind is read like the others'),
   ('{"type": "hologram", "location": "https://holo.example.org/2"}',
-    'hologram | - | https://holo.example.org/2', 'a link that was typed for a new kind is the link'),
+    'hologram | - | https://holo.example.org/2', 'a link typed for a new kind is the link'),
   ('{"location": "in the garden"}', '- | in the garden | -',
     'a location without a kind is kept'),
   -- white space
@@ -61,7 +61,7 @@ from (values
   ('{"type": "custom", "location": " \u00a0\n"}', 'custom | - | -',
     'white space alone is no location'),
   ('{"type": "zoom", "join_url": " https://zoom.example.org/j/1\n"}',
-    'zoom | - | https://zoom.example.org/j/1', 'white space around a conference''s link is dropped'),
+    'zoom | - | https://zoom.example.org/j/1', 'white space around Zoom''s link is dropped'),
   -- a link and words
   ('{"type": "custom", "location": "see https://meet.example.org/ana"}',
     'custom | see https://meet.example.org/ana | -', 'a sentence with a link in it is words'),

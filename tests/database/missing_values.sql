@@ -1,16 +1,12 @@
--- What Calendly leaves out: no value that is missing loses a meeting or an invitee that can be kept,
--- and the run tells what cannot be kept.
+-- What Calendly leaves out: no value that is missing loses a meeting or an invitee that can be
+-- kept, and the run tells what cannot be kept.
 begin;
 select plan(23);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
-create function tests.stored_names() returns text language sql as $$
-  select string_agg(substring(m.calendly_event_uri from '[^/]+$'), ' ' order by m.calendly_event_uri)
-  from public.calendly_meetings m where not m.is_deleted
-$$;
 create function tests.problems() returns text language sql as $$
-  select string_agg(coalesce(substring(r ->> 'uri' from '[^/]+$'), '-') || ': ' || (r ->> 'problem'),
-    ', ' order by r ->> 'uri')
+  select string_agg(
+    coalesce(substring(r ->> 'uri' from '[^/]+$'), '-') || ': ' || (r ->> 'problem'), ', ' order by r ->> 'uri')
   from jsonb_array_elements((tests.run_of('ana')).rejections) r
 $$;
 
@@ -55,7 +51,8 @@ create temporary table invitees as
   select key.name, case when way.is_null
       then tests.invitee('G', key.name || '-null', jsonb_build_object(key.name, null))
       else tests.invitee('G', key.name) - key.name end as invitee
-  from jsonb_object_keys(tests.invitee('G', 'i')) key (name), (values (true), (false)) way (is_null);
+  from jsonb_object_keys(tests.invitee('G', 'i')) key (name),
+    (values (true), (false)) way (is_null);
 select tests.pass('1 minute');
 select is(
   tests.sync('ana', array[tests.event('G', tests.seats(36, 36, 50))],
@@ -69,7 +66,8 @@ select is_empty($$
 select is((select count(*) from jsonb_array_elements((tests.run_of('ana')).rejections) r
   where r ->> 'problem' = 'no invitee uri'), 2::bigint,
   'the run tells of every invitee who was not kept');
-select is(row(v.email, v.name, v.timezone, v.status)::text, format('(,%s,Europe/Lisbon,active)', v.name),
+select is(row(v.email, v.name, v.timezone, v.status)::text,
+    format('(,%s,Europe/Lisbon,active)', v.name),
   'an invitee without an e-mail has the rest')
   from public.calendly_invitees v where v.uri = tests.invitee_uri('G', 'email');
 select is(row(v.name, v.status)::text, '(,active)', 'an invitee without a name is kept')
@@ -99,7 +97,8 @@ select is(tests.problems(), null, 'the run has nothing to tell of it');
 select is((select e.status from public.calendly_webhook_events e), 'processed',
   'the delivery that waited is settled');
 select is(
-  tests.receive(tests.hostless('H1', '{"name": "Moved", "updated_at": "2026-05-21T00:00:00.000000Z"}'),
+  tests.receive(
+    tests.hostless('H1', '{"name": "Moved", "updated_at": "2026-05-21T00:00:00.000000Z"}'),
     tests.invitee('H1', 'ines', '{"updated_at": "2026-05-21T00:00:00.000000Z"}')),
   'processed', 'a delivery of an event without hosts is for those who have the meeting');
 select is((tests.meeting('H1')).name, 'Moved', 'the delivery is applied');
@@ -111,7 +110,8 @@ select tests.sync('ana', array[tests.event('H1', tests.hosted_by('ben')),
 select is((select count(*) from public.calendly_meetings m
   where m.calendly_event_uri = tests.event_uri('H2')), 0::bigint,
   'an event of which only somebody else is a host is not the person''s');
-select is(tests.problems(), 'H1: the user is not among the hosts, H2: the user is not among the hosts',
+select is(tests.problems(),
+  'H1: the user is not among the hosts, H2: the user is not among the hosts',
   'the run tells of it');
 
 -- in an organization's listing nobody can be told

@@ -38,7 +38,8 @@ from (values
   (tests.event('E1', '{"created_at": null, "updated_at": null}'),
     'an event without the times of its changes is good'),
   (tests.event('E1', jsonb_build_object('event_memberships',
-    '[null, {"user": {"x": 1}}]'::jsonb || jsonb_build_object('user', tests.host('ana')))), 'an event of whose hosts one has a URI is good'),
+    '[null, {"user": {"x": 1}}]'::jsonb || jsonb_build_object('user', tests.host('ana')))),
+    'an event of whose hosts one has a URI is good'),
   (tests.event('E1', '{"new_key": {"deep": [1, 2]}}'), 'an event with unknown keys is good'),
   (tests.event('GBGBDCAADAEDCRZ2'), 'an event with an id of the old shape is good'),
   (tests.event('E1', '{"location": {"type": "zoom", "data": null}}'),
@@ -81,7 +82,8 @@ select is((e).hosts, array[tests.host('ana')],
   from calendly.read_event(tests.hosted_by_email('ana@calendly.example.com')) e;
 
 -- hosts who are not named
-select is((e).hosts, array[tests.host('ana')], 'an event that names no host has those it is read for')
+select is((e).hosts, array[tests.host('ana')],
+    'an event that names no host has those it is read for')
   from calendly.read_event(tests.event('E1', '{"event_memberships": []}'),
     array[tests.host('ana')]) e;
 select is((e).hosts, array[tests.host('ben')], 'an event that names a host has that one alone')
