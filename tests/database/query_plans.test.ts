@@ -30,8 +30,8 @@ insert into public.calendly_meetings (user_id, calendly_event_uri, status, start
 insert into calendly.meeting_sync (user_id, event_uri, invitees_due_at)
   select m.user_id, m.calendly_event_uri, case when m.user_id % 2 = 0 then '2026-05-01'::timestamptz end from public.calendly_meetings m;
 insert into public.calendly_invitees (meeting_id, user_id, uri, email, status, rescheduled, created_at, updated_at, raw)
-  select m.id, m.user_id, m.calendly_event_uri || '/invitees/I', 'person' || m.user_id || '@example.com', 'active', false, '2026-05-01', '2026-05-01', '{}'
-  from public.calendly_meetings m where m.user_id % 4 = 0;
+  select m.id, m.user_id, m.calendly_event_uri || '/invitees/I', i.email, 'active', false, '2026-05-01', '2026-05-01', jsonb_build_object('email', i.email)
+  from public.calendly_meetings m cross join lateral (select 'person' || m.user_id || '@example.com') i (email) where m.user_id % 4 = 0;
 insert into public.calendly_webhook_events (event_id, event_type, payload, user_id, created_at, status)
   select n::text, 'invitee.created', jsonb_build_object('payload', jsonb_build_object('email', 'person' || n || '@example.com',
       'scheduled_event', jsonb_build_object('event_guests', jsonb_build_array(jsonb_build_object('email', 'guest' || n || '@example.com'))))), 10001 + n % 20000, calendly.now() - n * interval '1 minute',

@@ -37,6 +37,25 @@ Deno.test("a line that is too long has its longest values cut, and says which", 
   assert.ok(second.cut.includes("control"));
 });
 
+Deno.test("a line has no e-mail, wherever it is in what is logged", () => {
+  using output = collectLines();
+  log("Refused: jane@example.com", {
+    error: {
+      message: 'unknown attendee <Jane.Doe+x@example.com>, "jo@example.com"\nand jo@example.com.',
+    },
+    list: ["https://calendly.com/x?email=jane%40example.com&name=1"],
+    long: "jane@example.com ".repeat(2_000),
+    kept: "10 @ once",
+  });
+  const [line] = output.lines;
+  assert.doesNotMatch(line, /example/);
+  const { error, list, kept, cut } = JSON.parse(line);
+  assert.equal(error.message, 'unknown attendee <[e-mail]>, "[e-mail]"\nand [e-mail]');
+  assert.deepEqual(list, ["https://calendly.com/x?email=[e-mail]&name=1"]);
+  assert.equal(kept, "10 @ once");
+  assert.deepEqual(cut, ["long"]);
+});
+
 Deno.test("what repeats is logged once a minute, with how often it came", () => {
   using errors = collectErrors();
   using clock = stillClock();

@@ -1,6 +1,6 @@
 /**
  * Log lines: one JSON object each, with the text that people search for in `message` and its fields beside
- * it. Never a token. The platform keeps 10,000 characters of a line, and 100 lines in ten seconds.
+ * it. Never a token and never an e-mail: nobody could erase a person from a log. The platform keeps 10,000 characters of a line, and 100 lines in ten seconds.
  */
 
 /** What belongs to a message. */
@@ -45,21 +45,31 @@ export function messageOf(error: unknown): string {
 
 const MAX_LINE = 10_000;
 
+/** The lengths are bounded, as those of e-mails are, so that a long word costs no more than others. */
+const EMAIL = /[^\s"'<>()[\]{},;:=/@]{1,64}(?:@|%40)[^\s"'<>()[\]{},;:@/?&#]{1,255}/gu;
+
+/** Calendly, the database and an app's trigger may name a person in what they say. */
+function withoutEmails(_key: string, value: unknown): unknown {
+  return typeof value === "string" && /@|%40/.test(value)
+    ? value.replace(EMAIL, "[e-mail]")
+    : value;
+}
+
 /** The line, with its longest values cut until it is short enough: `cut` names them. */
 function lineOf(message: string, fields: Fields): string {
-  let line = JSON.stringify({ message, ...fields });
+  let line = JSON.stringify({ message, ...fields }, withoutEmails);
   const values: Record<string, unknown> = { message, ...fields };
   const cut = new Set<string>();
   while (line.length > MAX_LINE) {
     const [[name, text]] = Object.entries(values)
       .map(([name, value]): [string, string] => [
         name,
-        typeof value === "string" ? value : JSON.stringify(value) ?? "",
+        typeof value === "string" ? value : JSON.stringify(value, withoutEmails) ?? "",
       ])
       .sort(([, one], [, other]) => other.length - one.length);
     values[name] = text.slice(0, text.length / 2);
     cut.add(name);
-    line = JSON.stringify({ ...values, cut: [...cut] });
+    line = JSON.stringify({ ...values, cut: [...cut] }, withoutEmails);
   }
   return line;
 }
