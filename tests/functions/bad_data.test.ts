@@ -27,10 +27,6 @@ const IMPOSSIBLE: [string, Record<string, unknown>][] = [
   ["an end before the start", { end_time: day(-300) }],
   ["no clock", { updated_at: 12 }],
   ["a status of its own", { status: "tentative" }],
-  ["no status", { status: null }],
-  ["nobody as its host", { event_memberships: [] }],
-  ["hosts in another form", { event_memberships: { user: "me" } }],
-  ["hosts without names", { event_memberships: [null, 1, "x", [], {}, { user: null }] }],
   ["another person as its only host", {
     event_memberships: [{ user: "https://api.calendly.com/users/X" }],
   }],
@@ -39,6 +35,16 @@ const IMPOSSIBLE: [string, Record<string, unknown>][] = [
   ["a name without an end", {
     uri: `https://api.calendly.com/scheduled_events/${randomText(5000)}`,
   }],
+];
+
+/** What an event may lack in the person's own listing. */
+const INCOMPLETE: Record<string, unknown>[] = [
+  { status: null },
+  { end_time: null },
+  { created_at: null, updated_at: null },
+  { event_memberships: [] },
+  { event_memberships: { user: "me" } },
+  { event_memberships: [null, 1, "x", [], {}, { user: null }, { user: {} }] },
 ];
 
 /** So many objects inside each other. */
@@ -132,12 +138,25 @@ projectTests("Bad data", {
 
     await t.step("leaves what is known of it as it was, and is not missing", async () => {
       await project.advance("1m");
-      IMPOSSIBLE.slice(0, 12).forEach(([, fields], place) =>
-        override(events[place].event.uri, fields)
-      );
+      // The others name another event, or another host.
+      const known = IMPOSSIBLE.slice(0, 8);
+      known.forEach(([, fields], place) => override(events[place].event.uri, fields));
       const { body } = await person.sync();
-      assert.deepEqual([body.deleted, body.rejected, body.requests], [0, 12, 1]);
-      IMPOSSIBLE.slice(0, 12).forEach((_, place) => override(events[place].event.uri, null));
+      assert.deepEqual([body.deleted, body.rejected, body.requests], [0, known.length, 1]);
+      known.forEach((_, place) => override(events[place].event.uri, null));
+      await assertMirrors(person);
+    });
+  },
+
+  "an incomplete event among others": async (project, t) => {
+    const { person, events, override } = await withEvents(project, 10);
+    INCOMPLETE.forEach((fields, place) => override(events[place].event.uri, fields));
+    const { body } = await person.sync();
+    assert.deepEqual([body.status, body.created, body.rejected], ["complete", 10, 0]);
+    INCOMPLETE.forEach((_, place) => override(events[place].event.uri, null));
+    await t.step("is whole when the listing is", async () => {
+      await project.advance("1m");
+      assert.deepEqual((await person.sync()).body.rejected, 0);
       await assertMirrors(person);
     });
   },

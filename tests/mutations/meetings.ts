@@ -6,6 +6,8 @@ const MERGE = sql("510_merge_snapshots");
 const EVENTS = sql("520_apply_events");
 const INVITEES = sql("530_apply_invitees");
 const HOSTS = sql("540_meet_hosts");
+const ERASURE = sql("400_erasure");
+const MEETINGS_TABLE = sql("200_meetings");
 
 export const MEETINGS: Mutation[] = [
   // Keys
@@ -165,6 +167,79 @@ export const MEETINGS: Mutation[] = [
     ],
   },
 
+  // Where a meeting takes place
+  {
+    breaks: "a link that the host typed is no join_url",
+    file: MEETINGS_TABLE,
+    from: "    join_url := calendly.link_of(typed);",
+    to: "    join_url := null;",
+    caughtBy: [pgtap("locations", "a link that the host typed is the link, and no location")],
+  },
+  {
+    breaks: "a link that the invitee typed is behind the app's button",
+    file: MEETINGS_TABLE,
+    from: "(location_type in ('ask_invitee', 'outbound_call')) is not true",
+    to: "true",
+    caughtBy: [
+      pgtap(
+        "locations",
+        "a link that the invitee typed is a location: the host has not chosen it",
+      ),
+    ],
+  },
+  {
+    breaks: "a script is a link",
+    file: MEETINGS_TABLE,
+    from: "value ~* '^https?://[^/?#]'",
+    to: "value ~* '^[a-z]+:'",
+    caughtBy: [pgtap("locations", "a script is no conference's link either")],
+  },
+
+  // What Calendly leaves out
+  {
+    breaks: "an event without hosts in the person's own listing is nobody's",
+    file: sql("630_sync_apply_events"),
+    from: "      then array[run.subject] end);",
+    to: "      then null::text[] end);",
+    caughtBy: [
+      pgtap("missing_values", "an event without hosts in the person's own listing is theirs"),
+    ],
+  },
+  {
+    breaks: "an event that names no host any more is lost to those who have it",
+    file: READ,
+    from: "then coalesce(unnamed_hosts, calendly.users_with_meeting(e.uri))",
+    to: "then coalesce(unnamed_hosts, '{}')",
+    caughtBy: [
+      pgtap(
+        "missing_values",
+        "a delivery of an event without hosts is for those who have the meeting",
+      ),
+    ],
+  },
+  {
+    breaks: "an event or an invitee without a status is lost",
+    file: READ,
+    from: '    else sent || \'{"status": "active"}\'',
+    to: "    else sent",
+    caughtBy: [
+      pgtap("read_event", "an event without a status is active"),
+      pgtap("read_invitee", "an invitee without a status is active"),
+    ],
+  },
+  {
+    breaks: "an event without an end is lost",
+    file: READ,
+    from: "when e.end_time is null and sent.event ->> 'end_time' is not null",
+    to: "when e.end_time is null",
+    caughtBy: [
+      pgtap(
+        "missing_values",
+        "an event is kept whichever value it lacks, except its name and its start",
+      ),
+    ],
+  },
+
   // What may be stored
   {
     breaks: "a conference's password is stored",
@@ -181,8 +256,50 @@ export const MEETINGS: Mutation[] = [
     caughtBy: [behaviour("syncs", "an erased invitee is not stored again")],
   },
   {
+    breaks: "an invitee without an e-mail is taken for one who was erased",
+    file: ERASURE,
+    from: "invitee.raw -> 'erased' = 'true'",
+    to: "invitee.raw -> 'email' = 'null'",
+    caughtBy: [pgtap("erase_everywhere", "it stays when it is fetched again")],
+  },
+  {
+    breaks: "an erased person's e-mail stays in what others have written",
+    file: ERASURE,
+    from: "when calendly.names_erased(invitee) then calendly.redact_erased_json(invitee)",
+    to: "when false then invitee",
+    caughtBy: [pgtap("erase_everywhere", "from an answer the e-mail alone is removed")],
+  },
+  {
+    breaks: "deliveries of an unknown shape still tell of an erased person",
+    file: ERASURE,
+    from: "when calendly.is_erased(value ->> 'email') then calendly.redacted_invitee(value)",
+    to: "when false then value",
+    caughtBy: [pgtap("erase_everywhere", "the person is stored nowhere")],
+  },
+  {
+    breaks: "full-width letters make another e-mail",
+    file: MEETINGS_TABLE,
+    from: "else normalize(translate(content, without_width, ''), nfkc) end;",
+    to: "else normalize(translate(content, without_width, ''), nfc) end;",
+    caughtBy: [pgtap("erase_everywhere", "the person is stored nowhere")],
+  },
+  {
+    breaks: "a delivery's error names a person",
+    file: sql("700_webhook_delivery"),
+    from: "calendly.without_emails(sqlerrm)",
+    to: "sqlerrm",
+    caughtBy: [pgtap("erase_everywhere", "its error has no e-mail")],
+  },
+  {
+    breaks: "a rejection names a person",
+    file: sql("610_sync_lease_and_progress"),
+    from: "'uri', calendly.without_emails(p ->> 'uri')",
+    to: "'uri', p ->> 'uri'",
+    caughtBy: [pgtap("erase_everywhere", "a rejection has no e-mail")],
+  },
+  {
     breaks: "erasing an invitee does not wait for those who write",
-    file: sql("400_erasure"),
+    file: ERASURE,
     from: "perform calendly.lock_for_erasure();",
     to: "perform calendly.lock_against_erasure();",
     caughtBy: [pgtap("lock_order", "erasing an invitee waits for everybody who writes")],

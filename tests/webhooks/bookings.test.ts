@@ -59,6 +59,7 @@ hookTest("a booking is complete without a request to Calendly", async (hooks) =>
     end_time: columns.end_time,
     event_type_uri: event.event_type,
     location_type: "zoom",
+    location: null,
     join_url: event.location!.join_url,
     cancellation: null,
     rescheduled_from: null,
