@@ -147,7 +147,7 @@ begin
   end if;
   content := calendly.folded(document::text);
   if content ~ '@|%40' is not true then
-    return '{}';
+    return '{}'::text[];
   elsif strpos(content, '\') > 0 then
     -- An escape of JSON ends a word: "\njane@example.com".
     content := regexp_replace(content, '\\(u[0-9a-fA-F]{4}|.)', ' ', 'g');
