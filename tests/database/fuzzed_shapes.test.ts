@@ -19,7 +19,7 @@ interface Change {
 }
 
 const EVENTS = 4;
-const RUNS = Deno.env.get("PROOF") === "full" ? 2_000 : 25;
+const RUNS = Deno.env.get("PROOF") === "full" ? 2_000 : 15;
 
 const others = fc.constantFrom<unknown>(
   ...[0, -1, 1e300, true, "", " \u00a0", "x", [], {}, [null], { a: { b: [1] } }],
