@@ -1,7 +1,8 @@
 -- Takes Calendly Sync out of a database: its tables, views, functions, schedule, policy and the
 -- record of its migrations, and nothing else. Everybody must be disconnected before, at Calendly,
 -- too: otherwise it is refused with still_connected. All of it is done in one statement, as a whole
--- or not at all: what of the app's refers to ours (a view, a foreign key) is named and stops it.
+-- or not at all: what of the app's refers to ours (a view, a foreign key, a policy that calls a
+-- function of ours) is named and stops it with still_used.
 -- Safe to repeat. For `calendly-sync uninstall`, the SQL editor or psql.
 --
 -- By default the data stays: calendly_users, calendly_meetings and calendly_invitees become plain
@@ -22,6 +23,90 @@ begin
         'functions end each connection at Calendly, within minutes: wait until '
         'calendly.pending_revocations is empty. If the functions are gone already, delete the '
         'subscriptions at Calendly yourself, and then the rows of calendly.pending_revocations.';
+  end if;
+end
+$$;
+
+-- What is to go: everything of ours but the tables that are kept.
+create or replace function pg_temp.calendly_leaving(kept text[])
+returns table (classid regclass, objid oid)
+language plpgsql  -- not sql: its names are looked up where we are installed
+as $$
+begin
+  return query
+    with relations as (
+      select c.oid from pg_catalog.pg_class c
+      where c.relnamespace = 'calendly'::regnamespace
+      union
+      select to_regclass(o.name)::oid from calendly.own_objects o
+      where o.kind = 'relation' and to_regclass(o.name) <> all (
+        array(select format('public.%I', k.name)::regclass from unnest(kept) k (name)))
+    )
+    select 'pg_namespace'::regclass, 'calendly'::regnamespace::oid
+    union all
+    select 'pg_class', r.oid from relations r
+    union all
+    select 'pg_type', t.oid
+    from pg_catalog.pg_type t
+    left join pg_catalog.pg_type element on element.oid = t.typelem
+    where t.typnamespace = 'calendly'::regnamespace
+      or coalesce(nullif(t.typrelid, 0), element.typrelid) in (select r.oid from relations r)
+    union all
+    select 'pg_proc', to_regprocedure(o.name) from calendly.own_objects o where o.kind = 'function';
+end
+$$;
+
+-- What of the app's depends on that: views, policies, defaults, generated columns, foreign keys,
+-- triggers, functions, types. `drop … cascade` would take these with it, silently. What the app has
+-- on our own tables (a trigger, an index, a policy) goes with them.
+create or replace function pg_temp.calendly_dependents(kept text[]) returns setof text
+language plpgsql  -- not sql: its names are looked up where we are installed
+as $$
+begin
+  return query
+    select distinct case
+        when d.classid = 'pg_rewrite'::regclass
+          then pg_describe_object('pg_class'::regclass, c.oid, 0)
+        else pg_describe_object(d.classid, d.objid, d.objsubid)
+      end
+    from pg_temp.calendly_leaving(kept) l
+    join pg_catalog.pg_depend d on d.refclassid = l.classid and d.refobjid = l.objid
+      and d.deptype in ('n', 'a')
+    left join pg_policy p on d.classid = 'pg_policy'::regclass and p.oid = d.objid
+    left join pg_trigger t on d.classid = 'pg_trigger'::regclass and t.oid = d.objid
+    left join pg_attrdef a on d.classid = 'pg_attrdef'::regclass and a.oid = d.objid
+    left join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
+    left join pg_constraint k on d.classid = 'pg_constraint'::regclass and k.oid = d.objid
+    left join pg_index i on d.classid = 'pg_class'::regclass and i.indexrelid = d.objid
+    left join pg_class c on c.oid = coalesce(p.polrelid, t.tgrelid, a.adrelid, r.ev_class,
+      nullif(k.conrelid, 0), i.indrelid,
+      case when d.classid = 'pg_class'::regclass then d.objid end)
+    where d.classid = any ('{pg_class, pg_policy, pg_trigger, pg_attrdef, pg_rewrite, pg_constraint,
+        pg_proc, pg_type, pg_cast, pg_event_trigger}'::regclass[])
+      and (d.classid, d.objid) not in (
+        select o.classid, o.objid from pg_temp.calendly_leaving('{}') o)
+      -- null: a function or a type
+      and (c.oid is null or c.oid not in (
+        select o.objid from pg_temp.calendly_leaving('{}') o
+        where o.classid = 'pg_class'::regclass))
+    order by 1;
+end
+$$;
+
+create or replace function pg_temp.calendly_check_dependents(kept text[]) returns void
+language plpgsql
+as $$
+declare
+  dependents constant text[] := array(select d from pg_temp.calendly_dependents(kept) d);
+begin
+  if dependents <> '{}' then
+    raise exception using
+      errcode = 'dependent_objects_still_exist',
+      message = 'still_used: these of yours use what would be dropped. Nothing was changed.'
+        || E'\n  - ' || array_to_string(dependents, E'\n  - '),
+      detail = 'still_used',
+      hint = 'Drop them or change them, so that they use nothing of Calendly Sync, then run this '
+        'again.';
   end if;
 end
 $$;
@@ -171,6 +256,9 @@ begin
     select name from unnest(own) name
     where not drop_data and name in ('calendly_users', 'calendly_meetings', 'calendly_invitees'));
   dropped := array(select name from unnest(own) name where name <> all (kept));
+  if is_installed then
+    perform pg_temp.calendly_check_dependents(kept);
+  end if;
   answer := jsonb_build_object(
     'status', case when is_installed or dropped <> '{}' then 'uninstalled' else 'not_installed' end,
     'kept', pg_temp.calendly_count(kept),

@@ -45,6 +45,45 @@ const IN_USE = `
 const KEPT =
   /^(relation|column|constraint|index|trigger) public\.calendly_(users|meetings|invitees)/;
 
+/** What of the app's refers to something of ours that goes in any case, as Postgres names it. */
+const REFERENCES = {
+  "create view public.board as select * from calendly_sync_health": "view board",
+  "create view public.board as select tick from calendly.settings": "view board",
+  "create materialized view public.board as select tick from calendly.settings":
+    "materialized view board",
+  "alter table public.notes add body text default calendly.now()::text":
+    "default value for column body of table notes",
+  "alter table public.notes add days text generated always as (calendly.humanize_days(7)) stored":
+    "default value for column days of table notes",
+  "create policy mine on public.notes using (id = any (calendly.readable_user_ids()))":
+    "policy mine on table notes",
+  "alter table public.notes add run_id uuid references calendly.active_runs":
+    "constraint notes_run_id_fkey on table notes",
+  "alter table public.notes add run_id uuid references public.calendly_sync_runs":
+    "constraint notes_run_id_fkey on table notes",
+  "create function public.ticks() returns interval begin atomic select tick from calendly.settings; end":
+    "function ticks()",
+  "create function public.ticks(claim calendly.claim) returns integer language sql as 'select 1'":
+    "function ticks(calendly.claim)",
+  "alter table public.notes add claim calendly.claim": "column claim of table notes",
+  "create domain public.claimed as calendly.claim": "type claimed",
+  "create trigger told after insert on public.notes execute function calendly.announce_changes()":
+    "trigger told on table notes",
+};
+
+/** What refers to the data, and so stops whoever drops the data. */
+const REFERENCES_TO_DATA = {
+  "create view public.board as select * from calendly_meetings": "view board",
+  [
+    `create table public.tags (user_id integer, meeting_id bigint,
+    foreign key (meeting_id, user_id) references calendly_meetings (id, user_id))`
+  ]: "constraint tags_meeting_id_user_id_fkey on table tags",
+  "create function public.held(m calendly_meetings) returns integer language sql as 'select 1'":
+    "function held(calendly_meetings)",
+  "create policy mine on public.notes using (id in (select u.id from calendly_users u))":
+    "policy mine on table notes",
+};
+
 const RECORD = "select version from supabase_migrations.schema_migrations order by 1";
 
 /** Uninstalls as the owner, and returns what the script answers. */
@@ -72,9 +111,10 @@ databaseTest(
       await install(transaction, await readMigrations());
       const installed = await catalogue(transaction);
       await transaction.exec(FIXTURES + IN_USE);
-      const refusal = async () =>
-        await attempt(transaction, () => asOwner(transaction, LEAVE)) as Error & {
+      const refusal = async (script = LEAVE) =>
+        await attempt(transaction, () => asOwner(transaction, script)) as Error & {
           detail?: string;
+          hint?: string;
         };
 
       await t.step("not before everybody is disconnected at Calendly, too", async () => {
@@ -89,17 +129,22 @@ databaseTest(
       });
       await t.step("not while something of the app's refers to it, which is named", async () => {
         await transaction.exec("drop schema tests cascade");
-        const references: Record<string, RegExp> = {
-          "create view public.board as select * from calendly_sync_health": /view board depends/,
-          [
-            `create table public.tags (user_id integer, meeting_id bigint,
-            foreign key (meeting_id, user_id) references calendly_meetings (id, user_id))`
-          ]: /tags_meeting_id_user_id_fkey on table tags/,
-        };
-        for (const [statement, named] of Object.entries(references)) {
+        for (const [statement, named] of Object.entries(REFERENCES)) {
+          for (const script of [LEAVE, LEAVE_DATA]) {
+            await transaction.exec("savepoint reference");
+            await asOwner(transaction, statement);
+            const { message, detail, hint } = await refusal(script);
+            assert.equal(detail, "still_used", `${statement}: ${message}`);
+            assert.deepEqual(message.split("\n  - ").slice(1), [named]);
+            assert.match(hint!, /^Drop them or change them/);
+            await transaction.exec("rollback to savepoint reference");
+          }
+        }
+        for (const [statement, named] of Object.entries(REFERENCES_TO_DATA)) {
           await transaction.exec("savepoint reference");
           await asOwner(transaction, statement);
-          assert.match((await refusal()).detail ?? "", named);
+          assert.deepEqual((await refusal()).message.split("\n  - ").slice(1), [named]);
+          await leave(transaction, LEAVE_DATA);
           await transaction.exec("rollback to savepoint reference");
         }
         assert.deepEqual(await catalogue(transaction), installed, "nothing was taken");
