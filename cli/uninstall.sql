@@ -211,7 +211,8 @@ begin
     from calendly.own_objects o
     left join pg_catalog.pg_class c on o.kind = 'relation' and c.oid = to_regclass(o.name)
     where o.name !~ '^calendly\.';
-  perform cron.unschedule(j.jobname) from cron.job j where j.jobname like 'calendly-%';
+  perform cron.unschedule(j.jobname) from calendly.own_jobs o
+    join cron.job j on j.jobname = o.name and j.username = current_user;
   if exists (select from pg_catalog.pg_policies p
       where p.policyname = 'People receive their own Calendly updates') then
     drop policy "People receive their own Calendly updates" on realtime.messages;

@@ -101,7 +101,8 @@ declare
 begin
   delete from cron.job_run_details d
     using calendly.settings s
-    where d.jobid in (select j.jobid from cron.job j where j.jobname like 'calendly-%')
+    where d.jobid in (
+        select j.jobid from cron.job j join calendly.own_jobs own on own.name = j.jobname)
       and d.status in ('succeeded', 'failed')
       -- an entry that a restart of Postgres cut off has no end
       and coalesce(d.end_time, d.start_time, '-infinity') < now() - s.job_log_retention;

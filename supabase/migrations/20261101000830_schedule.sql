@@ -568,21 +568,32 @@ begin
 end
 $$;
 
+create view calendly.own_jobs with (security_invoker = true) as
+  select 'calendly-nudge' as name, 'select calendly.nudge()' as command,
+    case s.tick when interval '1 minute' then '* * * * *'
+      else extract(epoch from s.tick)::integer || ' seconds' end as schedule
+  from calendly.settings s
+  union all
+  select 'calendly-accounts', 'select calendly.end_closed_accounts()', '* * * * *'
+  union all
+  -- Slice by slice, each committed.
+  select 'calendly-clean-webhook-events',
+    'do $do$ begin while public.clean_old_webhook_events() > 0 loop commit; end loop; '
+    'while calendly.clean_old_payloads() > 0 loop commit; end loop; end $do$', '7 * * * *'
+  union all
+  select 'calendly-clean-runs',
+    'do $do$ begin while calendly.clean_old_runs() + calendly.clean_run_rows() > 0 loop commit; '
+    'end loop; end $do$', '17 3 * * *'
+  union all
+  select 'calendly-clean-job-log', 'select calendly.clean_job_log()', '27 3 * * *';
+comment on view calendly.own_jobs is
+  'Our jobs as they are handed to pg_cron. What else an app has there, by whatever name, is the '
+  'app''s.';
+
 create function calendly.schedule_jobs() returns void
 language sql set search_path = ''
 as $$
-  select cron.schedule('calendly-nudge', case s.tick when interval '1 minute' then '* * * * *'
-      else extract(epoch from s.tick)::integer || ' seconds' end, 'select calendly.nudge()')
-    from calendly.settings s;
-  select cron.schedule('calendly-accounts', '* * * * *', 'select calendly.end_closed_accounts()');
-  -- Slice by slice, each committed.
-  select cron.schedule('calendly-clean-webhook-events', '7 * * * *',
-    'do $do$ begin while public.clean_old_webhook_events() > 0 loop commit; end loop; '
-    'while calendly.clean_old_payloads() > 0 loop commit; end loop; end $do$');
-  select cron.schedule('calendly-clean-runs', '17 3 * * *',
-    'do $do$ begin while calendly.clean_old_runs() + calendly.clean_run_rows() > 0 loop commit; '
-    'end loop; end $do$');
-  select cron.schedule('calendly-clean-job-log', '27 3 * * *', 'select calendly.clean_job_log()');
+  select cron.schedule(j.name, j.schedule, j.command) from calendly.own_jobs j
 $$;
 comment on function calendly.schedule_jobs() is
   'Hands our jobs to pg_cron; repeated, it changes nothing. For whoever has made pg_cron anew, as '
@@ -615,7 +626,8 @@ begin
       'It takes pg_cron 1.5 or newer. Where it is installed: alter extension pg_cron update; '
       'else upgrade Postgres.');
   end if;
-  perform calendly.schedule_jobs();
+  perform cron.schedule(j.name, j.schedule, j.command)
+    from calendly.own_jobs j where j.name = 'calendly-nudge';
   return null;
 end
 $$;
@@ -644,7 +656,7 @@ as $$
     order by d.runid desc
     limit 1
   ) last on true
-  where j.jobname like 'calendly-%'
+  where j.jobname in (select own.name from calendly.own_jobs own)
 $$;
 comment on function calendly.jobs() is 'Our jobs, each with its last run by pg_cron.';
 

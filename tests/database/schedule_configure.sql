@@ -1,6 +1,6 @@
 -- Changing a setting: what is right is taken, what is wrong is refused with what would be right.
 begin;
-select plan(157);
+select plan(158);
 
 create function tests.setting(name text) returns text language sql as $$
   select to_jsonb(s) ->> setting.name from calendly.settings s
@@ -89,8 +89,10 @@ select public.calendly_configure('{"tick": "1 minute"}');
 select is(tests.nudged_every(), '* * * * * postgres true', 'by default the schedule ticks once a minute');
 select is(public.calendly_configure('{"tick": "20 seconds"}') ->> 'tick', '00:00:20', 'it may tick more often');
 select is(tests.nudged_every(), '20 seconds postgres true', 'its job is changed at once');
+select cron.unschedule(j.jobid) from cron.job j where j.jobname = 'calendly-clean-runs';
 select public.calendly_configure('{"tick": "1 second"}');
 select is(tests.nudged_every(), '1 seconds postgres true', 'up to once a second');
+select is((select count(*) from cron.job j where j.jobname = 'calendly-clean-runs'), 0::bigint, 'no other job is touched by it');
 select is(tests.code_of(tests.configure('tick', '"1.5 seconds"')), 'setting_out_of_range', 'seconds are whole');
 update calendly.settings set tick = '30 seconds';
 select is(tests.nudged_every(), '30 seconds postgres true', 'a typed statement does the same, and the job stays the owner''s');

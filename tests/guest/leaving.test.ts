@@ -26,7 +26,8 @@ const APP = `
   create table public.calendly_tokens (id integer primary key);
   create function public.calendly_event_count() returns integer language sql as 'select 1';
   create policy "People receive their own notes" on realtime.messages for select using (false);
-  select cron.schedule('nightly', '0 3 * * *', 'select 1');
+  select cron.schedule('nightly', '0 3 * * *', 'select 1'),
+    cron.schedule('calendly-report', '0 4 * * *', 'select 1');
   insert into public.notes (calendly_meeting_title) values ('Review');
   insert into supabase_migrations.schema_migrations (version, name)
     values ('20261101000000', 'earlier'), ('20261101001000', 'later');`;
@@ -270,14 +271,45 @@ Deno.test({
     const database = await openPostgres(cluster.url);
     try {
       await prepare(database);
-      const jobs = () => database.query("select jobname from cron.job order by 1");
-      await database.command(
-        "postgres",
-        "select cron.schedule('nightly', '0 3 * * *', 'select 1')",
+      await t.step("whoever connects at this moment is not lost", async () => {
+        const sql = database.connection.driver;
+        let left: Promise<unknown>;
+        await sql.begin(async (transaction) => {
+          await transaction.unsafe(CONNECT).simple();
+          left = database.command("postgres", LEAVE).catch((error) => error);
+          await eventually("uninstalling waits", async () => {
+            const waiting = await database.query(
+              `select from pg_stat_activity
+                where datname = current_database() and wait_event_type = 'Lock'`,
+            );
+            return waiting.length === 1;
+          });
+        });
+        assert.match(String(await left!), /still_connected/);
+        await database.command("postgres", "delete from public.calendly_users");
+      });
+      await t.step(
+        "another role than the owner is refused, and told whose turn it is",
+        async () => {
+          for (const role of ["supabase_admin", "authenticated"]) {
+            const error = await database.command(role, LEAVE).catch((error) => error);
+            assert.match(error.message, /^not_owner: Calendly Sync belongs to postgres/);
+            assert.match(error.message, new RegExp(`runs as ${role}`));
+            assert.match(error.hint, /set role postgres/);
+          }
+        },
       );
-      assert.ok((await jobs()).length > 1);
-      await database.command("postgres", LEAVE);
-      assert.deepEqual(await jobs(), [{ jobname: "nightly" }]);
+      await t.step("our jobs are gone, and the app's stay", async () => {
+        const jobs = () => database.query("select jobname from cron.job order by 1");
+        await database.command(
+          "postgres",
+          `select cron.schedule('nightly', '0 3 * * *', 'select 1'),
+            cron.schedule('calendly-report', '0 4 * * *', 'select 1')`,
+        );
+        assert.ok((await jobs()).length > 2);
+        await database.command("postgres", LEAVE);
+        assert.deepEqual(await jobs(), [{ jobname: "calendly-report" }, { jobname: "nightly" }]);
+      });
     } finally {
       await database.close();
     }
