@@ -216,6 +216,65 @@ begin
   if exists (select from pg_catalog.pg_policies p
       where p.policyname = 'People receive their own Calendly updates') then
     drop policy "People receive their own Calendly updates" on realtime.messages;
+-- Ours of the release that this script belongs to, and of all before it.
+create or replace function pg_temp.calendly_forget_migrations() returns void
+language plpgsql
+as $$
+begin
+  if to_regclass('supabase_migrations.schema_migrations') is not null then
+    delete from supabase_migrations.schema_migrations m
+      where m.version || '_' || m.name = any ('{
+        20261101000010_collisions,
+        20261101000020_schema_and_errors,
+        20261101000030_settings,
+        20261101000040_clock,
+        20261101000050_project,
+        20261101000060_locks,
+        20261101000100_users,
+        20261101000110_accounts,
+        20261101000120_connections,
+        20261101000130_credentials,
+        20261101000140_oauth,
+        20261101000200_meetings,
+        20261101000210_invitees,
+        20261101000220_meeting_sync,
+        20261101000300_sync_runs,
+        20261101000310_webhook_events,
+        20261101000320_webhook_subscriptions,
+        20261101000330_revocations,
+        20261101000340_connect_and_disconnect,
+        20261101000350_end_of_accounts,
+        20261101000400_erasure,
+        20261101000500_read_snapshots,
+        20261101000510_merge_snapshots,
+        20261101000515_invitees_due,
+        20261101000520_apply_events,
+        20261101000530_apply_invitees,
+        20261101000540_meet_hosts,
+        20261101000550_deferred_deliveries,
+        20261101000600_sync_planning,
+        20261101000610_sync_lease_and_progress,
+        20261101000620_sync_next_step,
+        20261101000630_sync_apply_events,
+        20261101000640_sync_apply_invitees,
+        20261101000650_sync_interrupt,
+        20261101000660_sync_rpcs,
+        20261101000700_webhook_delivery,
+        20261101000800_health,
+        20261101000820_retention,
+        20261101000830_schedule,
+        20261101000840_live_updates,
+        20261101000850_own_tables,
+        20261101000860_alerts,
+        20261101000870_metrics,
+        20261101000980_version,
+        20261101000990_rights,
+        20261101000995_original_names
+      }'::text[]);
+  end if;
+end
+$$;
+
   end if;
   execute 'drop view ' || views;
   if kept <> '{}' then
@@ -226,11 +285,7 @@ begin
   execute 'drop function ' || functions;
   perform pg_temp.calendly_keep_table(name) from unnest(kept) name;
   perform pg_temp.calendly_rename_originals();
-  if to_regclass('supabase_migrations.schema_migrations') is not null then
-    -- those of the release that this script belongs to, and of all before it
-    delete from supabase_migrations.schema_migrations m
-      where m.version between '20261101000010' and '20261101000999';
-  end if;
+  perform pg_temp.calendly_forget_migrations();
 end
 $$;
 

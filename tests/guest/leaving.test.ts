@@ -30,7 +30,7 @@ const APP = `
     cron.schedule('calendly-report', '0 4 * * *', 'select 1');
   insert into public.notes (calendly_meeting_title) values ('Review');
   insert into supabase_migrations.schema_migrations (version, name)
-    values ('20261101000000', 'earlier'), ('20261101001000', 'later');`;
+    values ('20261101000000', 'earlier'), ('20261101000015', 'between'), ('20261101001000', 'later');`;
 
 /** Two people with meetings, invitees, runs, deliveries and tokens. */
 const IN_USE = `
