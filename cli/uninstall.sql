@@ -9,10 +9,29 @@
 -- tables, which only their owner and service_role read. With `drop_data => true` in the last line
 -- they go as well; that works later, too. The answer says how many rows were kept and dropped.
 
+create or replace function pg_temp.calendly_check_owner(owner name) returns void
+language plpgsql
+as $$
+begin
+  if owner <> current_user then
+    raise exception using
+      errcode = 'insufficient_privilege',
+      message = format('not_owner: Calendly Sync belongs to %s, and this runs as %s. Nothing was '
+        'changed.', owner, current_user),
+      detail = 'not_owner',
+      hint = format('Connect as %1$s, or begin with: set role %1$I;', owner);
+  end if;
+end
+$$;
+
 create or replace function pg_temp.calendly_check_disconnected() returns void
 language plpgsql
 as $$
 begin
+  -- Who is connecting at this moment is waited for, and whoever comes later finds nothing. In the
+  -- order of locks: step 1, then connections.
+  perform calendly.lock_for_erasure();
+  lock table public.calendly_connections, calendly.pending_revocations in access exclusive mode;
   if exists (select from public.calendly_connections c where c.state <> 'disconnected')
       or exists (select from calendly.pending_revocations) then
     raise exception using
@@ -197,25 +216,6 @@ begin
 end
 $$;
 
-create or replace function pg_temp.calendly_drop_product(dropped text[], kept text[]) returns void
-language plpgsql
-set client_min_messages = warning  -- not each object that goes with the schema
-as $$
-declare
-  views text;
-  functions text;
-begin
-  select string_agg(o.name, ', ') filter (where c.relkind = 'v'),
-      string_agg(o.name, ', ') filter (where o.kind = 'function')
-    into views, functions
-    from calendly.own_objects o
-    left join pg_catalog.pg_class c on o.kind = 'relation' and c.oid = to_regclass(o.name)
-    where o.name !~ '^calendly\.';
-  perform cron.unschedule(j.jobname) from calendly.own_jobs o
-    join cron.job j on j.jobname = o.name and j.username = current_user;
-  if exists (select from pg_catalog.pg_policies p
-      where p.policyname = 'People receive their own Calendly updates') then
-    drop policy "People receive their own Calendly updates" on realtime.messages;
 -- Ours of the release that this script belongs to, and of all before it.
 create or replace function pg_temp.calendly_forget_migrations() returns void
 language plpgsql
@@ -275,6 +275,25 @@ begin
 end
 $$;
 
+create or replace function pg_temp.calendly_drop_product(dropped text[], kept text[]) returns void
+language plpgsql
+set client_min_messages = warning  -- not each object that goes with the schema
+as $$
+declare
+  views text;
+  functions text;
+begin
+  select string_agg(o.name, ', ') filter (where c.relkind = 'v'),
+      string_agg(o.name, ', ') filter (where o.kind = 'function')
+    into views, functions
+    from calendly.own_objects o
+    left join pg_catalog.pg_class c on o.kind = 'relation' and c.oid = to_regclass(o.name)
+    where o.name !~ '^calendly\.';
+  perform cron.unschedule(j.jobname) from calendly.own_jobs o
+    join cron.job j on j.jobname = o.name and j.username = current_user;
+  if exists (select from pg_catalog.pg_policies p
+      where p.policyname = 'People receive their own Calendly updates') then
+    drop policy "People receive their own Calendly updates" on realtime.messages;
   end if;
   execute 'drop view ' || views;
   if kept <> '{}' then
@@ -293,13 +312,20 @@ create or replace function pg_temp.calendly_uninstall(drop_data boolean) returns
 language plpgsql
 as $$
 declare
-  is_installed constant boolean := to_regclass('calendly.own_objects') is not null;
+  -- read here, because another role may not look into the schema
+  owner constant name := (
+    select pg_get_userbyid(c.relowner)
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'calendly' and c.relname = 'own_objects');
+  is_installed constant boolean := owner is not null;
   own text[] := pg_temp.calendly_kept_tables();
   kept text[];
   dropped text[];
   answer jsonb;
 begin
   if is_installed then
+    perform pg_temp.calendly_check_owner(owner);
     perform pg_temp.calendly_check_disconnected();
     own := array(
       select c.relname::text

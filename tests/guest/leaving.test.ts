@@ -7,6 +7,7 @@ import { FIXTURES } from "../database/fixtures/fixtures.ts";
 import { Cluster } from "../harness/cluster.ts";
 import { databaseTest } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
+import { eventually } from "../schedule/support.ts";
 import { catalogue, contents, lacking } from "./catalogue.ts";
 import {
   asOwner,
@@ -264,9 +265,28 @@ databaseTest(
   { migrations: null },
 );
 
+Deno.test("uninstalling forgets the records of our migrations, by version and name", async () => {
+  const list = LEAVE_DATA.match(/m\.version \|\| '_' \|\| m\.name = any \('\{([^}]*)\}'/)![1];
+  assert.deepEqual(
+    list.trim().split(/,\s*/),
+    (await readMigrations()).map(({ version, name }) => `${version}_${name}`),
+  );
+});
+
+/** Somebody who connects, as calendly_connect does. */
+const CONNECT = `
+  insert into public.calendly_users (calendly_user_uri, email, name)
+    values ('https://api.calendly.com/users/EVA', 'eva@example.com', 'Eva');
+  insert into public.calendly_connections
+      (id, connected_at, created_at, updated_at, user_id, calendly_user_uri,
+        calendly_organization_uri)
+    select gen_random_uuid(), now(), now(), now(), u.id, u.calendly_user_uri,
+      'https://api.calendly.com/organizations/O'
+    from public.calendly_users u`;
+
 Deno.test({
-  ...needing("the real pg_cron is rid of our jobs as well", "postgresServer"),
-  async fn() {
+  ...needing("on a real server with pg_cron", "postgresServer"),
+  async fn(t) {
     await using cluster = await Cluster.start();
     const database = await openPostgres(cluster.url);
     try {
