@@ -243,11 +243,12 @@ begin
   return case
     when now_at >= unanswered_since + interval '30 minutes' then interval '15 minutes'
     when now_at >= unanswered_since + interval '5 minutes' then interval '5 minutes'
+    when now_at >= unanswered_since then interval '1 minute'
   end;
 end
 $$;
 comment on function calendly.nudge_pause(timestamptz, timestamptz) is
-  'How long to wait between nudges that nobody answers; null: not at all. In a copy of the '
+  'How long to wait between nudges that nobody answers; null: each was answered. In a copy of the '
   'database the nudges go to the original, which must not pay for them.';
 
 create function calendly.nudges_to_send(
@@ -257,13 +258,15 @@ language plpgsql stable set search_path = ''
 as $$
 declare
   pause constant interval := calendly.nudge_pause(project.unanswered_since, now_at);
+  -- pg_cron is not punctual: a tick that comes a little early is the one that was waited for.
+  origin constant timestamptz := project.unanswered_since - interval '5 seconds';
 begin
   return case
     -- a new project or a preview branch without data: no function has told its address yet
     when project.url is null then 0
     when pause is null then due
     -- one, when a pause has ended since the last tick
-    when date_bin(pause, now_at, project.unanswered_since) > project.ticked_at then least(due, 1)
+    when date_bin(pause, now_at, origin) > project.ticked_at then least(due, 1)
     else 0
   end;
 end
@@ -307,8 +310,8 @@ end
 $$;
 comment on function calendly.nudge() is
   'The tick: asks as many workers to come as there are due syncs and free slots, one at least '
-  'where a connection has to be ended at Calendly, and returns how many. Where nobody has answered '
-  'for five minutes it asks one every five minutes, after half an hour one every fifteen.';
+  'where a connection has to be ended at Calendly, and returns how many. While nobody answers it '
+  'asks one a minute, after five minutes one every five, after half an hour one every fifteen.';
 
 -- Claiming ---------------------------------------------------------------------------------------
 
@@ -668,7 +671,8 @@ as $$
     'tick', s.tick,
     'ticked_at', p.ticked_at,
     'unanswered_since', p.unanswered_since,
-    'backing_off', calendly.nudge_pause(p.unanswered_since, clock.now_at) is not null,
+    'backing_off', coalesce(
+      calendly.nudge_pause(p.unanswered_since, clock.now_at) > interval '1 minute', false),
     'restored_at', p.restored_at,
     'due', (
       select count(*) from public.calendly_connections c

@@ -1,7 +1,7 @@
 -- Where nobody answers, nudges become few: in a copy of the database they go to the original, which
 -- must not pay for them. As soon as a worker comes, the schedule is itself again.
 begin;
-select plan(22);
+select plan(24);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben,cleo}'::text[]) name;
 update calendly.project set url = 'https://project.example.com';
@@ -27,8 +27,8 @@ create function tests.unreachable() returns bigint language sql as $$
   select count(*) from public.calendly_alerts a where a.code = 'functions_unreachable'
 $$;
 
-select is(tests.ticks(5), '00:00×3 00:01×3 00:02×3 00:03×3 00:04×3',
-  'for five minutes each tick nudges for all that is due');
+select is(tests.ticks(5), '00:00×3 00:01×1 00:02×1 00:03×1 00:04×1',
+  'the first tick nudges for all that is due, then each minute one worker for five minutes');
 select is(tests.shown('backing_off'), 'true', 'then the schedule shows that it backs off');
 select is(tests.shown('unanswered_since')::timestamptz, '2026-06-01T12:00:00Z',
   'and since when nobody has answered');
@@ -70,6 +70,14 @@ update public.calendly_connections set next_sync_at = calendly.now();
 select is(calendly.nudge(), 3, 'what becomes due is nudged for at once');
 
 -- more ticks than one a minute
+create function tests.sent_in(ticks integer, apart interval) returns bigint language sql as $$
+  select sum(n) from (
+    select calendly.nudge() as n, tests.pass(apart) from generate_series(1, ticks)) t
+$$;
+update calendly.project set unanswered_since = null;
+select is(tests.sent_in(60, '1 second'), 4::bigint,
+  'with a tick of a second, three that are due cause four nudges in the first minute');
+select is(tests.sent_in(240, '1 second'), 4::bigint, 'and one in each of the next four');
 update calendly.project set unanswered_since = calendly.now() - interval '1 hour';
 select is((select sum(n) from (
     select tests.pass('20 seconds'), calendly.nudge() as n from generate_series(1, 180)) t),
