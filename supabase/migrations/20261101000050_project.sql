@@ -12,7 +12,8 @@ create table calendly.project (
   unanswered_since timestamptz,
   cluster text,
   postgres_started_at timestamptz,
-  restored_at timestamptz
+  restored_at timestamptz,
+  resynced_at timestamptz
 );
 insert into calendly.project default values;
 alter table calendly.project enable row level security;
@@ -35,6 +36,8 @@ comment on column calendly.project.postgres_started_at is
 comment on column calendly.project.restored_at is
   'When the schedule last found that the database had been restored, or had stood still for long: '
   'see calendly.was_restored.';
+comment on column calendly.project.resynced_at is
+  'When everybody was last made due with a FULL sync: one that began before does not count.';
 
 create function calendly.check_project(url text) returns void
 language plpgsql set search_path = ''

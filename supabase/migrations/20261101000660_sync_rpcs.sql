@@ -400,6 +400,9 @@ create function calendly.schedule_next_sync(
 ) returns void
 language plpgsql set search_path = ''
 as $$
+declare
+  fills_gaps constant boolean := run.sync_type = 'FULL' and run.started_at
+    >= coalesce((select p.resynced_at from calendly.project p), '-infinity');
 begin
   if not calendly.covers_connection(run, connection) then
     -- A webhook could not bring the next sync forward while this run had the connection.
@@ -411,10 +414,11 @@ begin
   update public.calendly_connections c
     set last_error = null, failures = 0, refusals = 0, current_as_of = run.started_at,
       updated_at = now_at,
-      last_full_sync_at = case run.sync_type when 'FULL' then now_at else c.last_full_sync_at end,
+      last_full_sync_at = case when fills_gaps then now_at else c.last_full_sync_at end,
       next_sync_at = case
-        -- A lost subscription has left a gap: the FULL sync that fills it is due at once.
-        when run.sync_type = 'INCREMENTAL' and c.last_full_sync_at is null then now_at
+        -- A lost subscription or a restore has left a gap: the FULL sync that fills it is due at
+        -- once.
+        when not fills_gaps and c.last_full_sync_at is null then now_at
         else calendly.next_sync_at(c, now_at)
       end
     where c.id = connection.id;

@@ -189,10 +189,12 @@ begin
       order by k.id for no key update
     ) active
     where c.id = active.id;
+  update calendly.project p set resynced_at = now_at where p.only_row;
 end
 $$;
 comment on function calendly.resync_all(timestamptz) is
-  'Everybody is due, with a FULL sync; max_workers spreads them. Where a refresh token was used '
+  'Everybody is due, with a FULL sync; max_workers spreads them. After a FULL one that is under way '
+  'another follows. Where a refresh token was used '
   'after the point of restore, the next refresh is refused, and the person is asked to reconnect.';
 
 create function calendly.notice_restore(now_at timestamptz) returns void

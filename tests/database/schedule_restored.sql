@@ -1,7 +1,7 @@
 -- A database that was restored to an earlier time: its schedule notices, and everybody is synced anew
 -- by a FULL sync. A restart, missed ticks and a failover change nothing.
 begin;
-select plan(33);
+select plan(36);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben,cleo,dan,eve}'::text[]) name;
 update calendly.project set url = 'https://project.example.com';
@@ -131,6 +131,22 @@ select is((tests.run_of('ana')).sync_type, 'INCREMENTAL', 'as what it was');
 select is((tests.connection_of('ana')).next_sync_at, calendly.now(), 'then a FULL one is due at once');
 select is(tests.begin('ana', 'scheduled') ->> 'sync_type', 'FULL', 'and begins');
 select calendly.end_runs((tests.connection_of('ana')).id, '{}');
+
+-- a paused FULL run lists from before the gap: it goes on, and does not count
+select tests.pass('1 minute');
+select tests.reset();
+select tests.begin('ana', 'scheduled', forced => true);
+select tests.bring('ana', '{"interruption": {"kind": "rate_limited", "retry_after": 60}}');
+select tests.pass('10 minutes'), tests.another_timeline(), calendly.nudge();
+select tests.begin('ana', 'scheduled');
+select tests.bring('ana', tests.page('{}')), tests.finish('ana');
+select is((tests.run_of('ana')).sync_type || ' ' || (tests.run_of('ana')).status, 'FULL complete',
+  'a FULL run that was paused at the restore point ends complete');
+select tests.pass('1 second');
+select is(tests.begin('ana', 'scheduled') ->> 'sync_type', 'FULL', 'and a FULL one follows it');
+select tests.bring('ana', tests.page('{}')), tests.finish('ana');
+select ok((tests.connection_of('ana')).next_sync_at > calendly.now()
+    and (tests.connection_of('ana')).last_full_sync_at = calendly.now(), 'which is the last');
 
 -- a refresh token that was used after the point of restore
 select tests.reset();
