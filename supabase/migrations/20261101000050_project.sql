@@ -100,9 +100,9 @@ begin
       format('%s is not a project''s URL.', calendly_confirm_project.url),
       'It looks like https://abcdefghijkl.supabase.co.');
   end if;
-  -- While workers came in vain, changes were missed.
+  -- Syncs and deliveries were missed, and Calendly's subscriptions have the old address.
   perform calendly.resync_all(calendly.now())
-    from calendly.project p where p.url <> calendly_confirm_project.url and p.moved_to is not null;
+    from calendly.project p where p.url <> calendly_confirm_project.url;
   -- What ended in a copy has not ended at the original: nothing may be revoked at Calendly for it.
   delete from calendly.pending_revocations r
     using calendly.project p where p.url <> calendly_confirm_project.url;
@@ -114,7 +114,7 @@ begin
 end
 $$;
 comment on function public.calendly_confirm_project(text) is
-  'Says that this database now belongs to the project at this URL, after a move. Where its '
-  'functions were refused before, everybody is synced anew. Error: invalid_url.';
+  'Says that this database now belongs to the project at this URL, after a move: everybody is '
+  'synced anew, and subscriptions are made for the new address. Error: invalid_url.';
 
 select calendly.revoke_all();

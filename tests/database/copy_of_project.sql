@@ -1,7 +1,7 @@
 -- A copy of the database whose functions run under another address: none of the calls by which a
 -- function gets a token, or changes something at Calendly, gives anything there.
 begin;
-select plan(18);
+select plan(21);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben}'::text[]) name;
 select tests.add_account('cleo@example.com');
@@ -67,6 +67,31 @@ select is((tests.connection_of('ana')).webhooks_checked_at, null,
   'subscriptions are compared with Calendly''s');
 select is(public.calendly_connect(tests.new_connection()) ->> 'state', 'active',
   'and people connect');
+
+-- moved before any function ran at the new address
+select calendly.end_runs(c.id, '{}') from public.calendly_connections c;
+create function tests.about_ana() returns text language sql as $$
+  select concat_ws(', ', case when c.next_sync_at <= calendly.now() then 'due' end,
+    case when c.last_full_sync_at is null then 'FULL' end,
+    case when c.webhooks_checked_at is null then 'to be checked' end)
+  from tests.connection_of('ana') c
+$$;
+create function tests.settle() returns void language sql as $$
+  update public.calendly_connections
+    set next_sync_at = calendly.now() + interval '6 hours', last_full_sync_at = calendly.now(),
+      webhooks_checked_at = calendly.now()
+$$;
+select tests.settle(), public.calendly_confirm_project('https://copy.example.com');
+select is(tests.about_ana(), '', 'the address that is known already changes nothing');
+select public.calendly_confirm_project('https://third.example.com');
+select is(tests.about_ana(), 'due, FULL, to be checked',
+  'at another one everybody is synced anew, though no function was refused there');
+select tests.settle(), tests.begin('ana', 'scheduled', forced => true);
+select tests.pass('1 second');
+select public.calendly_confirm_project('https://fourth.example.com'), tests.pass('1 second');
+select tests.bring('ana', tests.page('{}')), tests.finish('ana');
+select is(tests.about_ana(), 'due, FULL, to be checked',
+  'and a FULL sync that was under way then is not the new one');
 
 select * from finish();
 rollback;
