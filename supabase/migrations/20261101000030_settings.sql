@@ -58,6 +58,8 @@ comment on column calendly.settings.webhook_sync_interval is
 comment on column calendly.settings.tick is
   'How often the schedule looks for due work: 1 to 59 seconds (pg_cron 1.5 or newer), or a minute. '
   'pg_cron logs each tick: see job_log_retention.';
+comment on constraint settings_tick_check on calendly.settings is
+  'tick is 1 to 59 whole seconds, or 1 minute.';
 comment on column calendly.settings.schedule_jitter is
   'Share of an interval by which it is shortened or lengthened at random, so that connections that '
   'became due together spread out.';
@@ -133,7 +135,8 @@ exception
     get stacked diagnostics refused_by = constraint_name;
     perform calendly.raise_error('setting_out_of_range',
       format('%s cannot be %s.', name, value #>> '{}'), (
-        select 'It must satisfy ' || pg_catalog.pg_get_constraintdef(c.oid)
+        select coalesce(pg_catalog.obj_description(c.oid, 'pg_constraint'),
+          'It must satisfy ' || pg_catalog.pg_get_constraintdef(c.oid))
         from pg_catalog.pg_constraint c
         where c.conrelid = 'calendly.settings'::regclass and c.conname = refused_by));
   when data_exception or not_null_violation then

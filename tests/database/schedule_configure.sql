@@ -1,6 +1,6 @@
 -- Changing a setting: what is right is taken, what is wrong is refused with what would be right.
 begin;
-select plan(158);
+select plan(159);
 
 create function tests.setting(name text) returns text language sql as $$
   select to_jsonb(s) ->> setting.name from calendly.settings s
@@ -54,6 +54,7 @@ select lives_ok(tests.configure(name, high), format('%s may be %s', name, high))
 select is(tests.code_of(tests.configure(name, too_low)), 'setting_out_of_range', format('%s cannot be %s', name, too_low)) from ranges;
 select is(tests.code_of(tests.configure(name, too_high)), 'setting_out_of_range', format('%s cannot be %s', name, too_high)) from ranges where too_high is not null;
 select ok(tests.hint_of(tests.configure(name, too_low)) ~ name and tests.hint_of(tests.configure(name, too_low)) ~ '[0-9]', format('and is told the range of %s', name)) from ranges;
+select is(tests.hint_of(tests.configure('tick', '"90 seconds"')), 'tick is 1 to 59 whole seconds, or 1 minute.', 'that of the tick in words');
 
 -- what is no value at all
 select is(tests.code_of(tests.configure('page_size', value)), 'invalid_setting', format('page_size cannot be %s', value))
