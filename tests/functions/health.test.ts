@@ -227,9 +227,9 @@ healthTest("a monitor reads the figures as OpenMetrics", {
     [...families].map(([name]) => [name, valueOf(families, name.slice("calendly_sync_".length))]),
     [
       ["calendly_sync_build", 1],
+      ["calendly_sync_alerts", 2],
       ["calendly_sync_healthy", 0],
       ["calendly_sync_configuration_errors", 0],
-      ["calendly_sync_alerts", 2],
       ["calendly_sync_users", 3],
       ["calendly_sync_users_never_synced", 1],
       ["calendly_sync_staleness_p50_seconds", 61.5],

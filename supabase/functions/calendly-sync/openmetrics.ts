@@ -17,6 +17,55 @@ export function exposition(metrics: Metrics, configurationErrors: number): strin
   return [...familiesOf(metrics, configurationErrors).flatMap(linesOf), "# EOF\n"].join("\n");
 }
 
+type Figures = Metrics & { configurationErrors: number };
+
+/** Figures of the whole project; null: there is none. */
+const GAUGES: [name: string, help: string, value: (figures: Figures) => number | null][] = [
+  [
+    "calendly_sync_healthy",
+    "1 while no alert is critical and no variable is wrong, else 0.",
+    ({ status, configurationErrors }) => status === "healthy" && configurationErrors === 0 ? 1 : 0,
+  ],
+  [
+    "calendly_sync_configuration_errors",
+    "Variables of the functions' environment that are wrong.",
+    ({ configurationErrors }) => configurationErrors,
+  ],
+  ["calendly_sync_users", "Users with an active connection.", ({ users }) => users],
+  [
+    "calendly_sync_users_never_synced",
+    "Of them, those without a complete sync.",
+    ({ never_synced }) => never_synced,
+  ],
+  [
+    "calendly_sync_staleness_p50_seconds",
+    "Half of the users were proven to be up to date less long ago.",
+    ({ staleness_p50 }) => staleness_p50,
+  ],
+  [
+    "calendly_sync_staleness_p95_seconds",
+    "95 of 100 users were proven to be up to date less long ago.",
+    ({ staleness_p95 }) => staleness_p95,
+  ],
+  [
+    "calendly_sync_staleness_max_seconds",
+    "How long ago the stalest user was proven to be up to date.",
+    ({ staleness_max }) => staleness_max,
+  ],
+  ["calendly_sync_due", "Connections whose sync is due.", ({ due }) => due],
+  [
+    "calendly_sync_running_workers",
+    "Runs that a worker is working on.",
+    ({ running_workers }) => running_workers,
+  ],
+  ["calendly_sync_max_workers", "So many may run at once.", ({ max_workers }) => max_workers],
+  [
+    "calendly_sync_last_tick_timestamp_seconds",
+    "When the schedule last ran.",
+    ({ ticked_at }) => ticked_at,
+  ],
+];
+
 function familiesOf(metrics: Metrics, configurationErrors: number): Family[] {
   return [
     {
@@ -25,60 +74,16 @@ function familiesOf(metrics: Metrics, configurationErrors: number): Family[] {
       type: "info",
       samples: [[{ functions: VERSION, database: metrics.version ?? "" }, 1]],
     },
-    gauge(
-      "calendly_sync_healthy",
-      "1 while no alert is critical and no variable is wrong, else 0.",
-      metrics.status === "healthy" && configurationErrors === 0 ? 1 : 0,
-    ),
-    gauge(
-      "calendly_sync_configuration_errors",
-      "Variables of the functions' environment that are wrong.",
-      configurationErrors,
-    ),
     {
       name: "calendly_sync_alerts",
       help: "Rows of calendly_alerts.",
       samples: metrics.alerts.map(({ code, severity, count }) => [{ code, severity }, count]),
     },
-    gauge("calendly_sync_users", "Users with an active connection.", metrics.users),
-    gauge(
-      "calendly_sync_users_never_synced",
-      "Of them, those without a complete sync.",
-      metrics.never_synced,
-    ),
-    gauge(
-      "calendly_sync_staleness_p50_seconds",
-      "Half of the users were proven to be up to date less long ago.",
-      metrics.staleness_p50,
-    ),
-    gauge(
-      "calendly_sync_staleness_p95_seconds",
-      "95 of 100 users were proven to be up to date less long ago.",
-      metrics.staleness_p95,
-    ),
-    gauge(
-      "calendly_sync_staleness_max_seconds",
-      "How long ago the stalest user was proven to be up to date.",
-      metrics.staleness_max,
-    ),
-    gauge("calendly_sync_due", "Connections whose sync is due.", metrics.due),
-    gauge(
-      "calendly_sync_running_workers",
-      "Runs that a worker is working on.",
-      metrics.running_workers,
-    ),
-    gauge("calendly_sync_max_workers", "So many may run at once.", metrics.max_workers),
-    gauge(
-      "calendly_sync_last_tick_timestamp_seconds",
-      "When the schedule last ran.",
-      metrics.ticked_at,
-    ),
+    ...GAUGES.map(([name, help, valueOf]): Family => {
+      const value = valueOf({ ...metrics, configurationErrors });
+      return { name, help, samples: value === null ? [] : [[{}, value]] };
+    }),
   ];
-}
-
-/** A figure of the whole project; null: there is none. */
-function gauge(name: string, help: string, value: number | null): Family {
-  return { name, help, samples: value === null ? [] : [[{}, value]] };
 }
 
 function linesOf({ name, help, type = "gauge", samples }: Family): string[] {
