@@ -189,6 +189,19 @@ healthTest("HEAD answers as GET does, without a body", {
   assert.equal((await ask("nowhere", {}, "HEAD")).status, 404);
 });
 
+healthTest(
+  "keys that cannot be read make nobody a server, and strangers learn nothing",
+  { calendly_health: () => HEALTHY },
+  async () => {
+    for (const headers of [{}, { apikey: "sb_publishable_of_the_stub" }, AS_SERVER]) {
+      assert.deepEqual(await health(headers), { status: 503, body: { status: "unhealthy" } });
+    }
+    const { status, text } = await ask("metrics", AS_SERVER);
+    assert.deepEqual([status, JSON.parse(text).error.code], [503, "not_configured"]);
+  },
+  { SUPABASE_SECRET_KEYS: "{bad" },
+);
+
 // Metrics -------------------------------------------------------------------------------------------------
 
 const FIGURES = {

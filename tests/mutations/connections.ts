@@ -232,7 +232,7 @@ export const CONNECTIONS_AND_RIGHTS: Mutation[] = [
   {
     breaks: "strangers are told what is wrong",
     file: typescript("calendly-sync/health"),
-    from: "if (!await isServer(request)) {",
+    from: "if (await isStranger(request)) {",
     to: "if (request.method === 'none') {",
     caughtBy: [requests("functions/health", "strangers are told one word")],
   },
