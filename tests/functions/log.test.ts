@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { readLogLine } from "../../cli/terminal.ts";
 import { log, logCounted, logError } from "../../supabase/functions/_shared/calendly/log.ts";
-import { collectErrors, stillClock } from "./stub.ts";
+import webhook from "../../supabase/functions/calendly-webhook/index.ts";
+import { serve } from "../../supabase/functions/_shared/calendly/http.ts";
+import { collectErrors, stillClock, Stub } from "./stub.ts";
 
 /** What console.log is given. */
 function collectLines(): { lines: string[] } & Disposable {
@@ -96,4 +98,51 @@ Deno.test("a person reads the message and then the fields", () => {
   for (const text of ["Listening on 1", '{"message":1}', "{", "null", '"text"']) {
     assert.deepEqual(readLogLine(text), { message: text, fields: {} });
   }
+});
+
+Deno.test("of a hundred different errors each is counted still", async () => {
+  const { href } = new URL("../../supabase/functions/_shared/calendly/log.ts", import.meta.url);
+  const fresh: { logCounted: typeof logCounted } = await import(`${href}?fresh`);
+  using errors = collectErrors();
+  using _clock = stillClock();
+  for (let time = 0; time < 3; time++) {
+    for (let error = 0; error < 100; error++) fresh.logCounted(`Error ${error}`);
+  }
+  assert.equal(errors.lines.length, 100);
+});
+
+Deno.test("a body that is cut off is a bad request, which is counted", async () => {
+  using errors = collectErrors();
+  using clock = stillClock();
+  clock.now = 2_000_000;
+  await using _stub = new Stub({});
+  for (let time = 0; time < 3; time++) {
+    const body = new ReadableStream({
+      pull: (controller) => controller.error(new Error("connection reset")),
+    });
+    const response = await webhook.fetch(
+      new Request("http://project.test/functions/v1/calendly-webhook", { method: "POST", body }),
+    );
+    const { error } = await response.json();
+    assert.deepEqual([response.status, error.code], [400, "body_incomplete"]);
+  }
+  assert.equal(errors.lines.length, 1);
+  assert.match(errors.lines[0], /^{"message":"A webhook was refused: The body ends too early/);
+});
+
+Deno.test("an unexpected error is logged with its stack once a minute, by what it says", async () => {
+  using errors = collectErrors();
+  using clock = stillClock();
+  clock.now = 3_000_000;
+  const reasons = ["one", "other", "one", "one"];
+  const answer = serve("f", { "GET /": () => Promise.reject(new Error(reasons.shift())) });
+  while (reasons.length > 0) {
+    assert.equal((await answer(new Request("http://project.test/f"))).status, 500);
+  }
+  assert.deepEqual(
+    errors.lines.map((line) => JSON.parse(line)).map((
+      { message, error, count },
+    ) => [message, error.split("\n")[0], count]),
+    [["Unexpected error", "Error: one", 1], ["Unexpected error", "Error: other", 1]],
+  );
 });

@@ -136,8 +136,8 @@ export const WEBHOOKS: Mutation[] = [
   {
     breaks: "what strangers send is logged line by line",
     file: typescript("calendly-webhook/index"),
-    from: 'const FROM_ANYBODY = ["not_authentic", "body_too_large"];',
-    to: 'const FROM_ANYBODY = ["body_too_large"];',
+    from: 'const FROM_ANYBODY = ["not_authentic", ',
+    to: "const FROM_ANYBODY = [",
     caughtBy: [
       requests(
         "webhooks/reports",

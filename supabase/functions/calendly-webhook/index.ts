@@ -41,7 +41,7 @@ async function receive(
 }
 
 /** Errors that need no signature of Calendly's: whoever sends nonsense must not fill the log. */
-const FROM_ANYBODY = ["not_authentic", "body_too_large"];
+const FROM_ANYBODY = ["not_authentic", "body_too_large", "body_incomplete"];
 
 async function accept(request: Request, subscription: string | undefined): Promise<Response> {
   const bytes = await readBytes(request, MAX_BODY);

@@ -62,6 +62,7 @@ export const APPLY_MIGRATIONS =
 const STATUS: Record<string, number> = {
   invalid_body: 400,
   invalid_query: 400,
+  body_incomplete: 400,
   user_id_required: 400,
   not_authenticated: 401,
   invalid_jwt: 401,

@@ -1,7 +1,7 @@
 /** Requests and responses of every function: routes, CORS, bodies within bounds, errors in one form. */
 import { z } from "zod";
 import { ApiError, toApiError } from "./errors.ts";
-import { logCounted, logError } from "./log.ts";
+import { logCounted, messageOf } from "./log.ts";
 import { VERSION } from "./version.ts";
 
 /**
@@ -88,7 +88,8 @@ export function json(body: unknown, status = 200): Response {
 export function logFailure(error: unknown): ApiError {
   const known = toApiError(error);
   if (known !== error) {
-    logError("Unexpected error", { error: error instanceof Error ? error.stack : String(error) });
+    const stack = error instanceof Error ? error.stack : String(error);
+    logCounted("Unexpected error", { error: stack }, `Unexpected error: ${messageOf(error)}`);
   } else if (known.status >= 500) {
     logCounted(known.message, { code: known.code, hint: known.hint });
   }
@@ -97,7 +98,7 @@ export function logFailure(error: unknown): ApiError {
 
 const MAX_BODY = 16 * 1024;
 
-/** The JSON body, `{}` where there is none. Errors: invalid_body, body_too_large. */
+/** The JSON body, `{}` where there is none. Errors: invalid_body, body_too_large, body_incomplete. */
 export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<T> {
   const text = await readText(request, MAX_BODY);
   let value: unknown;
@@ -129,16 +130,16 @@ function parseInput<T>(schema: z.ZodType<T>, value: unknown, part: "body" | "que
   );
 }
 
-/** The body as text. Error: body_too_large. */
+/** The body as text. Errors: body_too_large, body_incomplete. */
 async function readText(request: Request, limit: number): Promise<string> {
   return new TextDecoder().decode(await readBytes(request, limit));
 }
 
-/** The body's bytes, read no further than `limit`. Error: body_too_large. */
+/** The body's bytes, read no further than `limit`. Errors: body_too_large, body_incomplete. */
 export async function readBytes(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of request.body ?? []) {
+  for await (const chunk of chunksOf(request)) {
     size += chunk.byteLength;
     if (size > limit) {
       throw new ApiError("body_too_large", `The body is larger than ${limit} bytes.`);
@@ -152,4 +153,13 @@ export async function readBytes(request: Request, limit: number): Promise<Uint8A
     offset += chunk.byteLength;
   }
   return bytes;
+}
+
+/** The body as it arrives. Error: body_incomplete, where the connection is cut off. */
+async function* chunksOf(request: Request): AsyncGenerator<Uint8Array> {
+  try {
+    yield* request.body ?? [];
+  } catch {
+    throw new ApiError("body_incomplete", "The body ends too early.", "Send it again.");
+  }
 }

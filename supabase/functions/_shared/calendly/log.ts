@@ -29,13 +29,18 @@ const counters = new Map<string, { loggedAt: number; count: number }>();
  */
 export function logCounted(message: string, fields: Fields = {}, key = message): void {
   const now = performance.now();
-  const counter = counters.get(key) ?? { loggedAt: -Infinity, count: 0 };
-  if (counters.size >= MAX_COUNTERS) counters.clear();
-  counters.set(key, counter);
+  const counter = counters.get(key) ?? newCounter(key);
   counter.count++;
   if (now - counter.loggedAt < COUNTED) return;
   logError(message, { ...fields, count: counter.count });
   Object.assign(counter, { loggedAt: now, count: 0 });
+}
+
+function newCounter(key: string) {
+  if (counters.size >= MAX_COUNTERS) counters.clear();
+  const counter = { loggedAt: -Infinity, count: 0 };
+  counters.set(key, counter);
+  return counter;
 }
 
 /** What an error says, for a field of a log line. */
