@@ -176,6 +176,7 @@ language plpgsql
 as $$
 declare
   policy text;
+  grantees text;
 begin
   for policy in
     select p.policyname from pg_catalog.pg_policies p
@@ -183,7 +184,19 @@ begin
   loop
     execute format('drop policy %I on public.%I', policy, name);
   end loop;
-  execute format('revoke all on public.%I from public, anon, authenticated, service_role', name);
+  select string_agg(distinct case g.grantee when 0 then 'public'
+      else quote_ident(pg_get_userbyid(g.grantee)) end, ', ')
+    into grantees
+    from pg_catalog.pg_class c
+    left join pg_catalog.pg_attribute a on a.attrelid = c.oid
+    cross join lateral (
+      select t.grantee from aclexplode(c.relacl) t
+      union select t.grantee from aclexplode(a.attacl) t) g
+    where c.oid = format('public.%I', name)::regclass and g.grantee <> c.relowner;
+  if grantees is not null then
+    -- cascade: what they have granted further
+    execute format('revoke all on public.%I from %s cascade', name, grantees);
+  end if;
   execute format('grant select on public.%I to service_role', name);
   execute format('comment on table public.%I is %L', name, format(
     'Kept when Calendly Sync was uninstalled on %s: not synced since then. Only the owner and '

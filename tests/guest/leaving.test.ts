@@ -43,6 +43,16 @@ const IN_USE = `
   insert into public.calendly_webhook_events (event_id, event_type, payload, created_at, status)
     values ('1', 'invitee.created', '{}', calendly.now(), 'processed');`;
 
+/** What the app has granted to a role of its own. */
+const GRANTS = `
+  create role leaving_reporter;
+  set role postgres;
+  grant select on public.calendly_meetings to leaving_reporter with grant option;
+  grant select (id, name) on public.calendly_users to leaving_reporter;
+  set role leaving_reporter;
+  grant select on public.calendly_meetings to authenticated;
+  reset role;`;
+
 /** What is left where the data is kept: three tables with their columns, keys and indexes. */
 const KEPT =
   /^(relation|column|constraint|index|trigger) public\.calendly_(users|meetings|invitees)/;
@@ -154,6 +164,7 @@ databaseTest(
       const { calendly_users, calendly_meetings, calendly_invitees } = await rows();
       const data = { calendly_users, calendly_meetings, calendly_invitees };
       await transaction.exec("savepoint in_use");
+      await transaction.exec(GRANTS);
       await t.step("by default the data stays, as plain tables", async () => {
         assert.deepEqual(await leave(transaction, LEAVE_DATA), {
           status: "uninstalled",
@@ -173,6 +184,9 @@ databaseTest(
         assert.equal(await reads("service_role"), undefined);
         assert.match((await reads("authenticated"))!.message, /permission denied/);
         assert.match((await reads("anon"))!.message, /permission denied/);
+        for (const sql of [undefined, "select name from public.calendly_users"]) {
+          assert.match((await reads("leaving_reporter", sql))!.message, /permission denied/);
+        }
         const write = "update public.calendly_users set calendly_initial_sync_complete = false";
         assert.match((await reads("service_role", write))!.message, /permission denied/);
         assert.equal(
