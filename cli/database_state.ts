@@ -77,7 +77,7 @@ export async function countConnections(
   return counts;
 }
 
-/** The last run of the minutely job, and the database's clock. */
+/** The last tick of the schedule, and the database's clock. */
 export async function readTick(
   database: SqlDatabase,
 ): Promise<{ ticked_at: string | null; now: string }> {

@@ -69,7 +69,7 @@ function databaseOutdated(): Problem {
   );
 }
 
-/** Waits for a run of the minutely job after `since`, a time of the database's clock. Error: no_tick. */
+/** Waits for a tick of the schedule after `since`, a time of the database's clock. Error: no_tick. */
 export async function verifyTick(
   database: SqlDatabase,
   since: string,

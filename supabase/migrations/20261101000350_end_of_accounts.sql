@@ -101,6 +101,6 @@ begin
 end
 $$;
 comment on function calendly.end_closed_accounts() is
-  'The minutely job: disconnects and erases users whose account is deleted or soft-deleted, at '
+  'Runs once a minute: disconnects and erases users whose account is deleted or soft-deleted, at '
   'most 50 at a time, and returns how many. Does nothing where a great part of all accounts is '
   'missing.';

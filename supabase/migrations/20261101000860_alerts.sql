@@ -4,7 +4,7 @@
 
 create view calendly.alert_limits with (security_invoker = true) as
   select
-    -- how late a minutely job, its answer, or a due sync may be before it is called late
+    -- how late a tick, its answer, or a due sync may be before it is called late
     interval '5 minutes' as grace,
     -- failures in a row that may heal by themselves
     2 as failures,
@@ -180,7 +180,7 @@ create view calendly.alert_schedule_not_running with (security_invoker = true) a
     group by p.ticked_at
   ) t
   where t.since < l.now_at - l.grace;
-comment on view calendly.alert_schedule_not_running is 'The minutely job does not run.';
+comment on view calendly.alert_schedule_not_running is 'The schedule does not tick.';
 
 create view calendly.alert_functions_unreachable with (security_invoker = true) as
   select 'functions_unreachable' as code, 'critical' as severity, null::integer as user_id,
