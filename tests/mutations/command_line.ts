@@ -4,6 +4,7 @@ import { type Mutation, requests } from "./mutation.ts";
 const UPGRADES = "an upgrade replaces, adds and removes what releases had";
 const KILLED = "killed at any change and run again, an upgrade comes to the same end";
 const REFUSED = "what is in the way is refused before anything is written";
+const LEAVING = "what was put into a project is taken out again, whole or not at all";
 
 export const COMMAND_LINE: Mutation[] = [
   {
@@ -90,6 +91,29 @@ export const COMMAND_LINE: Mutation[] = [
     from: "if (isDeepStrictEqual(tryParse(candidate), wanted)) return candidate;",
     to: "if (wanted) return candidate;",
     caughtBy: [requests("cli/config_toml", "of a section that is there only the value changes")],
+  },
+  {
+    breaks: "uninstalling takes what of the app's uses our functions and tables",
+    file: "cli/uninstall.sql",
+    from: "    perform pg_temp.calendly_check_dependents(kept);",
+    to: "    null;",
+    caughtBy: [
+      requests(
+        "guest/leaving",
+        LEAVING,
+        undefined,
+        "not while something of the app's refers to it, which is named",
+      ),
+    ],
+  },
+  {
+    breaks: "uninstalling unschedules the app's jobs",
+    file: "cli/uninstall.sql",
+    from: "on j.jobname = o.name and j.username = current_user;",
+    to: "on j.jobname like 'calendly-%' and o.name = 'calendly-nudge';",
+    caughtBy: [
+      requests("guest/leaving", LEAVING, undefined, "by default the data stays, as plain tables"),
+    ],
   },
   {
     breaks: "uninstalling joins two lines of config.toml",

@@ -477,4 +477,33 @@ export const SYNCS: Mutation[] = [
     to: "  if false then\n    insert into calendly.own_table_failures",
     caughtBy: [pgtap("own_tables", "the failure has the message of Postgres")],
   },
+
+  // Moves, restores, silence
+  {
+    breaks: "after a move only those are synced anew whose functions were refused",
+    file: sql("050_project"),
+    from: "where p.url <> calendly_confirm_project.url;\n  -- What ended",
+    to: `where p.url <> calendly_confirm_project.url and p.moved_to is not null;
+  -- What ended`,
+    caughtBy: [
+      pgtap(
+        "copy_of_project",
+        "at another one everybody is synced anew, though no function was refused there",
+      ),
+    ],
+  },
+  {
+    breaks: "a FULL sync from before a restore counts as the one after it",
+    file: RPCS,
+    from: ">= coalesce((select p.resynced_at from calendly.project p), '-infinity');",
+    to: ">= '-infinity'::timestamptz;",
+    caughtBy: [pgtap("schedule_restored", "and a FULL one follows it")],
+  },
+  {
+    breaks: "each tick nudges for all that is due while nobody answers",
+    file: SCHEDULE,
+    from: "    when now_at >= unanswered_since then interval '1 minute'\n",
+    to: "",
+    caughtBy: [pgtap("schedule_unanswered", "and one in each of the next four")],
+  },
 ];
