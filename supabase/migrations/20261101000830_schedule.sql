@@ -193,9 +193,9 @@ begin
 end
 $$;
 comment on function calendly.resync_all(timestamptz) is
-  'Everybody is due, with a FULL sync; max_workers spreads them. After a FULL one that is under way '
-  'another follows. Where a refresh token was used '
-  'after the point of restore, the next refresh is refused, and the person is asked to reconnect.';
+  'Everybody is due, with a FULL sync; max_workers spreads them. An active FULL run ends, and '
+  'another follows it. Where a refresh token was used after the point of restore, the next refresh '
+  'is refused, and the person is asked to reconnect.';
 
 create function calendly.notice_restore(now_at timestamptz) returns void
 language plpgsql set search_path = ''

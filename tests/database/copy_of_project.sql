@@ -91,7 +91,7 @@ select tests.pass('1 second');
 select public.calendly_confirm_project('https://fourth.example.com'), tests.pass('1 second');
 select tests.bring('ana', tests.page('{}')), tests.finish('ana');
 select is(tests.about_ana(), 'due, FULL, to be checked',
-  'and a FULL sync that was under way then is not the new one');
+  'and a FULL sync that was active then is not the new one');
 
 select * from finish();
 rollback;

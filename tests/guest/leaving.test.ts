@@ -1,5 +1,6 @@
 /** cli/uninstall.sql: the way out of a project that was in use, with the data and without. */
 import assert from "node:assert/strict";
+import postgres from "postgres";
 import { openPostgres, prepare } from "../../local/database.ts";
 import { HISTORY_TABLE, readMigrations } from "../../cli/migrations.ts";
 import { AS_OWNER } from "../../local/migrations.ts";
@@ -306,9 +307,9 @@ Deno.test({
     try {
       await prepare(database);
       await t.step("whoever connects at this moment is not lost", async () => {
-        const sql = database.connection.driver;
+        const connecting = postgres(cluster.url, { max: 1 });
         let left: Promise<unknown>;
-        await sql.begin(async (transaction) => {
+        await connecting.begin(async (transaction) => {
           await transaction.unsafe(CONNECT).simple();
           left = database.command("postgres", LEAVE).catch((error) => error);
           await eventually("uninstalling waits", async () => {
@@ -319,6 +320,7 @@ Deno.test({
             return waiting.length === 1;
           });
         });
+        await connecting.end();
         assert.match(String(await left!), /still_connected/);
         await database.command("postgres", "delete from public.calendly_users");
       });

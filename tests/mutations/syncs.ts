@@ -409,7 +409,7 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "a copy of the database nudges the original every minute",
     file: SCHEDULE,
-    from: "    when date_bin(pause, now_at, project.unanswered_since) > project.ticked_at then",
+    from: "    when date_bin(pause, now_at, origin) > project.ticked_at then",
     to: "    when true then",
     caughtBy: [pgtap("schedule_unanswered", "then one in a quarter of an hour")],
   },
