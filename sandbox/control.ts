@@ -170,11 +170,15 @@ export class Control {
     );
   }
 
-  /** Moves the user into an organization, or changes the role there. */
+  /**
+   * Moves the user into an organization, where their own subscriptions end with the membership that they
+   * had, or changes the role there.
+   */
   join(input: Input<"join">) {
     check("join", input);
     const user = this.#user(input.user);
     const { uri } = this.#world.organization(input.organization);
+    if (uri !== user.current_organization) this.#webhooks.stopFor(user.uri);
     return membershipRow(this.#world, this.#world.join(user, uri, input.role ?? "user"));
   }
 

@@ -136,7 +136,10 @@ export class World {
     return membership?.organization === organization ? membership.role : null;
   }
 
-  /** Makes the user a member, of this organization only: Calendly knows one at a time. */
+  /**
+   * Makes the user a member, of this organization only: Calendly knows one at a time. Their own event
+   * types move with them; what is booked already stays where it was booked.
+   */
   join(user: User, organization: Uri, role: Role): Membership {
     const earlier = this.membershipOf(user.uri);
     if (earlier) this.memberships.delete(earlier.uri);
@@ -152,6 +155,9 @@ export class World {
     this.memberships.set(membership.uri, membership);
     user.current_organization = organization;
     user.updated_at = at;
+    for (const type of this.eventTypes.values()) {
+      if (type.hosts.length === 1 && type.hosts[0] === user.uri) type.organization = organization;
+    }
     return membership;
   }
 
