@@ -17,10 +17,12 @@ create table public.calendly_connections (
   failures integer not null default 0,
   refusals integer not null default 0,
   webhook_state text not null default 'none'
-    check (webhook_state in ('none', 'active', 'disabled')),
+    check (webhook_state in ('none', 'active', 'disabled', 'unknown')),
   webhooks_wanted boolean not null default false,
   webhooks_checked_at timestamptz,
   webhooks_lost_at timestamptz,
+  webhooks_unseen_since timestamptz,
+  webhook_error jsonb,
   rate_limit integer,
   rate_remaining integer,
   rate_resets_at timestamptz,
@@ -68,7 +70,8 @@ comment on column public.calendly_connections.failures is
 comment on column public.calendly_connections.refusals is
   'Times in a row that Calendly refused the token (401, 403).';
 comment on column public.calendly_connections.webhook_state is
-  'Of our subscription at Calendly: none, active, disabled.';
+  'Of our subscription at Calendly: none, active, disabled, or unknown where it cannot be looked '
+  'at, see webhook_error.';
 comment on column public.calendly_connections.webhooks_wanted is
   'Somebody asked for webhooks: a subscription that is lost is made again.';
 comment on column public.calendly_connections.webhooks_checked_at is
@@ -76,6 +79,11 @@ comment on column public.calendly_connections.webhooks_checked_at is
 comment on column public.calendly_connections.webhooks_lost_at is
   'When the subscription was found to be dead, or its deliveries began to fail; null while it '
   'delivers or none is wanted.';
+comment on column public.calendly_connections.webhooks_unseen_since is
+  'Since when Calendly''s subscriptions could not be compared with ours; null: they could.';
+comment on column public.calendly_connections.webhook_error is
+  '{code, message, hint, at}: why our subscription could not be made or looked at; null where all '
+  'is well.';
 comment on column public.calendly_connections.rate_limit is
   'Calendly''s X-RateLimit-Limit, requests a minute.';
 comment on column public.calendly_connections.rate_remaining is
@@ -246,7 +254,9 @@ as $$
         'calendly_user', jsonb_build_object('uri', u.calendly_user_uri, 'name', u.name,
           'email', u.email, 'organization', c.calendly_organization_uri),
         'webhooks', jsonb_build_object('state', c.webhook_state,
-          'enabled', u.calendly_webhook_enabled),
+            'enabled', u.calendly_webhook_enabled)
+          || case when c.user_id = u.id and c.webhook_error is not null
+            then jsonb_build_object('error', c.webhook_error) else '{}' end,
         'initial_sync_complete', u.calendly_initial_sync_complete,
         'last_sync', u.last_calendly_sync)
       || case

@@ -63,14 +63,13 @@ begin
   insert into calendly.webhook_subscriptions (connection_id, created_at)
     values (connection.id, now_at) returning id into subscription_id;
   return jsonb_build_object('id', subscription_id, 'connection_id', connection.id,
-    'credential', calendly.credential(connection.id), 'scope', connection.scope,
-    'user', connection.calendly_user_uri, 'organization', connection.calendly_organization_uri);
+    'credential', calendly.credential(connection.id));
 end
 $$;
 comment on function public.calendly_begin_subscription(jsonb) is
   'Prepares a subscription for {connection_id | auth_user_id | user_id, project_url?}, so that its '
-  'first delivery finds it: {id, connection_id, credential, scope, user, organization}. Errors: '
-  'not_connected, reconnect_required, unknown_user, another_user, project_moved.';
+  'first delivery finds it: {id, connection_id, credential}. Errors: not_connected, '
+  'reconnect_required, unknown_user, another_user, project_moved.';
 
 create function calendly.replace_subscriptions(connection_id uuid, id uuid, uri text) returns text[]
 language sql set search_path = ''
@@ -118,7 +117,7 @@ begin
     where w.id = calendly_keep_subscription.id;
   update public.calendly_connections c
     set webhook_state = 'active', webhooks_checked_at = now_at, webhooks_lost_at = null,
-      updated_at = now_at,
+      webhooks_unseen_since = null, webhook_error = null, updated_at = now_at,
       -- What happened between the loss and the new subscription may lie outside the small window:
       -- without a last FULL sync the next scheduled one is FULL.
       last_full_sync_at = case when c.webhooks_lost_at is null then c.last_full_sync_at end
@@ -148,13 +147,14 @@ declare
   now_at constant timestamptz := calendly.now();
   -- Without an answer from Calendly the subscription may exist: the next sync looks for it.
   answered constant boolean := error ->> 'code' <> 'calendly_unavailable';
+  noted constant jsonb := error || jsonb_build_object('at', calendly.to_calendly(now_at));
   abandoned_connection uuid;
 begin
   perform calendly.lock_against_erasure();
   select w.connection_id into abandoned_connection from calendly.webhook_subscriptions w
     where w.id = calendly_abandon_subscription.id and w.state = 'making';
   update public.calendly_connections c
-    set last_error = error || jsonb_build_object('at', calendly.to_calendly(now_at)),
+    set last_error = noted, webhook_error = noted,
       updated_at = now_at, webhooks_checked_at = case when answered then now_at end,
       webhooks_wanted = c.webhook_state <> 'none'
     where c.id = abandoned_connection;
@@ -203,7 +203,8 @@ begin
   update public.calendly_connections c
     -- Not checked: the next sync makes sure that Calendly has deleted them.
     set webhook_state = 'none', webhooks_wanted = false, webhooks_checked_at = null,
-      webhooks_lost_at = null, updated_at = now_at,
+      webhooks_lost_at = null, webhooks_unseen_since = null, webhook_error = null,
+      updated_at = now_at,
       -- From now on only syncs bring news.
       next_sync_at = case c.state when 'active' then
         least(c.next_sync_at, now_at + calendly.interval_between_syncs(false)) end
@@ -232,26 +233,59 @@ $$;
 comment on function calendly.needs_review(public.calendly_connections, timestamptz) is
   'Is it time to compare a connection''s subscriptions with those at Calendly?';
 
-create function public.calendly_subscription_query(connection_id uuid) returns jsonb
-language plpgsql stable security definer set search_path = ''
+create function calendly.note_organization(
+  connection public.calendly_connections, organization text
+) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  if organization is not distinct from connection.calendly_organization_uri then
+    return;
+  elsif connection.scope = 'organization' then
+    -- Another organization's events must not come in among those of the one that was connected.
+    perform calendly.raise_error('organization_left',
+      'The Calendly user whose token this is no longer belongs to the connected organization.',
+      'Another owner or admin of that organization connects it. To change over to the '
+      'organization of today, the person connects again: POST /functions/v1/calendly-connect.');
+  end if;
+  update public.calendly_connections c
+    set calendly_organization_uri = organization, updated_at = calendly.now()
+    where c.id = connection.id;
+end
+$$;
+comment on function calendly.note_organization(public.calendly_connections, text) is
+  'Stores the organization that the connection''s Calendly user is in now. Error: '
+  'organization_left where the connection is for another organization.';
+
+create function public.calendly_subscription_query(connection_id uuid, organization text)
+returns jsonb
+language plpgsql security definer set search_path = ''
 as $$
 declare
-  parameters jsonb;
+  connection public.calendly_connections;
 begin
-  select jsonb_build_object('organization', c.calendly_organization_uri, 'scope', c.scope)
-      || case c.scope when 'user' then jsonb_build_object('user', c.calendly_user_uri)
-        else '{}' end
-    into parameters
-    from public.calendly_connections c
-    where c.id = calendly_subscription_query.connection_id;
+  perform calendly.lock_against_erasure();
+  select c.* into connection from public.calendly_connections c
+    where c.id = calendly_subscription_query.connection_id for no key update;
   if not found then
     perform calendly.raise_error('not_connected', 'This connection was ended.');
   end if;
-  return parameters;
+  perform calendly.note_organization(connection, organization);
+  if organization is null then
+    perform calendly.raise_error('no_organization',
+      'This Calendly user belongs to no organization, and webhooks need one.',
+      'Without webhooks meetings are synced by the schedule.');
+  end if;
+  return jsonb_build_object('organization', organization, 'scope', connection.scope)
+    || case connection.scope when 'user'
+      then jsonb_build_object('user', connection.calendly_user_uri) else '{}' end;
 end
 $$;
-comment on function public.calendly_subscription_query(uuid) is
-  'The query that lists a connection''s subscriptions at Calendly. Error: not_connected.';
+comment on function public.calendly_subscription_query(uuid, text) is
+  'What a connection subscribes to, which is also the query that lists its subscriptions: '
+  '{organization, scope, user?}. Stores the organization, as /users/me has just told it: people '
+  'change it, and a subscription ends with the membership. Errors: not_connected, '
+  'no_organization, organization_left.';
 
 create type calendly.subscription_review as (
   delivers boolean,
@@ -338,6 +372,8 @@ begin
       webhooks_lost_at = case when not wanted then null
         when review.delivers then review.failing_since
         else coalesce(c.webhooks_lost_at, now_at) end,
+      webhooks_unseen_since = null,
+      webhook_error = case when wanted and not review.delivers then c.webhook_error end,
       -- What happened since the loss may lie outside the small window.
       last_full_sync_at = case
         when review.delivers or not wanted or c.webhooks_lost_at is not null
@@ -356,5 +392,54 @@ comment on function public.calendly_review_subscriptions(uuid, jsonb, text) is
   'this secret: {make: is a new one needed, delete: [URIs of ours that are of no use]}. After a '
   'gap the next scheduled sync is FULL. One that is lost or failing is not relied on. Error: '
   'not_connected.';
+
+create function calendly.stop_relying_on_webhooks(
+  connection public.calendly_connections, now_at timestamptz
+) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  update public.calendly_connections c
+    set webhook_state = case c.webhook_state when 'active' then 'unknown' else c.webhook_state end,
+      webhooks_lost_at = coalesce(c.webhooks_lost_at, now_at),
+      -- What happened since the loss may lie outside the small window.
+      last_full_sync_at = case when c.webhooks_lost_at is not null then c.last_full_sync_at end
+    where c.id = connection.id;
+  perform calendly.set_webhook_enabled(calendly.users_of_connection(connection.id), false);
+end
+$$;
+comment on function calendly.stop_relying_on_webhooks(
+  public.calendly_connections, timestamptz) is
+  'A subscription that cannot be looked at may be gone: the schedule brings the changes at the '
+  'short interval, until it can be looked at or a delivery arrives.';
+
+create function public.calendly_fail_review(connection_id uuid, error jsonb) returns void
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  now_at constant timestamptz := calendly.now();
+  -- An outage of Calendly's says nothing of the subscription, unless it goes on.
+  patience constant interval := interval '1 day';
+  temporary constant boolean := error ->> 'code' = 'calendly_unavailable';
+  connection public.calendly_connections;
+begin
+  perform calendly.lock_against_erasure();
+  select c.* into connection from public.calendly_connections c
+    where c.id = calendly_fail_review.connection_id for no key update;
+  update public.calendly_connections c
+    -- After an outage the next sync looks again; what is refused stays refused for a while.
+    set webhooks_checked_at = case when temporary then c.webhooks_checked_at else now_at end,
+      webhooks_unseen_since = coalesce(c.webhooks_unseen_since, now_at),
+      webhook_error = error || jsonb_build_object('at', calendly.to_calendly(now_at))
+    where c.id = connection.id;
+  if connection.webhooks_wanted
+      and (not temporary or connection.webhooks_unseen_since <= now_at - patience) then
+    perform calendly.stop_relying_on_webhooks(connection, now_at);
+  end if;
+end
+$$;
+comment on function public.calendly_fail_review(uuid, jsonb) is
+  'The subscriptions of a connection could not be looked at, for this reason: they are not relied '
+  'on, after an outage of Calendly''s (calendly_unavailable) not before it has lasted for a day.';
 
 select calendly.revoke_all();

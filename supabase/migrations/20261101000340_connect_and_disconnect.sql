@@ -80,7 +80,8 @@ begin
   update public.calendly_connections c
     set state = 'disconnected', next_sync_at = null, last_error = null, failures = 0, refusals = 0,
       webhook_state = 'none', webhooks_wanted = false, webhooks_checked_at = null,
-      webhooks_lost_at = null, updated_at = now_at
+      webhooks_lost_at = null, webhooks_unseen_since = null, webhook_error = null,
+      updated_at = now_at
     where c.id = connection.id;
   perform calendly.assign_connection(calendly.users_of_connection(connection.id), null);
   return true;

@@ -486,8 +486,11 @@ language plpgsql set search_path = ''
 as $$
 declare
   max_refusals constant integer := 3;  -- in a row, then the token is taken for dead
-  refused constant boolean :=
-    error ->> 'code' in ('token_refused', 'scope_missing', 'calendly_refused');
+  added_refusals constant integer := case
+    when error ->> 'code' in ('token_refused', 'scope_missing', 'calendly_refused') then 1
+    when error ->> 'code' = 'organization_left' then max_refusals  -- nothing mends it by itself
+    else 0
+  end;
 begin
   update public.calendly_connections c
     set last_error = error || jsonb_build_object('at', calendly.to_calendly(now_at)),
@@ -498,7 +501,7 @@ begin
         then calendly.back_off(c.failures + 1, now_at) end,
       updated_at = now_at
     from (
-      select k.id, k.refusals + refused::integer as refusals
+      select k.id, k.refusals + added_refusals as refusals
       from public.calendly_connections k
       where k.id = run.connection_id
     ) counted
@@ -507,7 +510,7 @@ end
 $$;
 comment on function calendly.record_failure(public.calendly_sync_runs, jsonb, timestamptz) is
   'Notes a failed run with its connection, which is tried again later. The third refusal of the '
-  'token in a row asks for a reconnect.';
+  'token in a row, or a person who has left the connected organization, asks for a reconnect.';
 
 create function calendly.fail_run(
   run public.calendly_sync_runs, connection public.calendly_connections, error jsonb
@@ -558,7 +561,7 @@ begin
   perform calendly.save_run(context);
   case
     when calendly_fail_sync.error ->> 'code' in ('internal', 'token_refused', 'scope_missing',
-        'calendly_refused', 'token_unreadable', 'not_configured') then
+        'calendly_refused', 'organization_left', 'token_unreadable', 'not_configured') then
       perform calendly.fail_run(context.run, context.connection, calendly_fail_sync.error);
     when calendly_fail_sync.error ->> 'code' = 'functions_outdated' then
       perform calendly.pause_outdated(context, calendly_fail_sync.error);

@@ -134,12 +134,24 @@ comment on view calendly.alert_rejected_rows is 'Something in a listing that cou
 create view calendly.alert_webhook_disabled with (security_invoker = true) as
   select 'webhook_disabled' as code, 'warning' as severity, c.user_id, c.webhooks_lost_at as since,
     format('The webhook subscription of user %s is disabled at Calendly.', c.user_id) as message,
-    'Where Calendly allows it, a new one is made within a day, or at once: POST '
-      '/functions/v1/calendly-connect/webhooks. last_error in calendly_connections has what it '
-      'said.' as what_to_do
+    concat_ws(' ', 'Where Calendly allows it, a new one is made within a day, or at once: POST '
+      '/functions/v1/calendly-connect/webhooks.', 'It could not be made: '
+      || (c.webhook_error ->> 'message'), c.webhook_error ->> 'hint') as what_to_do
   from public.calendly_connections c
   where c.state <> 'disconnected' and c.webhook_state = 'disabled';
 comment on view calendly.alert_webhook_disabled is 'A subscription that Calendly has ended.';
+
+create view calendly.alert_webhook_unknown with (security_invoker = true) as
+  select 'webhook_unknown' as code, 'warning' as severity, c.user_id,
+    c.webhooks_unseen_since as since,
+    format('The webhook subscription of user %s cannot be looked at, and may be gone: %s',
+      c.user_id, c.webhook_error ->> 'message') as message,
+    concat_ws(' ', 'Until then the schedule brings the changes.', c.webhook_error ->> 'hint')
+      as what_to_do
+  from public.calendly_connections c
+  where c.state <> 'disconnected' and c.webhook_state = 'unknown';
+comment on view calendly.alert_webhook_unknown is
+  'A subscription that cannot be compared with Calendly''s, so that it is not relied on.';
 
 create view calendly.alert_webhooks_failing with (security_invoker = true) as
   select 'webhooks_failing' as code, 'warning' as severity, c.user_id, c.webhooks_lost_at as since,
@@ -285,6 +297,7 @@ as $$
   union all table calendly.alert_mass_absence
   union all table calendly.alert_rejected_rows
   union all table calendly.alert_webhook_disabled
+  union all table calendly.alert_webhook_unknown
   union all table calendly.alert_webhooks_failing
   union all table calendly.alert_dead_webhook_events
   union all table calendly.alert_schedule_not_running

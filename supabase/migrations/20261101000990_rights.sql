@@ -43,6 +43,7 @@ grant execute on function
   public.calendly_disconnect(jsonb),
   public.calendly_erase_invitee(text),
   public.calendly_fail_refresh(uuid, integer, jsonb),
+  public.calendly_fail_review(uuid, jsonb),
   public.calendly_fail_sync(uuid, uuid, jsonb, integer),
   public.calendly_finish_refresh(uuid, integer, text, integer),
   public.calendly_finish_revocation(uuid),
@@ -59,7 +60,7 @@ grant execute on function
   public.calendly_review_subscriptions(uuid, jsonb, text),
   public.calendly_schedule(),
   public.calendly_start_oauth(jsonb),
-  public.calendly_subscription_query(uuid),
+  public.calendly_subscription_query(uuid, text),
   public.calendly_take_oauth_state(uuid, text),
   public.clean_old_webhook_events()
   to service_role;

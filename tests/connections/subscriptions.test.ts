@@ -107,6 +107,13 @@ projectTests("Subscriptions", {
       assert.deepEqual(subscriptionsOf(person), [old]);
       project.sandbox.control.book({ user: person.host.uri });
       assert.deepEqual(await deliver(project), [200]);
+      const { webhooks } = await person.connection();
+      assert.deepEqual([webhooks.state, webhooks.enabled], ["active", true]);
+      assert.equal(webhooks.error.code, "calendly_unavailable");
+    });
+
+    await t.step("and forgets the failure when the next sync has looked at it", async () => {
+      await person.sync();
       assert.deepEqual((await person.connection()).webhooks, { state: "active", enabled: true });
     });
   },
@@ -242,13 +249,13 @@ projectTests("Subscriptions", {
       assert.deepEqual([answer.status, error.code], [424, code]);
       assert.match(error.hint, hint);
       assert.match(error.message, reason);
-      const connection = await person.connection();
-      assert.deepEqual([connection.state, connection.webhooks], ["active", {
-        state: "none",
-        enabled: false,
-      }]);
-      assert.equal(connection.last_error.code, code, "the person sees it later, too");
+      const { state, webhooks, last_error } = await person.connection();
+      assert.deepEqual([state, webhooks.state, webhooks.enabled], ["active", "none", false]);
+      assert.equal(last_error.code, code, "the person sees it later, too");
       assert.equal((await person.sync()).body.status, "complete", "syncs go on without");
+      const after = await person.connection();
+      assert.equal(after.last_error, null);
+      assert.equal(after.webhooks.error.code, code, "and the reason is kept");
       assert.deepEqual(subscriptionsOf(person), []);
     };
 

@@ -59,7 +59,7 @@ select tests.pass('21 minutes');
 select is(alerts_of_users(), 'stale', 'the user is stale when that sync is late');
 
 -- a person whose row is deleted while a worker compares
-select is(tests.code_of($$select public.calendly_subscription_query(gen_random_uuid())$$),
+select is(tests.code_of($$select public.calendly_subscription_query(gen_random_uuid(), 'O')$$),
   'not_connected', 'a connection that is gone has no subscriptions to ask for');
 select is(tests.code_of(
   $$select public.calendly_review_subscriptions(gen_random_uuid(), '[]', 'key')$$),

@@ -171,6 +171,9 @@ async function subscribing(answers: Answers, environment: Record<string, string>
     calendly_begin_subscription: () => begun,
     calendly_abandon_subscription: () => null,
     calendly_keep_subscription: () => ({ replaced: [] }),
+    "GET /users/me": () => ({ resource: { uri: "u", current_organization: "o" } }),
+    calendly_subscription_query: () => ({ user: "u", organization: "o", scope: "user" }),
+    calendly_fail_review: () => null,
     "POST /webhook_subscriptions": () => ({ resource: { uri: "https://x.test/subscriptions/S" } }),
     ...answers,
   };
@@ -202,7 +205,9 @@ Deno.test("without such an address Calendly is not asked for its subscriptions e
   await using stub = await subscribing({}, { SUPABASE_PUBLIC_URL: "http://kong:8000" });
   using errors = collectErrors();
   await reviewSubscription(new Database(), new Calendly(plainToken("pat")), await credential());
-  assert.deepEqual(stub.names, []);
+  assert.deepEqual(stub.names, ["calendly_fail_review"]);
+  const [{ error }] = stub.asked("calendly_fail_review");
+  assert.equal(error.code, "not_configured");
   assert.equal(errors.lines.length, 1);
   assert.match(errors.lines[0], /SUPABASE_PUBLIC_URL is needed/);
 });
@@ -215,10 +220,10 @@ Deno.test("Postgres compares subscriptions by the address that it knows the proj
     null,
   ];
   await using stub = await subscribing({
-    calendly_subscription_query: () => ({ user: "u", organization: null, scope: "user" }),
     "GET /webhook_subscriptions": (_body, request) => {
       assert.deepEqual(Object.fromEntries(new URL(request.url).searchParams), {
         user: "u",
+        organization: "o",
         scope: "user",
         count: "100",
       });

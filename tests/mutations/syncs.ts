@@ -170,8 +170,8 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "functions that are too old fail the run",
     file: RPCS,
-    from: "'calendly_refused', 'token_unreadable', 'not_configured') then",
-    to: "'calendly_refused', 'token_unreadable', 'not_configured', 'functions_outdated') then",
+    from: "'token_unreadable', 'not_configured') then",
+    to: "'token_unreadable', 'not_configured', 'functions_outdated') then",
     caughtBy: [pgtap("sync_errors", "a step that the functions do not know pauses the run")],
   },
   {

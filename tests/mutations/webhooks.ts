@@ -2,6 +2,7 @@
 import { behaviour, type Mutation, pgtap, requests, sql, typescript } from "./mutation.ts";
 
 const DELIVERY = sql("700_webhook_delivery");
+const SUBSCRIPTIONS = sql("320_webhook_subscriptions");
 
 export const WEBHOOKS: Mutation[] = [
   {
@@ -190,5 +191,54 @@ export const WEBHOOKS: Mutation[] = [
     from: "  perform calendly.set_webhook_enabled(moving, delivers);\n",
     to: "",
     caughtBy: [pgtap("webhook_flag", "it is disabled for a member who connects alone")],
+  },
+  {
+    breaks: "a subscription that cannot be looked at is relied on",
+    file: SUBSCRIPTIONS,
+    from: "      and (not temporary or connection.webhooks_unseen_since <= now_at - patience) then",
+    to: "      and connection.webhooks_unseen_since <= now_at - patience then",
+    caughtBy: [
+      pgtap(
+        "unseen_subscription",
+        "a subscription that Calendly does not show is not relied on",
+      ),
+    ],
+  },
+  {
+    breaks: "an outage of days says nothing of a subscription",
+    file: SUBSCRIPTIONS,
+    from:
+      "    set webhooks_checked_at = case when temporary then c.webhooks_checked_at else now_at end,\n" +
+      "      webhooks_unseen_since = coalesce(c.webhooks_unseen_since, now_at),",
+    to:
+      "    set webhooks_checked_at = case when temporary then c.webhooks_checked_at else now_at end,\n" +
+      "      webhooks_unseen_since = now_at,",
+    caughtBy: [pgtap("unseen_subscription", "it does when it lasts longer")],
+  },
+  {
+    breaks: "the organization is learnt once",
+    file: typescript("_shared/calendly/subscriptions"),
+    from: "    organization: current_organization ?? null,\n",
+    to: "    organization: current_organization && null,\n",
+    caughtBy: [
+      requests(
+        "connections/unseen_subscriptions",
+        "People who change their organization",
+        "a person's webhooks",
+        "are made anew there within a day, and the gap is synced",
+      ),
+    ],
+  },
+  {
+    breaks: "an organization's connection changes over to another organization",
+    file: SUBSCRIPTIONS,
+    from: "  elsif connection.scope = 'organization' then",
+    to: "  elsif false then",
+    caughtBy: [
+      pgtap(
+        "unseen_subscription",
+        "the connection of an organization does not change over to another one",
+      ),
+    ],
   },
 ];

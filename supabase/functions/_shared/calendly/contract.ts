@@ -113,10 +113,15 @@ const BegunSubscription = z.object({
   id: z.string(),
   connection_id: z.string(),
   credential: Credential,
-  scope: z.enum(["user", "organization"]),
-  user: z.string(),
-  organization: z.string().nullable(),
 });
+
+/** What a connection subscribes to, as Calendly's parameters: see calendly_subscription_query. */
+const SubscriptionSubject = z.object({
+  organization: z.string(),
+  scope: z.enum(["user", "organization"]),
+  user: z.string().optional(),
+});
+export type SubscriptionSubject = z.infer<typeof SubscriptionSubject>;
 
 const Revocation = z.discriminatedUnion("status", [
   Idle,
@@ -217,7 +222,8 @@ export const RPC = {
     z.object({ replaced: z.array(z.string()) }),
   ),
   calendly_abandon_subscription: rpc(["id", "error"], nothing),
-  calendly_subscription_query: rpc(["connection_id"], z.record(z.string(), z.string().nullable())),
+  calendly_subscription_query: rpc(["connection_id", "organization"], SubscriptionSubject),
+  calendly_fail_review: rpc(["connection_id", "error"], nothing),
   calendly_review_subscriptions: rpc(
     ["connection_id", "listed", "key_id"],
     z.object({ make: z.boolean(), delete: z.array(z.string()) }),

@@ -26,9 +26,11 @@ export type Database = {
           "state": string;
           "updated_at": string;
           "user_id": number;
+          "webhook_error": Json | null;
           "webhook_state": string;
           "webhooks_checked_at": string | null;
           "webhooks_lost_at": string | null;
+          "webhooks_unseen_since": string | null;
           "webhooks_wanted": boolean;
         };
         ComputedFields: never;
@@ -52,9 +54,11 @@ export type Database = {
           "state"?: string;
           "updated_at": string;
           "user_id": number;
+          "webhook_error"?: Json | null;
           "webhook_state"?: string;
           "webhooks_checked_at"?: string | null;
           "webhooks_lost_at"?: string | null;
+          "webhooks_unseen_since"?: string | null;
           "webhooks_wanted"?: boolean;
         };
         Update: {
@@ -77,9 +81,11 @@ export type Database = {
           "state"?: string;
           "updated_at"?: string;
           "user_id"?: number;
+          "webhook_error"?: Json | null;
           "webhook_state"?: string;
           "webhooks_checked_at"?: string | null;
           "webhooks_lost_at"?: string | null;
+          "webhooks_unseen_since"?: string | null;
           "webhooks_wanted"?: boolean;
         };
         Relationships: [
@@ -717,6 +723,10 @@ export type Database = {
         Args: { "connection_id": string; "error": Json; "version": number };
         Returns: undefined;
       };
+      "calendly_fail_review": {
+        Args: { "connection_id": string; "error": Json };
+        Returns: undefined;
+      };
       "calendly_fail_sync": {
         Args: { "error": Json; "lease": string; "requests"?: number; "run_id": string };
         Returns: Json;
@@ -756,7 +766,10 @@ export type Database = {
       };
       "calendly_schedule": { Args: Record<PropertyKey, never>; Returns: Json };
       "calendly_start_oauth": { Args: { "request": Json }; Returns: undefined };
-      "calendly_subscription_query": { Args: { "connection_id": string }; Returns: Json };
+      "calendly_subscription_query": {
+        Args: { "connection_id": string; "organization": string };
+        Returns: Json;
+      };
       "calendly_take_oauth_state": {
         Args: { "auth_user_id": string; "state_digest": string };
         Returns: Json;

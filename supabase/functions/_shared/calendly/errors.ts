@@ -89,6 +89,7 @@ const STATUS: Record<string, number> = {
   token_invalid: 422,
   oauth_code_invalid: 422,
   scopes_missing: 422,
+  organization_left: 424,
   token_refused: 424,
   scope_missing: 424,
   calendly_refused: 424,

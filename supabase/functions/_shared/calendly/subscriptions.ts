@@ -3,12 +3,12 @@
  * URL must be unique, so the new one is created before the old one is deleted.
  */
 import { Calendly, RequestRefused, TemporaryFailure } from "./api.ts";
-import type { Answer, Credential } from "./contract.ts";
+import type { Answer, Credential, SubscriptionSubject } from "./contract.ts";
 import { ConnectionToken, RevocableToken } from "./credential.ts";
 import type { Database } from "./database.ts";
 import { DELIVERED_EVENTS, deliveryUrl } from "./delivery.ts";
 import { notConfigured, setting } from "./environment.ts";
-import { ApiError } from "./errors.ts";
+import { ApiError, toApiError } from "./errors.ts";
 import { currentKeys } from "./keys.ts";
 import { log, logError, messageOf } from "./log.ts";
 import { revokeToken } from "./oauth.ts";
@@ -16,11 +16,12 @@ import { revokeToken } from "./oauth.ts";
 /**
  * Creates the subscription of a connection, and ends the one before it. Errors: not_connected,
  * reconnect_required, webhooks_need_plan, webhooks_need_role, webhooks_refused, scope_missing,
- * token_refused, calendly_unavailable, project_moved, not_configured.
+ * no_organization, organization_left, token_refused, calendly_unavailable, project_moved, not_configured.
  */
 export async function createSubscription(
   database: Database,
   connection: { connection_id: string } | { user_id?: number; auth_user_id?: string },
+  knownSubject?: SubscriptionSubject,
 ): Promise<void> {
   const begun = await database.call("calendly_begin_subscription", {
     request: { ...connection, project_url: setting("SUPABASE_URL") },
@@ -28,7 +29,7 @@ export async function createSubscription(
   const calendly = new Calendly(new ConnectionToken(database, begun.credential));
   let uri: string;
   try {
-    uri = await createAtCalendly(calendly, begun);
+    uri = await createAtCalendly(database, calendly, begun, knownSubject);
   } catch (caught) {
     const error = fromRefusal(caught);
     await database.call("calendly_abandon_subscription", { id: begun.id, error: error.toJSON() });
@@ -43,52 +44,113 @@ export async function createSubscription(
   log("Webhook subscription made", { connection_id: begun.connection_id });
 }
 
-async function createAtCalendly(
+/**
+ * What a connection subscribes to, in the organization that its Calendly user is in now: people change
+ * it, and the former one neither shows nor takes their subscriptions. Also the query that lists them.
+ */
+async function readSubject(
+  database: Database,
   calendly: Calendly,
-  { id, credential, scope, user, organization }: Answer<"calendly_begin_subscription">,
+  connection_id: string,
+): Promise<SubscriptionSubject> {
+  const { current_organization } = await calendly.me();
+  return await database.call("calendly_subscription_query", {
+    connection_id,
+    organization: current_organization ?? null,
+  });
+}
+
+async function createAtCalendly(
+  database: Database,
+  calendly: Calendly,
+  { id, connection_id, credential }: Answer<"calendly_begin_subscription">,
+  knownSubject: SubscriptionSubject | undefined,
 ): Promise<string> {
+  // What is needed later is read before anything is asked for.
+  const url = `${deliveryUrl()}/${id}`;
+  const signing_key = await (await currentKeys()).signingKey(id);
   // Calendly signs what an OAuth app subscribes to with the app's key: without it nothing is authentic.
   if (credential.kind === "oauth" && setting("CALENDLY_WEBHOOK_SIGNING_KEY").length === 0) {
     throw notConfigured("CALENDLY_WEBHOOK_SIGNING_KEY", "is not set");
   }
+  const subject = knownSubject ?? await readSubject(database, calendly, connection_id);
   return await calendly.createSubscription({
-    url: `${deliveryUrl()}/${id}`,
+    url,
     events: DELIVERED_EVENTS,
-    organization,
-    scope,
-    ...(scope === "user" ? { user } : {}),
-    signing_key: await (await currentKeys()).signingKey(id),
+    ...subject,
+    signing_key,
   });
 }
 
-/** Compares a connection's subscriptions with Calendly's, and creates one if it is lost. Never throws. */
+/**
+ * Compares a connection's subscriptions with Calendly's, and creates one if it is lost. What goes wrong
+ * is noted with the connection, becomes an alert and does not stop the sync, but for one error:
+ * organization_left.
+ */
 export async function reviewSubscription(
   database: Database,
   calendly: Calendly,
   { connection_id }: Credential,
 ): Promise<void> {
+  let compared: Awaited<ReturnType<typeof compareSubscriptions>>;
   try {
-    // What is needed later is read before anything is asked for.
-    const address = `${deliveryUrl()}/`;
-    const { id: key_id } = await currentKeys();
-    const query = await database.call("calendly_subscription_query", { connection_id });
-    const listed = await calendly.listSubscriptions(
-      Object.fromEntries(
-        Object.entries(query).flatMap(([name, value]) => value === null ? [] : [[name, value]]),
-      ),
-    );
-    const review = await database.call("calendly_review_subscriptions", {
-      connection_id,
-      listed: listed.map((subscription) => withProjectUrl(subscription, address)),
-      key_id,
-    });
-    if (review.make) await createSubscription(database, { connection_id });
+    compared = await compareSubscriptions(database, calendly, connection_id);
+  } catch (caught) {
+    const error = fromFailedLook(caught);
+    if (error.code === "organization_left") throw error;
+    await noteFailedReview(database, connection_id, error);
+    return;
+  }
+  const { subject, review } = compared;
+  try {
+    if (review.make) await createSubscription(database, { connection_id }, subject);
     await deleteAll(calendly, review.delete);
   } catch (error) {
-    // The sync reports what is wrong with the token; anything else becomes an alert.
-    logError("The webhook subscription could not be looked after", {
+    logError("A lost webhook subscription could not be made anew", {
       connection_id,
       reason: messageOf(error),
+    });
+  }
+}
+
+async function compareSubscriptions(
+  database: Database,
+  calendly: Calendly,
+  connection_id: string,
+) {
+  // What is needed later is read before anything is asked for.
+  const address = `${deliveryUrl()}/`;
+  const { id: key_id } = await currentKeys();
+  const subject = await readSubject(database, calendly, connection_id);
+  const listed = await calendly.listSubscriptions(subject);
+  const review = await database.call("calendly_review_subscriptions", {
+    connection_id,
+    listed: listed.map((subscription) => withProjectUrl(subscription, address)),
+    key_id,
+  });
+  return { subject, review };
+}
+
+/** What the sync itself meets as well, and reports: it says nothing of the subscription. */
+const REPORTED_BY_SYNC = ["token_refused", "token_unreadable", "reconnect_required"];
+
+async function noteFailedReview(
+  database: Database,
+  connection_id: string,
+  error: ApiError,
+): Promise<void> {
+  logError("The webhook subscription could not be looked at", {
+    connection_id,
+    code: error.code,
+    reason: error.message,
+  });
+  if (REPORTED_BY_SYNC.includes(error.code)) return;
+  try {
+    await database.call("calendly_fail_review", { connection_id, error: error.toJSON() });
+  } catch (unrecorded) {
+    logError("That a webhook subscription could not be looked at could not be recorded", {
+      connection_id,
+      reason: messageOf(unrecorded),
     });
   }
 }
@@ -153,12 +215,25 @@ function isRefusal(error: unknown): boolean {
     (error instanceof ApiError && error.code === "scope_missing");
 }
 
+function fromTemporaryFailure(error: TemporaryFailure): ApiError {
+  return new ApiError("calendly_unavailable", error.message, "Try again in a moment.");
+}
+
+/** Why the subscriptions cannot be looked at. */
+function fromFailedLook(error: unknown): ApiError {
+  if (error instanceof TemporaryFailure) return fromTemporaryFailure(error);
+  if (!(error instanceof RequestRefused)) return toApiError(error);
+  return new ApiError(
+    "webhooks_refused",
+    `Calendly does not show the subscriptions (HTTP ${error.status}): ${error.message}`,
+    "Connect again with a token that may read webhooks: for an organization, an owner's or admin's.",
+  );
+}
+
 /** Why Calendly refuses a subscription: there are several reasons, most of them with 403. */
 function fromRefusal(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  if (error instanceof TemporaryFailure) {
-    return new ApiError("calendly_unavailable", error.message, "Try again in a moment.");
-  }
+  if (error instanceof TemporaryFailure) return fromTemporaryFailure(error);
   if (!(error instanceof RequestRefused)) throw error;
   if (error.status === 403 && /upgrade/i.test(error.message)) {
     return new ApiError(
