@@ -106,6 +106,13 @@ projectTests("Access", {
       assert.equal((await person.runs())[0].trigger, "manual");
     });
 
+    await t.step("however the scheme is written", async () => {
+      for (const scheme of ["bearer", "BEARER", "Bearer "]) {
+        const headers = { authorization: `${scheme} ${token}`, apikey: stack.publishableKey };
+        assert.equal((await call(project, headers)).status, 200, scheme);
+      }
+    });
+
     await t.step("a secret key is, in either header, for the user it names", async () => {
       const body = JSON.stringify({ user_id: person.id });
       for (const headers of [{ apikey: stack.secretKey }, bearer(stack.secretKey)]) {

@@ -68,7 +68,7 @@ export async function authenticateServer(request: Request): Promise<void> {
 }
 
 function bearerToken(request: Request): string | undefined {
-  return request.headers.get("authorization")?.match(/^Bearer (.+)$/)?.[1];
+  return request.headers.get("authorization")?.match(/^Bearer +(.+)$/i)?.[1];
 }
 
 /** Names a person by the key of calendly_users or by their account: see calendly.requested_user. */
