@@ -83,6 +83,39 @@ projectTest("a project without users is healthy", async (project) => {
   assert.equal(new Set(Object.values(status.versions.functions)).size, 1);
 }, { on: "embedded", seed: false });
 
+projectTest(
+  "status warns where members are recognized by e-mails that nothing proves",
+  async (project, t) => {
+    const { url, secretKey } = project.stack;
+    const owner = await project.person({ connected: false });
+    const read = async () => {
+      const { terminal, printed } = recorder();
+      const status = await readStatus({ url, secretKey });
+      showStatus(terminal, status);
+      return { codes: status.alerts.map(({ code }) => code), text: printed() };
+    };
+    await t.step("not while everybody connects for themselves", async () => {
+      await owner.connect({ sync: false });
+      assert.deepEqual((await read()).codes, []);
+    });
+    await t.step("but with the connection of an organization", async () => {
+      await owner.connect({ scope: "organization", sync: false });
+      const { codes, text } = await read();
+      assert.deepEqual(codes, ["email_unproven"]);
+      assert.match(text, /warning email_unproven .*\n.*no mail was ever sent to them/);
+      assert.match(
+        text,
+        /→ Switch on Authentication > Sign In \/ Providers > Email > Confirm email/,
+      );
+    });
+    await t.step("and not where each account has followed a mail", async () => {
+      await project.stack.sql("update auth.users set confirmation_sent_at = email_confirmed_at");
+      assert.deepEqual((await read()).codes, []);
+    });
+  },
+  { on: "embedded" },
+);
+
 projectTest("status names functions that are not deployed", async (project) => {
   const { url, secretKey } = project.stack;
   const status = await readStatus({ url, secretKey });
