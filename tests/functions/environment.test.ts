@@ -185,18 +185,23 @@ Deno.test("the public address is SUPABASE_PUBLIC_URL, or else SUPABASE_URL", () 
 });
 
 Deno.test("an address inside the network is refused where Calendly or a browser must reach it", () => {
-  for (
-    const environment of [
-      { SUPABASE_URL: "http://kong:8000" },
-      { SUPABASE_URL: "https://abc.supabase.co", SUPABASE_PUBLIC_URL: "http://kong:8000" },
-    ]
-  ) {
-    setEnvironment(environment as Record<string, string>);
-    assertRefused(
-      publicUrl,
-      /^SUPABASE_PUBLIC_URL is needed: http:\/\/kong:8000 /,
-      /supabase\.example\.com/,
-    );
+  const inward = [
+    "http://kong:8000",
+    "http://supabase_kong_app:8000",
+    "http://host.docker.internal:54321",
+    "http://kong.supabase.svc:8000",
+    "http://kong.supabase.svc.cluster.local:8000",
+  ];
+  for (const url of inward) {
+    for (
+      const environment of [
+        { SUPABASE_URL: url },
+        { SUPABASE_URL: "https://abc.supabase.co", SUPABASE_PUBLIC_URL: url },
+      ]
+    ) {
+      setEnvironment(environment as Record<string, string>);
+      assertRefused(publicUrl, /^SUPABASE_PUBLIC_URL is needed: /, /supabase\.example\.com/);
+    }
   }
   setEnvironment({ SUPABASE_URL: "http://kong:8000", SUPABASE_PUBLIC_URL: "kong" });
   assertRefused(publicUrl, /^SUPABASE_PUBLIC_URL is not an http/, /Set it to/);

@@ -103,6 +103,9 @@ export function notConfigured(name: keyof Variables, problem: string): ApiError 
   );
 }
 
+/** Names that only a private network resolves: one word, such as kong, or one of these. */
+const INWARD = /^(?!localhost$)[^.:]+$|\.(internal|localdomain|svc|cluster\.local)$/;
+
 /**
  * The project's address for Calendly and for browsers. Where the functions know the project by a name
  * that only its own network resolves (self-hosted: http://kong:8000), another one must be set.
@@ -111,8 +114,7 @@ export function notConfigured(name: keyof Variables, problem: string): ApiError 
 export function publicUrl(): string {
   const url = setting("SUPABASE_PUBLIC_URL") ?? setting("SUPABASE_URL");
   const { hostname } = new URL(url);
-  const isReachable = hostname === "localhost" || /[.:]/.test(hostname);
-  if (!isReachable) {
+  if (INWARD.test(hostname)) {
     throw notConfigured(
       "SUPABASE_PUBLIC_URL",
       `is needed: ${url} is an address that neither Calendly nor a browser reaches`,
