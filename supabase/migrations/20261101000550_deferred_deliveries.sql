@@ -75,4 +75,57 @@ comment on function calendly.settle_deferred(integer[], text[]) is
   'where one of these users has the meeting now, dead after the fifth try or where no event is '
   'named.';
 
+create view calendly.abandoned_deliveries with (security_invoker = true) as
+  select e.id, heir.user_id as heir_id
+  from public.calendly_webhook_events e
+  left join lateral (
+    select m.user_id
+    from public.calendly_meetings m
+    join public.calendly_users u on u.id = m.user_id and u.connection_id is not null
+    where m.calendly_event_uri = calendly.delivered_event_uri(e.payload)
+    order by m.user_id
+    limit 1
+  ) heir on true
+  where e.status = 'deferred' and case
+    when e.user_id is null then not exists (
+      select from public.calendly_connections c where c.state <> 'disconnected')
+    else not exists (
+      select from public.calendly_users u
+      where u.id = e.user_id and u.connection_id is not null)
+  end;
+comment on view calendly.abandoned_deliveries is
+  'Deferred deliveries that no sync will settle, because the connection of their user has ended. '
+  'heir_id: another user who has the meeting, and is synced.';
+
+create function calendly.settle_abandoned() returns integer
+language plpgsql set search_path = ''
+as $$
+declare
+  settled integer;
+begin
+  perform calendly.lock_against_erasure();
+  update public.calendly_webhook_events e
+    set user_id = coalesce(a.heir_id, e.user_id),
+      status = case when a.heir_id is null then 'ignored' else e.status end,
+      payload = case when a.heir_id is not null then e.payload end,
+      processed_at = case when a.heir_id is null then calendly.now() end,
+      error = case when a.heir_id is not null then e.error
+        else jsonb_build_object('code', 'not_connected', 'message',
+          'No connection brings this user''s meetings any more. A sync brings them when one does.')
+      end
+    from (
+      select d.id, d.heir_id
+      from calendly.abandoned_deliveries d
+      join public.calendly_webhook_events k on k.id = d.id
+      for update of k skip locked  -- a replay that works on it
+    ) a
+    where e.id = a.id;
+  get diagnostics settled = row_count;
+  return settled;
+end
+$$;
+comment on function calendly.settle_abandoned() is
+  'The hourly job: gives deliveries that no sync would settle to another user who has the meeting, '
+  'and ignores the others. Returns how many there were.';
+
 select calendly.revoke_all();

@@ -583,7 +583,8 @@ create view calendly.own_jobs with (security_invoker = true) as
   union all
   -- Slice by slice, each committed.
   select 'calendly-clean-webhook-events',
-    'do $do$ begin while public.clean_old_webhook_events() > 0 loop commit; end loop; '
+    'do $do$ begin perform calendly.settle_abandoned(); '
+    'while public.clean_old_webhook_events() > 0 loop commit; end loop; '
     'while calendly.clean_old_payloads() > 0 loop commit; end loop; end $do$', '7 * * * *'
   union all
   select 'calendly-clean-runs',

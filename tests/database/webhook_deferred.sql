@@ -1,7 +1,7 @@
 -- Deferred deliveries: they wait for a sync of their user, are dead after five tries, and can be
 -- replayed by hand.
 begin;
-select plan(26);
+select plan(35);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 select tests.add_person('ben');
@@ -105,6 +105,26 @@ select is(tests.code_of($$select replay('E3')$$), 'payload_not_kept',
 select is(tests.code_of($$select public.calendly_replay_webhook_event(
     '00000000-0000-4000-8000-000000000000')$$), 'not_found',
   'a delivery that is not stored cannot be replayed');
+
+-- of connections that have ended
+select tests.add_person(name) from unnest('{cora,dan}'::text[]) name;
+select defer('E7', 'cora'), defer('E8', 'cora'), defer('E9', null), defer('E9', 'dan');
+select tests.sync('dan', array[tests.event('E8', tests.hosted_by('dan'))]);
+select is(calendly.settle_abandoned(), 0, 'what waits for a sync is left to it');
+select public.calendly_disconnect(tests.account('cora'));
+select is(calendly.settle_abandoned(), 2, 'what waits for an ended connection is settled');
+select is(state_of('E7'), 'ignored 1 cora', 'it is ignored where nobody else has the meeting');
+select is((select payload from public.calendly_webhook_events where event_id = 'E7cora'), null,
+  'without its payload');
+select is((select error ->> 'code' from public.calendly_webhook_events
+    where event_id = 'E7cora'), 'not_connected', 'with the reason');
+select is(state_of('E8'), 'deferred 1 dan', 'else it waits for the sync of somebody who has');
+select is(state_of('E9'), 'deferred 2, deferred 2 dan',
+  'a delivery without a user waits while anybody is connected');
+select public.calendly_disconnect(tests.account(name))
+  from unnest('{ana,ben,dan}'::text[]) name;
+select is(calendly.settle_abandoned(), 4, 'and is settled when nobody is');
+select is(calendly.settle_abandoned(), 0, 'a second time nothing is left');
 
 select * from finish();
 rollback;
