@@ -530,13 +530,14 @@ set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   now_at constant timestamptz := calendly.now();
+  is_at_home boolean;
   free_slot integer;
   claim calendly.claim;
   begun jsonb;
 begin
   -- Only reads come first: most claims, and all that a stranger causes, find nothing and end here.
-  if calendly.note_worker(request ->> 'project_url', now_at) and calendly.has_budget(request)
-      and calendly.is_anything_due(now_at) then
+  is_at_home := calendly.note_worker(request ->> 'project_url', now_at);
+  if is_at_home and calendly.has_budget(request) and calendly.is_anything_due(now_at) then
     perform calendly.lock_against_erasure();
     free_slot := calendly.take_slot(now_at);
     if free_slot is not null then
@@ -544,7 +545,8 @@ begin
     end if;
   end if;
   if claim.connection_id is null then
-    return '{"status": "idle"}'::jsonb;
+    return jsonb_build_object('status', 'idle',
+      'revocations_due', is_at_home and calendly.revocations_are_due(now_at));
   end if;
   begun := public.calendly_begin_sync(request || jsonb_build_object(
     'user_id', claim.user_id, 'all_members', claim.all_members, 'trigger', 'scheduled'));
@@ -555,8 +557,9 @@ end
 $$;
 comment on function public.calendly_claim_sync(jsonb) is
   'Begins the sync of the connection that has been due longest, as calendly_begin_sync does; '
-  '{status: idle} where nothing is due, no slot is free, the worker has used up its time or '
-  'requests, or the project has moved. Takes {project_url, spent_seconds, spent_requests}.';
+  '{status: idle, revocations_due} where nothing is due, no slot is free, the worker has used up '
+  'its time or requests, or the project has moved. revocations_due: there is something to end at '
+  'Calendly, see calendly_claim_revocation. Takes {project_url, spent_seconds, spent_requests}.';
 
 -- Jobs -------------------------------------------------------------------------------------------
 

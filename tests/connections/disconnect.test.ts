@@ -66,7 +66,7 @@ projectTests("Disconnecting", {
       await connectByOAuth(person);
       const { body } = await person.sync();
       assert.deepEqual([body.status, body.unchanged], ["complete", 3]);
-      assert.equal(body.requests, 2, "one lists, one makes sure that no subscription is left");
+      assert.equal(body.requests, 3, "one lists, two make sure that no subscription is left");
     });
     await person.disconnect();
   },

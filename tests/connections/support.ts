@@ -195,13 +195,16 @@ export async function runSchedule(project: Project): Promise<void> {
     `select count(*)::integer as pending_revocations from calendly.pending_revocations
      where next_try_at <= calendly.now() and attempts < 30`,
   );
-  // one question for each, and one that is answered with: nothing left
+  // where there are any: one question for each, and one that is answered with: nothing left
   const enough = asked() + pending_revocations + 1;
+  const idleBefore = project.wire.idleClaims;
+  const isDone = () =>
+    pending_revocations > 0 ? asked() >= enough : project.wire.idleClaims > idleBefore;
   const { calls } = project.wire;
   let before = -1;
   let quiet = 0;
   await until(async () => {
-    if (asked() >= enough) return true;
+    if (isDone()) return true;
     quiet = calls.length === before ? quiet + 1 : 0;
     // While two earlier loops are at work a nudge starts nothing: the next tick repeats it. Not while
     // something goes on, because a second loop would end before the first one.

@@ -1,7 +1,7 @@
 -- A copy of the database whose functions run under another address: none of the calls by which a
 -- function gets a token, or changes something at Calendly, gives anything there.
 begin;
-select plan(21);
+select plan(22);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben}'::text[]) name;
 select tests.add_account('cleo@example.com');
@@ -43,6 +43,8 @@ select is((select count(*) from calendly.pending_revocations), 1::bigint,
   'a connection that is ended in the copy waits for its revocation');
 select is(public.calendly_claim_revocation('https://copy.example.com') ->> 'status', 'idle',
   'which no worker of the copy gets');
+select is(public.calendly_claim_sync(tests.at_copy('{}')) -> 'revocations_due', 'false',
+  'or is told of');
 select tests.pass('1 day');
 select is(public.calendly_claim_revocation('https://copy.example.com') ->> 'status', 'idle',
   'not a day later either');

@@ -1,7 +1,7 @@
 -- The tick: it sends as many nudges as there are due syncs and free slots, to an address
 -- that no request can choose, and without anything worth stealing.
 begin;
-select plan(31);
+select plan(33);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person(name) from unnest('{ana,ben,cleo,dan,eve}'::text[]) name;
 update public.calendly_connections set next_sync_at = calendly.now() - interval '1 minute';
@@ -76,7 +76,15 @@ select is(tests.nudge(), 1,
 update public.calendly_connections set next_sync_at = null;
 select calendly.end_runs(c.id, '{}') from public.calendly_connections c;
 select is(tests.nudge(), 1, 'there is one nudge where only a token has to be revoked');
+create function revocations_are_told() returns boolean language sql as $$
+  select (public.calendly_claim_sync(jsonb_build_object('project_url', p.url))
+    ->> 'revocations_due')::boolean
+  from calendly.project p
+$$;
+select ok(revocations_are_told(), 'the worker that finds nothing due is told of the revocation');
 delete from calendly.pending_revocations;
+select ok(not revocations_are_told(), 'a worker for whom nothing is left need not ask again');
+select calendly.nudge();
 select is(calendly.nudge(), 0, 'there is none where nothing is left');
 select is((select p.unanswered_since from calendly.project p), null,
   'a nudge that was not answered is no alert once nothing is due');

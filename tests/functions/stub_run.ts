@@ -40,7 +40,6 @@ export async function stubOf(next: unknown, answers: Answers = {}): Promise<Stub
   stub.answers = {
     calendly_begin_sync: () => run,
     calendly_claim_sync: () => run,
-    calendly_claim_revocation: () => ({ status: "idle" }),
     calendly_fail_sync: () => ({ status: "paused" }),
     ...answers,
   };

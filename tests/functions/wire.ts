@@ -11,6 +11,8 @@ export type Interception = (forward: Forward) => Promise<Response>;
 export class Wire {
   /** The SQL functions called since the list was last emptied, oldest first. */
   readonly calls: string[] = [];
+  /** How often a worker of the schedule found nothing left to do. */
+  idleClaims = 0;
   readonly url: string;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #interceptions = new Map<string, Interception[]>();
@@ -75,8 +77,15 @@ export class Wire {
     const [, rpc] = pathname.match(/^\/rest\/v1\/rpc\/(\w+)$/) ?? [];
     if (rpc) this.calls.push(rpc);
     const interception = this.#interceptions.get(rpc ?? pathname)?.shift();
-    return interception ? await interception(forward) : await forward();
+    const response = interception ? await interception(forward) : await forward();
+    if (rpc === "calendly_claim_sync" && await isIdle(response.clone())) this.idleClaims++;
+    return response;
   }
+}
+
+async function isIdle(claim: Response): Promise<boolean> {
+  const { status, revocations_due } = await claim.json().catch(() => ({}));
+  return status === "idle" && !revocations_due;
 }
 
 function unavailable(): Response {

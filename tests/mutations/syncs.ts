@@ -506,4 +506,34 @@ export const SYNCS: Mutation[] = [
     to: "",
     caughtBy: [pgtap("schedule_unanswered", "and one in each of the next four")],
   },
+  {
+    breaks: "a nudge for which nothing is due asks twice",
+    file: typescript("_shared/calendly/sync"),
+    from: 'if (claimed.status === "idle" && claimed.revocations_due) await',
+    to: 'if (claimed.status === "idle") await',
+    caughtBy: [
+      requests("schedule/nudges_at_once", "a nudge for which nothing is due costs one call"),
+    ],
+  },
+  {
+    breaks: "what has ended here goes on at Calendly",
+    file: typescript("_shared/calendly/sync"),
+    from: 'if (claimed.status === "idle" && claimed.revocations_due) await',
+    to: "if (false) await",
+    caughtBy: [
+      requests("schedule/nudges_at_once", "a nudge ends at Calendly what has ended here"),
+    ],
+  },
+  {
+    breaks: "an inward address is given to Calendly",
+    file: typescript("_shared/calendly/environment"),
+    from: "  if (INWARD.test(hostname)) {",
+    to: "  if (false) {",
+    caughtBy: [
+      requests(
+        "functions/environment",
+        "an address inside the network is refused where Calendly or a browser must reach it",
+      ),
+    ],
+  },
 ];

@@ -241,4 +241,22 @@ export const WEBHOOKS: Mutation[] = [
       ),
     ],
   },
+  {
+    breaks: "deliveries of an ended connection wait for ever",
+    file: sql("550_deferred_deliveries"),
+    from: "      where u.id = e.user_id and u.connection_id is not null)\n",
+    to: "      where u.id = e.user_id)\n",
+    caughtBy: [
+      pgtap("webhook_deferred", "what waits for an ended connection is settled"),
+    ],
+  },
+  {
+    breaks: "a delivery that another user needs is ignored",
+    file: sql("550_deferred_deliveries"),
+    from: "    where m.calendly_event_uri = calendly.delivered_event_uri(e.payload)\n",
+    to: "    where false\n",
+    caughtBy: [
+      pgtap("webhook_deferred", "else it waits for the sync of somebody who has"),
+    ],
+  },
 ];

@@ -1,7 +1,7 @@
 /** Many workers at once, on a real Postgres: one per connection, and no more than max_workers in all. */
 import assert from "node:assert/strict";
 import { needing } from "../harness/requirements.ts";
-import { type Claim, type Started, Workers } from "./workers.ts";
+import { type Claim, IDLE, type Started, Workers } from "./workers.ts";
 import { eventually } from "./support.ts";
 
 function claimsTest(
@@ -121,9 +121,9 @@ claimsTest(
     await workers.sql.begin(async (first) => {
       const claims = [await workers.claim(first), await workers.claim(), await workers.claim()];
       assert.deepEqual(started(claims).map(({ user_id }) => user_id), ids.slice(0, 3));
-      assert.deepEqual(await workers.claim(), { status: "idle" });
+      assert.deepEqual(await workers.claim(), IDLE);
     });
-    assert.deepEqual(await workers.claim(), { status: "idle" });
+    assert.deepEqual(await workers.claim(), IDLE);
   },
 );
 
@@ -157,7 +157,7 @@ claimsTest(
       await holder`select from calendly.project for update`;
       await holder`select from public.calendly_connections for update`;
       await workers.sql.begin(async (transaction) => {
-        assert.deepEqual(await workers.claim(transaction), { status: "idle" });
+        assert.deepEqual(await workers.claim(transaction), IDLE);
         const [{ writes, locks }] = await transaction`
           select pg_current_xact_id_if_assigned() is not null as writes, array(
             select l.locktype || ' ' || l.mode from pg_locks l

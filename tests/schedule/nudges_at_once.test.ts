@@ -28,9 +28,8 @@ Deno.test("of a hundred nudges at once two claim work, and all are answered", as
   await using stub = new Stub({
     calendly_claim_sync: async () => {
       await released.promise;
-      return { status: "idle" };
+      return { status: "idle", revocations_due: false };
     },
-    calendly_claim_revocation: () => ({ status: "idle" }),
   });
   const claims = () => stub.asked("calendly_claim_sync").length;
 
@@ -44,6 +43,25 @@ Deno.test("of a hundred nudges at once two claim work, and all are answered", as
   await nudge(1);
   await loopsEnd();
   assert.equal(claims(), 3, "a later nudge claims again");
+});
+
+Deno.test("a nudge for which nothing is due costs one call", async () => {
+  await using stub = new Stub({
+    calendly_claim_sync: () => ({ status: "idle", revocations_due: false }),
+  });
+  await nudge(1);
+  await loopsEnd();
+  assert.deepEqual(stub.names, ["calendly_claim_sync"]);
+});
+
+Deno.test("a nudge ends at Calendly what has ended here", async () => {
+  await using stub = new Stub({
+    calendly_claim_sync: () => ({ status: "idle", revocations_due: true }),
+    calendly_claim_revocation: () => ({ status: "idle" }),
+  });
+  await nudge(1);
+  await loopsEnd();
+  assert.deepEqual(stub.names, ["calendly_claim_sync", "calendly_claim_revocation"]);
 });
 
 Deno.test("a loop of work that fails makes room for the next", async () => {

@@ -23,7 +23,10 @@ export interface Started {
   next: Next;
 }
 
-export type Claim = { status: "idle" } | Started;
+/** What a worker gets where nothing is due. */
+export const IDLE = { status: "idle", revocations_due: false } as const;
+
+export type Claim = typeof IDLE | Started;
 
 /** The result of a step as an expression of SQL. */
 function emptyPage(sql: postgres.Sql, _step: Next): postgres.Fragment {

@@ -87,6 +87,7 @@ export type Next = z.infer<typeof Next>;
 
 const InProgress = z.object({ status: z.literal("in_progress"), run_id: z.string() });
 const Idle = z.object({ status: z.literal("idle") });
+const NothingDue = Idle.extend({ revocations_due: z.boolean() });
 /** A run that this worker has the lease of. `next` is a Next: parsed later, so that the run is told of it. */
 const Started = z.object({
   status: z.literal("started"),
@@ -101,7 +102,7 @@ const Started = z.object({
 });
 export type Started = z.infer<typeof Started>;
 const Begun = z.discriminatedUnion("status", [InProgress, Started]);
-const Claimed = z.discriminatedUnion("status", [Idle, InProgress, Started]);
+const Claimed = z.discriminatedUnion("status", [NothingDue, InProgress, Started]);
 
 const Refresh = z.discriminatedUnion("status", [
   z.object({ status: z.literal("refresh") }),

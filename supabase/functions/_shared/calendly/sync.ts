@@ -42,7 +42,10 @@ export async function sync(database: Database, request: SyncRequest): Promise<Ru
   return await runSync(database, begun, { requests: 0 });
 }
 
-/** Syncs the users that are due, one after the other, until none is or this worker's time is used up. */
+/**
+ * Syncs the users that are due, one after the other, until none is or this worker's time is used up, and
+ * ends then at Calendly what has ended here.
+ */
 export async function syncDue(database: Database): Promise<void> {
   const began = performance.now();
   const spent = { requests: 0 };
@@ -54,7 +57,10 @@ export async function syncDue(database: Database): Promise<void> {
         spent_requests: spent.requests,
       },
     });
-    if (claimed.status !== "started") break;
+    if (claimed.status !== "started") {
+      if (claimed.status === "idle" && claimed.revocations_due) await revokePending(database);
+      return;
+    }
     try {
       await runSync(database, claimed, spent);
     } catch (error) {
@@ -63,7 +69,6 @@ export async function syncDue(database: Database): Promise<void> {
       if (error instanceof ApiError && VERSIONS_DIFFER.includes(error.code)) throw error;
     }
   }
-  await revokePending(database);
 }
 
 const VERSIONS_DIFFER = ["functions_outdated", "database_outdated", "migrations_missing"];
