@@ -190,16 +190,21 @@ export function derivedKey(secret: string, callbackUrl: string): string {
 export async function runSchedule(project: Project): Promise<void> {
   const asked = () =>
     project.wire.calls.filter((call) => call === "calendly_claim_revocation").length;
+  const askedBefore = asked();
+  const idleBefore = project.wire.idleClaims;
   // after 30 attempts one is given up, not tried again
   const [{ pending_revocations }] = await project.stack.sql(
     `select count(*)::integer as pending_revocations from calendly.pending_revocations
      where next_try_at <= calendly.now() and attempts < 30`,
   );
   // where there are any: one question for each, and one that is answered with: nothing left
-  const enough = asked() + pending_revocations + 1;
-  const idleBefore = project.wire.idleClaims;
+  const enough = askedBefore + pending_revocations + 1;
+  // A function that ends a connection may take its revocation before the schedule does: then the nudge
+  // after a while of quiet finds nothing, too.
+  const idle = pending_revocations > 0 ? 2 : 1;
   const isDone = () =>
-    pending_revocations > 0 ? asked() >= enough : project.wire.idleClaims > idleBefore;
+    (pending_revocations > 0 && asked() >= enough) ||
+    project.wire.idleClaims >= idleBefore + idle;
   const { calls } = project.wire;
   let before = -1;
   let quiet = 0;

@@ -164,7 +164,7 @@ export async function checkProject(team: Team, since: string, report: Report): P
 
 /**
  * Without faults, a sync asks for its pages, for what is missing from them or waits (25 at most), for the
- * invitees that are due, and once a day for the subscription.
+ * invitees that are due, and once a day for the organization and the subscription.
  */
 async function checkSpending({ project, scope }: Team, since: string, report: Report) {
   const stored = await project.sql(
@@ -176,7 +176,7 @@ async function checkSpending({ project, scope }: Team, since: string, report: Re
      ) p (pages)
      where r.started_at > $1 and r.status = 'complete'
        and r.requests > p.pages + s.missing_event_lookups
-         + (r.progress ->> 'invitees_read')::integer + 4`,
+         + (r.progress ->> 'invitees_read')::integer + 5`,
     [since],
   );
   if (stored.length > 0) report({ whose: scope, what: "spending", stored, expected: "less" });
@@ -204,12 +204,14 @@ async function checkNothingIsLeft(team: Team, report: Report): Promise<void> {
       cross join calendly.settings s
       where c.state = 'active' and c.user_id <> all ${banned}
         and coalesce(c.next_sync_at, 'infinity') > calendly.now()
-          + (1 + s.schedule_jitter) * calendly.interval_between_syncs(c.webhook_state = 'active')`,
+          + (1 + s.schedule_jitter) * calendly.interval_between_syncs(c.webhook_state in ('active', 'unknown'))`,
     "syncs of banned accounts": `select to_jsonb(c) from public.calendly_connections c
       where c.user_id = any ${banned} and c.next_sync_at is not null`,
     "trust in webhooks that do not come": `select to_jsonb(u) from public.calendly_users u
       left join public.calendly_connections c on c.id = u.connection_id
-      where u.calendly_webhook_enabled and c.webhook_state is distinct from 'active'`,
+      where u.calendly_webhook_enabled
+        -- what arrives proves that an unknown one delivers
+        and (c.webhook_state in ('active', 'unknown')) is not true`,
     "ended accounts": "select to_jsonb(e) from calendly.ended_accounts e",
     "pending revocations": "select to_jsonb(r) - 'credential' from calendly.pending_revocations r",
   };
