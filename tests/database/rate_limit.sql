@@ -84,8 +84,9 @@ create function tests.waited(retry_after text) returns interval language sql as 
 $$;
 select is(tests.waited(told), believed::interval, format('a reset in %s seconds is waited for', told))
   from (values ('0', '1 second'), ('-60', '1 second'), ('0.2', '1 second'),
-    ('59.5', '59.5 seconds'), ('3600', '1 hour'), ('3601', '1 hour'), ('31536000', '1 hour'),
+    ('59.5', '59.5 seconds'), ('3600', '1 hour'), ('3601', '1 hour'),
     ('1795651200', '1 hour'), ('1e300', '1 hour')) reset (told, believed);
+select is(tests.waited('31536000'), '1 hour', 'a reset in a year is waited for an hour');
 select tests.forget_rate();
 select tests.begin_listing('scheduled');
 create function tests.hit() returns text language sql as $$

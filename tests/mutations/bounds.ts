@@ -35,7 +35,7 @@ export const BOUNDS: Mutation[] = [
     file: sql("610_sync_lease_and_progress"),
     from: "extract(epoch from interval '1 hour')",
     to: "extract(epoch from interval '2 years')",
-    caughtBy: [pgtap("rate_limit", "a reset in 31536000 seconds is waited for")],
+    caughtBy: [pgtap("rate_limit", "a reset in a year is waited for an hour")],
   },
   {
     breaks: "a rate limit that resets at once is asked for every second",
