@@ -24,6 +24,11 @@ export const REMOTE = {
     value: "<ref>",
     help: "the project, by its ref or branch; else the one that the folder is linked to",
   },
+  url: {
+    type: "string",
+    value: "<address>",
+    help: "where the project answers, if it has a domain of its own",
+  },
 } as const;
 
 /** Which project or database is meant. */
@@ -51,13 +56,17 @@ export interface Deployment {
 
 interface Choice {
   remote?: string;
+  url?: string;
   local?: boolean;
   "database-url"?: string;
 }
 
 type Env = Record<string, string | undefined>;
 
-/** Opens what the options name. Errors: those of `Supabase.open`, other_project, no_local_stack. */
+/**
+ * Opens what the options name. Errors: several_projects, invalid_url, other_project, no_local_stack, and
+ * those of `Supabase.open`.
+ */
 export async function openDeployment(
   folder: string,
   env: Env,
@@ -71,11 +80,26 @@ export async function openDeployment(
       "Give one of them.",
     );
   }
-  if (databaseUrl !== undefined) return byUrl(databaseUrl, env);
-  return local ? await byLocalStack(folder, env) : await hosted(folder, env, remote);
+  const url = choice.url === undefined ? undefined : checkAddress(choice.url);
+  if (databaseUrl !== undefined) return byUrl(databaseUrl, env, url);
+  return local ? await byLocalStack(folder, env, url) : await hosted(folder, env, { remote, url });
 }
 
-function byUrl(databaseUrl: string, env: Env): Deployment {
+/** A key goes there: by HTTPS, or not past this machine. */
+function checkAddress(url: string): string {
+  const address = url.replace(/\/+$/, "");
+  if (
+    /^(https:\/\/[^/@?#\s]+|http:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)$/.test(address) &&
+    URL.canParse(address)
+  ) return address;
+  throw new Problem(
+    "invalid_url",
+    "--url is not the address of a project.",
+    "It looks like https://api.example.com, without a path. It is needed only for a domain of your own.",
+  );
+}
+
+function byUrl(databaseUrl: string, env: Env, url?: string): Deployment {
   if (!/^postgres(ql)?:\/\//.test(databaseUrl) || !URL.canParse(databaseUrl)) {
     throw new Problem(
       "invalid_url",
@@ -87,31 +111,39 @@ function byUrl(databaseUrl: string, env: Env): Deployment {
   return {
     name: `the database ${host}${pathname}`,
     database: openByUrl(databaseUrl),
-    url: addressIn(env),
-    readSecretKey: () => Promise.resolve(keyIn(env)),
+    ...ofEnvironment(env, url),
   };
 }
 
-async function byLocalStack(folder: string, env: Env): Promise<Deployment> {
-  const { url, databaseUrl, secretKey } = await readLocalStack(folder, env);
+async function byLocalStack(folder: string, env: Env, address?: string): Promise<Deployment> {
+  const { url = address, databaseUrl, secretKey } = await readLocalStack(folder, env);
   return {
     name: "the stack of `supabase start`",
     database: openByUrl(databaseUrl),
-    url: url ?? addressIn(env),
-    readSecretKey: () => Promise.resolve(secretKey ? { key: secretKey } : keyIn(env)),
+    ...url && secretKey
+      ? { url: address ?? url, readSecretKey: () => Promise.resolve({ key: secretKey }) }
+      : ofEnvironment(env, url),
   };
 }
 
-async function hosted(folder: string, env: Env, remote?: string): Promise<Deployment> {
-  const supabase = await Supabase.open(folder, env, remote);
+/**
+ * The key that the CLI reads goes to Supabase's own address of the project, or to the one that was typed.
+ * SUPABASE_URL is not looked at: it may be left over from another project, or be anybody's.
+ */
+async function hosted(
+  folder: string,
+  env: Env,
+  choice: { remote?: string; url?: string },
+): Promise<Deployment> {
+  const supabase = await Supabase.open(folder, env, choice.remote);
   const { ref, name } = supabase;
-  const url = addressIn(env) ?? `https://${ref}.supabase.co`;
+  const { url = `https://${ref}.supabase.co` } = choice;
   const [, other] = url.match(/^https:\/\/([a-z]{20})\.supabase\.co$/) ?? [];
   if (other && other !== ref) {
     throw new Problem(
       "other_project",
-      `SUPABASE_URL is the address of ${other}, and this is about ${ref}.`,
-      "Unset SUPABASE_URL, or set it to this project's address.",
+      `--url is the address of ${other}, and this is about ${ref}.`,
+      `Leave it out: the address of ${ref} is known. Or name the other project: --remote=${other}.`,
     );
   }
   return {
@@ -126,18 +158,30 @@ async function hosted(folder: string, env: Env, remote?: string): Promise<Deploy
       } catch (error) {
         if (!(error instanceof Problem) || error.code !== "no_rights") throw error;
       }
-      return keyIn(env);
+      return keyIn(env, url);
     },
   };
+}
+
+/** Where the functions answer and their key, by what was typed or else by the environment alone. */
+function ofEnvironment(
+  env: Env,
+  url = addressIn(env),
+): Pick<Deployment, "url" | "readSecretKey"> {
+  return { url, readSecretKey: () => Promise.resolve(keyIn(env, url)) };
 }
 
 function addressIn(env: Env): string | undefined {
   return env.SUPABASE_URL?.replace(/\/+$/, "") || undefined;
 }
 
-function keyIn(env: Env): { key: string } | { missing: string } {
+/** The environment's key for this address: where SUPABASE_URL is another one, the key is that one's. */
+function keyIn(env: Env, url?: string): { key: string } | { missing: string } {
   const key = env.SUPABASE_SECRET_KEY || env.SUPABASE_SERVICE_ROLE_KEY;
-  return key
-    ? { key }
-    : { missing: "set SUPABASE_SECRET_KEY, as this access token may not read the project's keys" };
+  if (key && [url, undefined].includes(addressIn(env))) return { key };
+  return {
+    missing: key
+      ? `SUPABASE_SECRET_KEY is for SUPABASE_URL, which is not ${url}`
+      : "set SUPABASE_SECRET_KEY, as this access token may not read the project's keys",
+  };
 }

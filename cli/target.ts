@@ -49,23 +49,26 @@ export function namedProject(env: Record<string, string | undefined>): Project |
 export const LOCAL_FOLDER = fileURLToPath(new URL("../.local", import.meta.url));
 
 /**
- * The project that the environment names by its address and a key. Else the one that `remote` names or the
- * folder is linked to, whose key the Supabase CLI reads. Else the stack that runs here. Errors: no_project,
- * and those of `openDeployment`.
+ * The project that the environment names by its address and a key; `url` stands in for SUPABASE_URL. Else
+ * the one that `remote` names or the folder is linked to, whose key the Supabase CLI reads: that key goes to
+ * the project's own address or to `url`, never to SUPABASE_URL. Else the stack that runs here. Errors:
+ * no_project, and those of `openDeployment`.
  */
 export async function findTarget(
-  { env, folder, remote }: {
+  { env: variables, folder, remote, url }: {
     env: Record<string, string | undefined>;
     folder: string;
     remote?: string;
+    url?: string;
   },
   localFolder = LOCAL_FOLDER,
 ): Promise<Project> {
+  const env = url === undefined ? variables : { ...variables, SUPABASE_URL: url };
   const hasKey = env.SUPABASE_SECRET_KEY || env.SUPABASE_SERVICE_ROLE_KEY;
   if (remote === undefined && env.SUPABASE_URL && hasKey) return namedProject(env)!;
   const project = await findProject(folder).catch(() => undefined);
   if (remote !== undefined || project?.ref) {
-    return await linkedProject(project?.root ?? folder, env, remote);
+    return await linkedProject(project?.root ?? folder, env, { remote, url });
   }
   return namedProject(env) ?? await localStack(localFolder);
 }
@@ -73,9 +76,9 @@ export async function findTarget(
 async function linkedProject(
   folder: string,
   env: Record<string, string | undefined>,
-  remote?: string,
+  choice: { remote?: string; url?: string },
 ): Promise<Project> {
-  const { name, url, readSecretKey } = await openDeployment(folder, env, { remote });
+  const { name, url, readSecretKey } = await openDeployment(folder, env, choice);
   const secret = await readSecretKey();
   if ("key" in secret) return { url: url!, secretKey: secret.key };
   throw new Problem(

@@ -438,7 +438,7 @@ Exit code: 0 connected, 1 refused, or the first sync or webhooks failed, 2 it ca
   options: OPTIONS,
   async run({ values, env, folder, terminal, isJson, answer }) {
     const choice = readChoice(values);
-    const project = await findTarget({ env, folder, remote: values.remote });
+    const project = await findTarget({ env, folder, remote: values.remote, url: values.url });
     await checkConnectable(project);
     const token = await readToken(isJson);
     const result = await untilInterrupted((signal) =>

@@ -102,16 +102,23 @@ async function deployProject(context: Context<typeof OPTIONS>): Promise<ExitCode
     const verified = await verify(terminal, deployment, plan, seconds);
     context.answer({ ...result, verified });
     terminal.line();
-    terminal.line(
-      `  Version ${VERSION} runs. Next, with SUPABASE_URL=${
-        deployment.url ?? "…"
-      } and a secret key`,
-    );
-    terminal.line(`  in SUPABASE_SECRET_KEY: ${PROGRAM} connect`);
+    terminal.line(`  Version ${VERSION} runs. Next: ${nextCommand(deployment, values)}`);
     return 0;
   } finally {
     await deployment.database.close();
   }
+}
+
+/** connect, for the same project. */
+function nextCommand(
+  { supabase, url }: Deployment,
+  { remote, url: address }: { remote?: string; url?: string },
+): string {
+  if (!supabase) {
+    return `SUPABASE_URL=${url ?? "…"} SUPABASE_SECRET_KEY=… ${PROGRAM} connect`;
+  }
+  const options = [remote && `--remote=${remote}`, address && `--url=${address}`];
+  return [PROGRAM, "connect", ...options].filter(Boolean).join(" ");
 }
 
 /** The Supabase CLI takes `verify_jwt` from config.toml. Errors: not_installed, config_invalid. */

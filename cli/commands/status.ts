@@ -438,7 +438,7 @@ user_count, runs}. Lists have at most ${SHOWN} rows.`,
         "Leave one of them out.",
       );
     }
-    const project = await findTarget({ env, folder, remote: values.remote });
+    const project = await findTarget({ env, folder, remote: values.remote, url: values.url });
     if (isWatching) return await watch(project, terminal, seconds);
     const status = await readStatus(project);
     showStatus(terminal, status);

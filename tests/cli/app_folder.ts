@@ -17,7 +17,13 @@ major_version = 17
 verify_jwt = true # its own
 `;
 
+/** The commands that reach a hosted project. */
+const REACHING = ["deploy", "connect", "status", "uninstall"];
+
 export class AppFolder implements AsyncDisposable {
+  /** Where the project answers that the folder is linked to: a stand-in does not at https://<ref>.supabase.co. */
+  url?: string;
+
   private constructor(readonly path: string, readonly cli: RecordedCli) {}
 
   /** A folder that is linked to `ref`. */
@@ -29,18 +35,25 @@ export class AppFolder implements AsyncDisposable {
     return new AppFolder(path, await installSupabaseCli(path, script));
   }
 
+  /** The arguments and, where the command takes it, the address of the project. */
+  arguments(args: string[]): string[] {
+    const isAdded = this.url && REACHING.includes(args[0]) &&
+      !args.some((arg) => arg.startsWith("--url="));
+    return isAdded ? [...args, `--url=${this.url}`] : args;
+  }
+
   /** Runs the command line in this process. */
   async run(env: Record<string, string>, ...args: string[]): Promise<Answer> {
     const [out, err] = [quietOutput(), quietOutput()];
     const surroundings = { env, folder: this.path, stdout: out.output, stderr: err.output };
-    const code = await runProgram(args, surroundings);
+    const code = await runProgram(this.arguments(args), surroundings);
     return { code, stdout: out.text(), stderr: err.text() };
   }
 
   /** Starts the command line as a process of its own, which leads its own group. */
   start(env: Record<string, string>, ...args: string[]): Deno.ChildProcess {
     return new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--allow-all", "--no-check", MAIN, ...args],
+      args: ["run", "--quiet", "--allow-all", "--no-check", MAIN, ...this.arguments(args)],
       cwd: this.path,
       detached: true,
       clearEnv: true,

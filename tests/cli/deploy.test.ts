@@ -142,9 +142,8 @@ deployTest("a deploy that was killed goes on at every step", async (context) => 
 deployTest("deploy works on a database by its address", async ({ project, api, app }) => {
   const url = new URL(project.database.url);
   url.username = "postgres";
-  const { SUPABASE_URL: _, ...env } = api.environment;
   const args = ["deploy", "--yes", `--database-url=${url.href}`];
-  const { code, stdout, stderr } = await app.run(env, ...args);
+  const { code, stdout, stderr } = await app.run(api.environment, ...args);
   assert.equal(code, 0, stdout + stderr);
   assert.match(stdout, /Not verified: the functions, which are not served at present/);
   const recorded = await project.database.query<{ version: string }>(RECORDED);
@@ -183,7 +182,7 @@ Deno.test({
 deployTest("the packed program deploys and uninstalls on Node", async ({ project, api, app }) => {
   const { content } = await Packed.get();
   const run = (...args: string[]) =>
-    runNode(content, args, { cwd: app.path, env: api.environment });
+    runNode(content, app.arguments(args), { cwd: app.path, env: api.environment });
   const deployed = await run("deploy", "--yes");
   assert.equal(deployed.code, 0, deployed.stdout + deployed.stderr);
   assert.deepEqual(project.functions, FUNCTIONS);

@@ -1,5 +1,8 @@
 /** What `deploy` refuses, and what it names that does not work: with the real Supabase CLI. */
 import assert from "node:assert/strict";
+import { openDeployment } from "../../cli/deployment.ts";
+import { findTarget } from "../../cli/target.ts";
+import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 import { catalogue } from "../guest/catalogue.ts";
 import { needing } from "../harness/requirements.ts";
 import { AppFolder } from "./app_folder.ts";
@@ -71,10 +74,11 @@ deployTest(
     await t.step("two projects at once, another project's address, no number", async () => {
       await refused("several_projects", /--remote, --local/, 1, "--remote=x", "--local");
       await refused("invalid_option", /number of seconds/, 1, "--wait=soon");
-      const env = { ...api.environment, SUPABASE_URL: "https://zyxwvutsrqponmlkjihg.supabase.co" };
-      const { code, stderr } = await app.run(env, "deploy", "--yes");
-      assert.equal(code, 1);
-      assert.match(stderr, /other_project/);
+      const other = "--url=https://zyxwvutsrqponmlkjihg.supabase.co";
+      await refused("other_project", /abcdefghijklmnopqrst/, 1, other);
+      for (const url of ["http://example.com", "https://example.com/path", "example.com"]) {
+        await refused("invalid_url", /--url/, 1, `--url=${url}`);
+      }
     });
     await t.step("a folder without our files, or with a migration that was edited", async () => {
       const file = `${app.path}/supabase/migrations/20261101000010_collisions.sql`;
@@ -97,6 +101,47 @@ deployTest(
     });
   },
 );
+
+deployTest("the secret key goes to no address that nobody typed", async (context) => {
+  const { project, api, app, t } = context;
+  const received: (string | null)[] = [];
+  await using stranger = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    (request) => {
+      received.push(request.headers.get("apikey"));
+      return Response.json({}, { headers: { "x-calendly-sync-version": VERSION } });
+    },
+  );
+  const SUPABASE_URL = `http://127.0.0.1:${stranger.addr.port}`;
+  await t.step("deploy asks the project itself, whatever SUPABASE_URL is", async () => {
+    const env = { ...api.environment, SUPABASE_URL };
+    const { code, stdout } = await app.run(env, "deploy", "--yes", "--wait=0");
+    assert.equal(code, 0, stdout);
+    assert.deepEqual(received, []);
+  });
+  await t.step(
+    "deploy, connect and status of a linked folder do not use SUPABASE_URL",
+    async () => {
+      const env = { ...api.environment, SUPABASE_URL };
+      const choice = { env, folder: app.path };
+      const { secretKey } = project.keys;
+      const address = `https://${project.ref}.supabase.co`;
+      assert.deepEqual(await findTarget(choice), { url: address, secretKey });
+      assert.equal((await openDeployment(app.path, env, {})).url, address);
+      const { url } = project;
+      assert.deepEqual(await findTarget({ ...choice, url }), { url, secretKey });
+    },
+  );
+  await t.step("a key of the environment is for its address", async () => {
+    const env = { ...api.environment, SUPABASE_URL, SUPABASE_SECRET_KEY: "sb_secret_of_another" };
+    const named = { url: SUPABASE_URL, secretKey: "sb_secret_of_another" };
+    assert.deepEqual(await findTarget({ env, folder: app.path }), named);
+    api.refuse("forbidden", /api-keys/);
+    const { readSecretKey } = await openDeployment(app.path, env, {});
+    assert.match((await readSecretKey() as { missing: string }).missing, /for SUPABASE_URL/);
+    api.accept();
+  });
+});
 
 deployTest("what does not work after a deploy is named", async ({ project, api, app, t }) => {
   await t.step(

@@ -29,6 +29,7 @@ export function deployTest(
       await using project = await HostedProject.start(options);
       await using api = new ManagementApi(project);
       await using app = await AppFolder.make(project.ref);
+      app.url = project.url;
       await beforeInstall?.({ project, api, app, t });
       await install(app, api);
       await test({ project, api, app, t });

@@ -90,7 +90,7 @@ project_host: localhost
     return `http://127.0.0.1:${this.#server.addr.port}`;
   }
 
-  /** What a shell has in which the CLI is signed in and talks to this server, and ours to the project. */
+  /** What a shell has in which the CLI is signed in and talks to this server. */
   get environment(): Record<string, string> {
     return {
       HOME: this.#home,
@@ -98,7 +98,6 @@ project_host: localhost
       SUPABASE_PROFILE: `${this.#home}/profile.yaml`,
       SUPABASE_ACCESS_TOKEN: `sbp_${"0123456789".repeat(4)}`,
       SUPABASE_TELEMETRY_DISABLED: "1",
-      SUPABASE_URL: this.project.url,
       NO_COLOR: "1",
     };
   }

@@ -25,6 +25,7 @@ Deno.test({
     await using project = await HostedProject.start();
     await using api = new ManagementApi(project);
     await using app = await AppFolder.make(project.ref);
+    app.url = project.url;
     await using undo = new AsyncDisposableStack();
     const sandbox = createSandbox({ events: 5 });
     const { url, stop } = await serveSandbox(sandbox);
@@ -34,7 +35,7 @@ Deno.test({
     const before = { catalogue: await catalogue(project.database), files: await app.files() };
 
     const program = (args: string[], input?: string) =>
-      runNode(content, args, { cwd: app.path, env: api.environment, input });
+      runNode(content, app.arguments(args), { cwd: app.path, env: api.environment, input });
     const succeeds = async (args: string[], input?: string) => {
       const { code, stdout, stderr } = await program(args, input);
       assert.equal(code, 0, stdout + stderr);
