@@ -7,6 +7,10 @@ import { explainSqlError, type SqlDatabase, SqlError } from "./sql_database.ts";
 export interface DatabaseState {
   postgres: string;
   isInstalled: boolean;
+  /** The product's version, as calendly.version() says it; null: there is none. */
+  version: string | null;
+  /** Whether tokens are stored, which are of no use without the key that encrypted them. */
+  hasTokens: boolean;
   /** Tables that an earlier uninstall has kept. */
   keptTables: string[];
   /** Versions of all migrations that are recorded as applied. */
@@ -19,6 +23,10 @@ const STATE = `
   select jsonb_build_object(
     'postgres', current_setting('server_version'),
     'isInstalled', to_regclass('calendly.project') is not null,
+    -- Read, not called: see SqlDatabase.
+    'version', (select substring(p.prosrc from '[0-9]+[.][0-9]+[.][0-9]+')
+      from pg_catalog.pg_proc p
+      where p.oid = to_regprocedure('calendly.version()')),
     'hasRecord', to_regclass('supabase_migrations.schema_migrations') is not null,
     'keptTables', array(
       select c.relname from pg_catalog.pg_class c
@@ -28,11 +36,14 @@ const STATE = `
           'Kept when Calendly Sync was uninstalled on ')
       order by 1)) as state`;
 
+const TOKENS = `
+  select exists (select from calendly.credentials)
+    or exists (select from calendly.pending_revocations) as has_tokens`;
+
 export async function readDatabaseState(database: SqlDatabase): Promise<DatabaseState> {
-  const [{ state }] = await read<{ state: DatabaseState & { hasRecord: boolean } }>(
-    database,
-    STATE,
-  );
+  const [{ state }] = await read<
+    { state: Omit<DatabaseState, "hasTokens" | "recorded"> & { hasRecord: boolean } }
+  >(database, STATE);
   const { hasRecord, ...rest } = state;
   const rows = hasRecord
     ? await read<{ version: string }>(
@@ -40,7 +51,12 @@ export async function readDatabaseState(database: SqlDatabase): Promise<Database
       "select version from supabase_migrations.schema_migrations order by 1",
     )
     : [];
-  return { ...rest, recorded: rows.map(({ version }) => version) };
+  const [tokens] = state.isInstalled ? await read<{ has_tokens: boolean }>(database, TOKENS) : [];
+  return {
+    ...rest,
+    hasTokens: tokens?.has_tokens === true,
+    recorded: rows.map(({ version }) => version),
+  };
 }
 
 async function read<Row>(database: SqlDatabase, sql: string): Promise<Row[]> {

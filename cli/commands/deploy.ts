@@ -9,7 +9,7 @@ import { CHANGING, type Context, defineCommand, type ExitCode, PROGRAM } from ".
 import { addSections } from "../config_toml.ts";
 import { checkNames, readDatabaseState, readTick } from "../database_state.ts";
 import { type Deployment, openDeployment, TARGET, TOKEN_KEY } from "../deployment.ts";
-import { FUNCTIONS } from "../payload.ts";
+import { compareVersions, FUNCTIONS } from "../payload.ts";
 import {
   installedMigrations,
   type Migration,
@@ -21,6 +21,7 @@ import { planFiles, type PlannedFile, readProduct } from "../project_files.ts";
 import { findProject, type ProjectFolder } from "../project_folder.ts";
 import { readSeconds } from "../seconds.ts";
 import { explainSqlError, type SqlDatabase } from "../sql_database.ts";
+import type { Supabase } from "../supabase.ts";
 import type { Terminal } from "../terminal.ts";
 import { readVersions, verifyFunctions, verifyTick } from "../verification.ts";
 
@@ -31,6 +32,10 @@ const RECENT_TICK = 90_000;
 
 const OPTIONS = {
   ...TARGET,
+  "new-key": {
+    type: "boolean",
+    help: "make a new CALENDLY_TOKEN_KEY where the old one is lost: everybody connects again",
+  },
   redeploy: { type: "boolean", help: "deploy the functions even if they are of this version" },
   wait: {
     type: "string",
@@ -83,7 +88,7 @@ async function deployProject(context: Context<typeof OPTIONS>): Promise<ExitCode
   try {
     const { plan, postgres } = await terminal.step(
       `Read ${deployment.name}`,
-      () => makePlan(deployment, files, values.redeploy === true),
+      () => makePlan(deployment, files, values),
     );
     showPlan(terminal, deployment, plan, postgres);
     const result = { project: deployment.name, url: deployment.url, plan: describe(plan) };
@@ -172,16 +177,20 @@ async function checkFiles(supabase: string): Promise<PlannedFile[]> {
 async function makePlan(
   deployment: Deployment,
   files: PlannedFile[],
-  redeploy: boolean,
+  { redeploy = false, "new-key": newKey = false }: { redeploy?: boolean; "new-key"?: boolean },
 ): Promise<{ plan: Plan; postgres: string }> {
   const { database, supabase } = deployment;
   const originalNames = files.some(({ path }) => path.endsWith("_original_names.sql"));
   const migrations = installedMigrations(await readMigrations(), { originalNames });
-  const [{ postgres, recorded }, secrets, current] = await Promise.all([
+  const [state, secrets, deployed] = await Promise.all([
     readDatabaseState(database),
     supabase?.listSecrets(),
-    currentFunctions(deployment),
+    deployedVersions(deployment),
   ]);
+  const { postgres, recorded } = state;
+  refuseNewer({ "the database": state.version, ...deployed });
+  const makesKey = secrets && !secrets.includes(TOKEN_KEY);
+  if (makesKey && state.hasTokens && !newKey) throw tokenKeyMissing();
   const missing = migrations.filter(({ version }) => !recorded.includes(version));
   if (missing[0] === migrations[0]) await checkNames(database, migrations);
   const edited = files.filter(({ state }) => state === "edited").map(({ path }) => path);
@@ -190,23 +199,52 @@ async function makePlan(
     plan: {
       migrations,
       missing,
-      makesKey: secrets && !secrets.includes(TOKEN_KEY),
+      makesKey,
       functions: supabase
-        ? FUNCTIONS.filter((name) => redeploy || edited.length > 0 || !current.includes(name))
+        ? FUNCTIONS.filter((name) =>
+          redeploy || edited.length > 0 || deployed[name] !== VERSION ||
+          isBehindGateway(supabase, name)
+        )
         : [],
       edited,
     },
   };
 }
 
-/** Those that are deployed, of this version, and not behind the gateway's check of JWTs. */
-async function currentFunctions({ supabase, url }: Deployment): Promise<string[]> {
-  if (!supabase || supabase.functions.length === 0) return [];
+/** The versions of the functions that are deployed; null: no answer of ours. */
+async function deployedVersions({ supabase, url }: Deployment): Promise<Versions> {
+  const names = FUNCTIONS.filter((name) => supabase?.functions.some(({ slug }) => slug === name));
+  if (names.length === 0) return {};
   const versions = await readVersions(url!);
-  return FUNCTIONS.filter((name) => {
-    const deployed = supabase.functions.find(({ slug }) => slug === name);
-    return deployed?.verify_jwt === false && versions[name] === VERSION;
-  });
+  return Object.fromEntries(names.map((name) => [name, versions[name]]));
+}
+
+type Versions = Record<string, string | null>;
+
+function isBehindGateway({ functions }: Supabase, name: string): boolean {
+  return functions.find(({ slug }) => slug === name)?.verify_jwt !== false;
+}
+
+/** An older release must not replace a newer one: its functions do not know the newer database. */
+function refuseNewer(versions: Versions): void {
+  for (const [what, version] of Object.entries(versions)) {
+    if (version === null || compareVersions(version, VERSION) <= 0) continue;
+    throw new Problem(
+      "newer_deployed",
+      `The project has a newer release: ${what} is of version ${version}, this is ${VERSION}.`,
+      `Nothing has been changed. Use version ${version} or a newer one.`,
+    );
+  }
+}
+
+function tokenKeyMissing(): Problem {
+  return new Problem(
+    "token_key_missing",
+    `The database has tokens, and the secret ${TOKEN_KEY} that encrypted them is not set.`,
+    `Set the key that you kept: npx supabase secrets set --env-file <file>, a file with the line ` +
+      `${TOKEN_KEY}=<key> outside the repository. Is it lost, add --new-key: then everybody ` +
+      "connects again.",
+  );
 }
 
 function isEmpty({ missing, makesKey, functions }: Plan): boolean {

@@ -7,6 +7,8 @@ import { catalogue } from "../guest/catalogue.ts";
 import { needing } from "../harness/requirements.ts";
 import { AppFolder } from "./app_folder.ts";
 import { deployTest } from "./deploy_support.ts";
+import { isChange } from "./management_api.ts";
+import { gateway } from "./program.ts";
 import type { Answer } from "./projects.ts";
 
 const FUNCTIONS = ["calendly-connect", "calendly-sync", "calendly-webhook"];
@@ -140,6 +142,57 @@ deployTest("the secret key goes to no address that nobody typed", async (context
     const { readSecretKey } = await openDeployment(app.path, env, {});
     assert.match((await readSecretKey() as { missing: string }).missing, /for SUPABASE_URL/);
     api.accept();
+  });
+});
+
+deployTest("deploy makes no key over tokens that another one has encrypted", async (context) => {
+  const { project, api, app } = context;
+  const deploy = (...args: string[]) =>
+    app.run(api.environment, "deploy", "--yes", "--wait=0", ...args);
+  assert.equal((await deploy()).code, 0);
+  await project.database.query(
+    `insert into calendly.pending_revocations
+        (connection_id, credential, subscription_uris, next_try_at, created_at)
+      values (gen_random_uuid(), '{}', '{}', now() + interval '1 day', now())`,
+  );
+  await project.setSecrets({ CALENDLY_TOKEN_KEY: undefined });
+  const { code, stderr } = await deploy();
+  assert.equal(code, 1);
+  assert.match(stderr, /token_key_missing.*\n.*secrets set --env-file.*--new-key/s);
+  assert.equal(project.secrets.size, 0);
+  const { code: made, stdout } = await deploy("--new-key");
+  assert.equal(made, 0, stdout);
+  assert.ok(project.secrets.has("CALENDLY_TOKEN_KEY"));
+});
+
+deployTest("an older program changes nothing of a newer project", async (context) => {
+  const { project, api, app, t } = context;
+  const deploy = () => app.run(api.environment, "deploy", "--yes", "--wait=0", "--json");
+  assert.equal((await deploy()).code, 0);
+  const refused = async (what: RegExp) => {
+    api.requests.length = 0;
+    const { code, stdout } = await deploy();
+    assert.equal(code, 1);
+    const { error } = JSON.parse(stdout);
+    assert.equal(error.code, "newer_deployed");
+    assert.match(error.message, what);
+    assert.deepEqual(api.requests.filter(isChange), []);
+  };
+  await t.step("whose functions are newer", async () => {
+    await using newer = gateway(project.url, {
+      "/functions/v1/calendly-webhook": () =>
+        Response.json({}, { headers: { "x-calendly-sync-version": "10.0.0" } }),
+    });
+    app.url = newer.url;
+    await refused(/calendly-webhook is of version 10\.0\.0/);
+    app.url = project.url;
+  });
+  await t.step("whose database is newer", async () => {
+    await project.database.query(
+      `create or replace function calendly.version() returns text
+        language sql immutable set search_path = '' as $$ select '10.0.0' $$`,
+    );
+    await refused(/the database is of version 10\.0\.0/);
   });
 });
 
