@@ -11,6 +11,8 @@ export interface DatabaseState {
   version: string | null;
   /** Whether tokens are stored, which are of no use without the key that encrypted them. */
   hasTokens: boolean;
+  /** What deploy has noted of the functions that it has put in place. */
+  deployed: Record<string, string>;
   /** Tables that an earlier uninstall has kept. */
   keptTables: string[];
   /** Versions of all migrations that are recorded as applied. */
@@ -36,13 +38,14 @@ const STATE = `
           'Kept when Calendly Sync was uninstalled on ')
       order by 1)) as state`;
 
-const TOKENS = `
-  select exists (select from calendly.credentials)
-    or exists (select from calendly.pending_revocations) as has_tokens`;
+const INSTALLED = `
+  select p.deployed, exists (select from calendly.credentials)
+    or exists (select from calendly.pending_revocations) as "hasTokens"
+  from calendly.project p`;
 
 export async function readDatabaseState(database: SqlDatabase): Promise<DatabaseState> {
   const [{ state }] = await read<
-    { state: Omit<DatabaseState, "hasTokens" | "recorded"> & { hasRecord: boolean } }
+    { state: Omit<DatabaseState, "hasTokens" | "deployed" | "recorded"> & { hasRecord: boolean } }
   >(database, STATE);
   const { hasRecord, ...rest } = state;
   const rows = hasRecord
@@ -51,12 +54,23 @@ export async function readDatabaseState(database: SqlDatabase): Promise<Database
       "select version from supabase_migrations.schema_migrations order by 1",
     )
     : [];
-  const [tokens] = state.isInstalled ? await read<{ has_tokens: boolean }>(database, TOKENS) : [];
-  return {
-    ...rest,
-    hasTokens: tokens?.has_tokens === true,
-    recorded: rows.map(({ version }) => version),
-  };
+  const [installed] = state.isInstalled
+    ? await read<Pick<DatabaseState, "hasTokens" | "deployed">>(database, INSTALLED)
+    : [{ hasTokens: false, deployed: {} }];
+  return { ...rest, ...installed, recorded: rows.map(({ version }) => version) };
+}
+
+/** Notes what of the functions is in place now; null: what nobody can compare. */
+export async function noteDeployed(
+  database: SqlDatabase,
+  digests: Record<string, string | null>,
+): Promise<void> {
+  const json = JSON.stringify(digests).replaceAll("'", "''");
+  await database.query(
+    `update calendly.project p set deployed = jsonb_strip_nulls(p.deployed || '${json}')`,
+  ).catch((error) => {
+    throw explainSqlError(error);
+  });
 }
 
 async function read<Row>(database: SqlDatabase, sql: string): Promise<Row[]> {

@@ -25,7 +25,14 @@ const Target = z.object({
   target: z.object({ project_ref: z.string(), project_name: z.string().optional() }),
 });
 const FunctionList = Target.extend({
-  functions: z.array(z.object({ slug: z.string(), verify_jwt: z.boolean().optional() })),
+  functions: z.array(
+    z.object({
+      slug: z.string(),
+      verify_jwt: z.boolean().optional(),
+      /** Of the bundle that the platform has made. */
+      ezbr_sha256: z.string().nullish(),
+    }),
+  ),
 });
 export type DeployedFunction = z.infer<typeof FunctionList>["functions"][number];
 const SecretList = z.object({ secrets: z.array(z.object({ name: z.string() })) });
@@ -64,13 +71,14 @@ export class Supabase implements SqlDatabase {
    */
   static async open(folder: string, env: Env, remote?: string): Promise<Supabase> {
     await checkVersion(folder, env);
-    const { target, functions } = await run({ folder, env, remote }, {
-      args: ["functions", "list"],
-      answer: FunctionList,
-      permission: "edge_functions_read",
-    });
+    const { target, functions } = await run({ folder, env, remote }, LIST_FUNCTIONS);
     const { project_ref, project_name } = target;
     return new Supabase(folder, env, remote, project_ref, project_name, functions);
+  }
+
+  /** All functions that are deployed now. */
+  async listFunctions(): Promise<DeployedFunction[]> {
+    return (await this.#run(LIST_FUNCTIONS)).functions;
   }
 
   /** The names of all secrets. */
@@ -189,6 +197,12 @@ interface Call<T> {
   /** An error of the CLI that is none here. */
   accepts?: string;
 }
+
+const LIST_FUNCTIONS: Call<z.infer<typeof FunctionList>> = {
+  args: ["functions", "list"],
+  answer: FunctionList,
+  permission: "edge_functions_read",
+};
 
 async function run<T>({ folder, env, remote }: Place, call: Call<T>): Promise<T> {
   // `--agent no`: else, run by an agent, the CLI wraps the rows of a query in words of caution.

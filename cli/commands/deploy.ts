@@ -7,9 +7,9 @@ import { randomBytes } from "node:crypto";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 import { CHANGING, type Context, defineCommand, type ExitCode, PROGRAM } from "../command.ts";
 import { addSections } from "../config_toml.ts";
-import { checkNames, readDatabaseState, readTick } from "../database_state.ts";
+import { checkNames, noteDeployed, readDatabaseState, readTick } from "../database_state.ts";
 import { type Deployment, openDeployment, TARGET, TOKEN_KEY } from "../deployment.ts";
-import { compareVersions, FUNCTIONS } from "../payload.ts";
+import { compareVersions, FUNCTIONS, hashOf } from "../payload.ts";
 import {
   installedMigrations,
   type Migration,
@@ -21,7 +21,7 @@ import { planFiles, type PlannedFile, readProduct } from "../project_files.ts";
 import { findProject, type ProjectFolder } from "../project_folder.ts";
 import { readSeconds } from "../seconds.ts";
 import { explainSqlError, type SqlDatabase } from "../sql_database.ts";
-import type { Supabase } from "../supabase.ts";
+import type { DeployedFunction } from "../supabase.ts";
 import type { Terminal } from "../terminal.ts";
 import { readVersions, verifyFunctions, verifyTick } from "../verification.ts";
 
@@ -55,6 +55,8 @@ interface Plan {
   functions: string[];
   /** Functions' files that their owner has edited. */
   edited: string[];
+  /** See Installed. */
+  content: string | null;
 }
 
 interface Verified {
@@ -138,12 +140,22 @@ function checkConfig({ supabase, config = "" }: ProjectFolder): void {
   );
 }
 
+/** What the folder has of the product. */
+interface Installed {
+  files: PlannedFile[];
+  /** Functions' files that their owner has edited. */
+  edited: string[];
+  /** A hash of the functions' files; null where one was edited: it may use others that nobody looks at. */
+  content: string | null;
+}
+
 /**
  * The folder must have this version's files; those that their owner edited are returned. Errors:
  * not_installed, files_outdated, migration_changed, and those of `planFiles`.
  */
-async function checkFiles(supabase: string): Promise<PlannedFile[]> {
-  const files = await planFiles(supabase, await readProduct());
+async function checkFiles(supabase: string): Promise<Installed> {
+  const product = await readProduct();
+  const files = await planFiles(supabase, product);
   const among = (state: PlannedFile["state"]) => files.filter((file) => file.state === state);
   const missing = among("new");
   if (missing.length > 0) {
@@ -171,29 +183,35 @@ async function checkFiles(supabase: string): Promise<PlannedFile[]> {
         "your own.",
     );
   }
-  return files;
+  const ofFunctions = product.payload.filter(({ path }) => path.startsWith("functions/"));
+  return {
+    files,
+    edited: edited.map(({ path }) => path),
+    content: edited.length > 0
+      ? null
+      : hashOf(ofFunctions.map(({ path, hash }) => `${path} ${hash}`).join("\n")),
+  };
 }
 
 async function makePlan(
   deployment: Deployment,
-  files: PlannedFile[],
+  { files, edited, content }: Installed,
   { redeploy = false, "new-key": newKey = false }: { redeploy?: boolean; "new-key"?: boolean },
 ): Promise<{ plan: Plan; postgres: string }> {
   const { database, supabase } = deployment;
   const originalNames = files.some(({ path }) => path.endsWith("_original_names.sql"));
   const migrations = installedMigrations(await readMigrations(), { originalNames });
-  const [state, secrets, deployed] = await Promise.all([
+  const [state, secrets, versions] = await Promise.all([
     readDatabaseState(database),
     supabase?.listSecrets(),
     deployedVersions(deployment),
   ]);
   const { postgres, recorded } = state;
-  refuseNewer({ "the database": state.version, ...deployed });
+  refuseNewer({ "the database": state.version, ...versions });
   const makesKey = secrets && !secrets.includes(TOKEN_KEY);
   if (makesKey && state.hasTokens && !newKey) throw tokenKeyMissing();
   const missing = migrations.filter(({ version }) => !recorded.includes(version));
   if (missing[0] === migrations[0]) await checkNames(database, migrations);
-  const edited = files.filter(({ state }) => state === "edited").map(({ path }) => path);
   return {
     postgres,
     plan: {
@@ -202,11 +220,13 @@ async function makePlan(
       makesKey,
       functions: supabase
         ? FUNCTIONS.filter((name) =>
-          redeploy || edited.length > 0 || deployed[name] !== VERSION ||
-          isBehindGateway(supabase, name)
+          redeploy || edited.length > 0 || versions[name] !== VERSION ||
+          isBehindGateway(supabase.functions, name) ||
+          state.deployed[name] !== digest(content, supabase.functions, name)
         )
         : [],
       edited,
+      content,
     },
   };
 }
@@ -221,8 +241,14 @@ async function deployedVersions({ supabase, url }: Deployment): Promise<Versions
 
 type Versions = Record<string, string | null>;
 
-function isBehindGateway({ functions }: Supabase, name: string): boolean {
+function isBehindGateway(functions: DeployedFunction[], name: string): boolean {
   return functions.find(({ slug }) => slug === name)?.verify_jwt !== false;
+}
+
+/** By it a function that was deployed is known again: our files, and the platform's bundle of them. */
+function digest(content: string | null, functions: DeployedFunction[], name: string) {
+  const bundle = functions.find(({ slug }) => slug === name)?.ezbr_sha256;
+  return content && hashOf(`${content} ${bundle}`);
 }
 
 /** An older release must not replace a newer one: its functions do not know the newer database. */
@@ -312,7 +338,12 @@ async function executePlan(terminal: Terminal, deployment: Deployment, plan: Pla
   if (plan.functions.length > 0) {
     await terminal.step(
       "Functions",
-      () => supabase!.deployFunctions(plan.functions),
+      async () => {
+        await supabase!.deployFunctions(plan.functions);
+        const functions = await supabase!.listFunctions();
+        const digests = plan.functions.map((name) => [name, digest(plan.content, functions, name)]);
+        await noteDeployed(database, Object.fromEntries(digests));
+      },
       () => plan.functions.join(", "),
     );
   }

@@ -13,7 +13,8 @@ create table calendly.project (
   cluster text,
   postgres_started_at timestamptz,
   restored_at timestamptz,
-  resynced_at timestamptz
+  resynced_at timestamptz,
+  deployed jsonb not null default '{}'
 );
 insert into calendly.project default values;
 alter table calendly.project enable row level security;
@@ -38,6 +39,9 @@ comment on column calendly.project.restored_at is
   'see calendly.was_restored.';
 comment on column calendly.project.resynced_at is
   'When everybody was last made due with a FULL sync: one that began before does not count.';
+comment on column calendly.project.deployed is
+  'What the command deploy has put in place: by function a digest of its files and of the '
+  'platform''s bundle of them. Where one of the two has changed since, it deploys again.';
 
 create function calendly.check_project(url text) returns void
 language plpgsql set search_path = ''

@@ -84,13 +84,34 @@ deployTest("deploy brings a new project to work", async ({ project, api, app, t 
     assert.equal(verified.functions, VERSION);
     assert.deepEqual(verified.unverified, []);
   });
+  const file = `${app.path}/supabase/functions/calendly-webhook/index.ts`;
+  const released = await Deno.readTextFile(file);
+  const edit = () => Deno.writeTextFile(file, "// mine\n" + released);
   await t.step("an edited function is deployed again, and named", async () => {
-    const file = `${app.path}/supabase/functions/calendly-webhook/index.ts`;
-    await Deno.writeTextFile(file, "// mine\n" + await Deno.readTextFile(file));
-    const { code, stdout } = await app.run(api.environment, "deploy", "--yes");
+    await edit();
+    const { code, stdout } = await app.run(api.environment, "deploy", "--yes", "--wait=0");
     assert.equal(code, 0, stdout);
     assert.match(stdout, /edited by you: supabase\/functions\/calendly-webhook\/index.ts/);
     assert.ok(changes(api).some(({ path }) => path === "/functions/deploy"));
+  });
+  await t.step("the release's own are deployed again when the edit is taken back", async () => {
+    await Deno.writeTextFile(file, released);
+    const { stdout } = await app.run(api.environment, "deploy", "--yes", "--wait=0");
+    assert.match(stdout, /deploy calendly-sync, calendly-connect, calendly-webhook/);
+    const again = await app.run(api.environment, "deploy", "--yes", "--wait=0");
+    assert.match(again.stdout, /There is nothing to do/);
+  });
+  await t.step("so is one that was deployed with an edit by the Supabase CLI", async () => {
+    await edit();
+    await new Deno.Command(`${app.path}/node_modules/.bin/supabase`, {
+      args: ["functions", "deploy", "calendly-webhook", "--use-api", "--yes"],
+      cwd: app.path,
+      env: api.environment,
+      stdin: "null",
+    }).output();
+    await Deno.writeTextFile(file, released);
+    const { stdout } = await app.run(api.environment, "deploy", "--yes", "--wait=0");
+    assert.match(stdout, /deploy calendly-webhook$/m);
   });
   await t.step(
     "no secret is in an argument, a file or a log, and no SQL in an argument",

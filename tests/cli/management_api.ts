@@ -238,7 +238,9 @@ project_host: localhost
       import_map: metadata.import_map_path !== "",
       entrypoint_path: metadata.entrypoint_path,
       import_map_path: metadata.import_map_path,
-      ezbr_sha256: await sha256([...files.keys()].join("\n")),
+      ezbr_sha256: await sha256(
+        [...files].map(([path, bytes]) => `${path}\n${new TextDecoder().decode(bytes)}`).join("\n"),
+      ),
     };
     this.#bundles.set(slug, {
       files,
