@@ -38,7 +38,11 @@ export const TARGET = {
   "database-url": {
     type: "string",
     value: "<url>",
-    help: "a database in place of a hosted project: postgresql://user:password@host:port/name",
+    help: "a database in place of a hosted project, without its password: PGPASSWORD has it",
+  },
+  database: {
+    type: "boolean",
+    help: "the database in DATABASE_URL, which may have a password, in place of a hosted project",
   },
 } as const;
 
@@ -59,6 +63,7 @@ interface Choice {
   url?: string;
   local?: boolean;
   "database-url"?: string;
+  database?: boolean;
 }
 
 type Env = Record<string, string | undefined>;
@@ -72,16 +77,21 @@ export async function openDeployment(
   env: Env,
   choice: Choice,
 ): Promise<Deployment> {
-  const { remote, local = false, "database-url": databaseUrl } = choice;
-  if ([remote !== undefined, local, databaseUrl !== undefined].filter(Boolean).length > 1) {
+  const { remote, local = false, database = false, "database-url": databaseUrl } = choice;
+  if (
+    [remote !== undefined, local, database, databaseUrl !== undefined].filter(Boolean).length > 1
+  ) {
     throw new Problem(
       "several_projects",
-      "--remote, --local and --database-url name different projects.",
+      "--remote, --local, --database and --database-url name different projects.",
       "Give one of them.",
     );
   }
   const url = choice.url === undefined ? undefined : checkAddress(choice.url);
-  if (databaseUrl !== undefined) return byUrl(databaseUrl, env, url);
+  if (databaseUrl !== undefined) {
+    return byUrl(checkDatabaseUrl(databaseUrl, "--database-url"), env, url);
+  }
+  if (database) return byUrl(checkDatabaseUrl(env.DATABASE_URL ?? "", "DATABASE_URL"), env, url);
   return local ? await byLocalStack(folder, env, url) : await hosted(folder, env, { remote, url });
 }
 
@@ -99,18 +109,43 @@ function checkAddress(url: string): string {
   );
 }
 
-function byUrl(databaseUrl: string, env: Env, url?: string): Deployment {
-  if (!/^postgres(ql)?:\/\//.test(databaseUrl) || !URL.canParse(databaseUrl)) {
+/** Errors: invalid_url, password_in_argument: everybody on the machine sees a program's arguments. */
+function checkDatabaseUrl(text: string, source: "--database-url" | "DATABASE_URL"): URL {
+  const isUrl = /^postgres(ql)?:\/\//.test(text) && URL.canParse(text);
+  if (!isUrl || !isDecodable(new URL(text))) {
     throw new Problem(
       "invalid_url",
-      "--database-url is not the address of a database.",
-      "It looks like postgresql://postgres:password@127.0.0.1:54322/postgres.",
+      text === "" ? `${source} is not set.` : `${source} is not the address of a database.`,
+      "It looks like postgresql://postgres@127.0.0.1:54322/postgres. In a name or password each of " +
+        "% / ? # @ : is encoded, such as % as %25; in PGPASSWORD it is not.",
     );
   }
-  const { host, pathname } = new URL(databaseUrl);
+  const url = new URL(text);
+  if (source === "--database-url" && (url.password || url.searchParams.has("password"))) {
+    throw new Problem(
+      "password_in_argument",
+      "--database-url has a password in it, and everybody on this machine can see arguments.",
+      "Leave it out and set PGPASSWORD. Or set DATABASE_URL to the address with the password, and " +
+        "give --database.",
+    );
+  }
+  return url;
+}
+
+/** A % that encodes nothing cannot be read. */
+function isDecodable({ username, password, pathname }: URL): boolean {
+  try {
+    for (const part of [username, password, pathname]) decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function byUrl(address: URL, env: Env, url?: string): Deployment {
   return {
-    name: `the database ${host}${pathname}`,
-    database: openByUrl(databaseUrl),
+    name: `the database ${address.host}${address.pathname}`,
+    database: openByUrl(address.href, address.password ? undefined : env.PGPASSWORD),
     ...ofEnvironment(env, url),
   };
 }

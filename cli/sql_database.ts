@@ -25,8 +25,13 @@ export class SqlError extends Error {
 }
 
 /** A project's database by its address: the one of `supabase start`, or any other. */
-export function openByUrl(url: string): SqlDatabase {
-  const connection = postgres(url, { max: 1, onnotice: () => {}, connect_timeout: 10 });
+export function openByUrl(url: string, password?: string): SqlDatabase {
+  const connection = postgres(url, {
+    max: 1,
+    onnotice: () => {},
+    connect_timeout: 10,
+    ...password ? { password } : {},
+  });
   return {
     async query<Row>(sql: string): Promise<Row[]> {
       try {
@@ -41,8 +46,8 @@ export function openByUrl(url: string): SqlDatabase {
         throw new Problem(
           "database_unreachable",
           `The database does not answer: ${(error as Error).message || "no connection"}.`,
-          "The address is postgresql://user:password@host:port/database; that of `supabase start` " +
-            "is used without one.",
+          "The address is postgresql://user@host:port/database, and PGPASSWORD has the password; the " +
+            "database of `supabase start` is found by --local.",
           { cannotTell: true, cause: error },
         );
       }
