@@ -3,11 +3,9 @@
  * commands as typed calls, its errors as Problems. No secret and no SQL is ever an argument of it: other
  * people on a machine see arguments.
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { x } from "tinyexec";
 import { z } from "zod";
+import { removeLeftFiles, withPrivateFile } from "./private_file.ts";
 import { Problem } from "./problem.ts";
 import { type SqlDatabase, SqlError } from "./sql_database.ts";
 
@@ -71,6 +69,7 @@ export class Supabase implements SqlDatabase {
    */
   static async open(folder: string, env: Env, remote?: string): Promise<Supabase> {
     await checkVersion(folder, env);
+    await removeLeftFiles();
     const { target, functions } = await run({ folder, env, remote }, LIST_FUNCTIONS);
     const { project_ref, project_name } = target;
     return new Supabase(folder, env, remote, project_ref, project_name, functions);
@@ -93,17 +92,11 @@ export class Supabase implements SqlDatabase {
 
   /** Sets one secret, by a file that only this user can read and that is gone afterwards. */
   async setSecret(name: string, value: string): Promise<void> {
-    const folder = await mkdtemp(join(tmpdir(), "calendly-sync-"));
-    try {
-      const file = join(folder, "secrets");
-      await writeFile(file, `${name}="${value}"\n`, { mode: 0o600 });
-      await this.#run({
+    await withPrivateFile(`${name}="${value}"\n`, (file) =>
+      this.#run({
         args: ["secrets", "set", "--env-file", file, "--yes"],
         permission: "edge_functions_secrets_write",
-      });
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+      }));
   }
 
   async unsetSecrets(names: string[]): Promise<void> {
@@ -229,10 +222,13 @@ async function run<T>({ folder, env, remote }: Place, call: Call<T>): Promise<T>
 async function start(folder: string, env: Env, args: string[], input = "") {
   try {
     // node_modules/.bin of the folder and of those above it comes before the PATH.
-    return await x("supabase", args, {
+    const started = x("supabase", args, {
       nodeOptions: { cwd: folder, env: env as NodeJS.ProcessEnv },
       stdin: input,
     });
+    // A CLI that ends before it has read all says why: that its end of the pipe is closed tells nothing.
+    started.process?.stdin?.on("error", () => {});
+    return await started;
   } catch (error) {
     if ((error as { code?: string }).code !== "ENOENT") throw error;
     throw new Problem("cli_missing", "The Supabase CLI is not installed.", `${INSTALL}.`, {

@@ -66,6 +66,11 @@ export class Terminal {
   red = (text: string) => this.#paint("red", text);
   cyan = (text: string) => this.#paint("cyan", text);
 
+  /** Whether somebody reads it on a screen, where it is not kept. */
+  get isInteractive(): boolean {
+    return this.#interactive;
+  }
+
   line(text = ""): void {
     this.#write(text + "\n");
   }

@@ -327,12 +327,7 @@ async function executePlan(terminal: Terminal, deployment: Deployment, plan: Pla
   if (plan.makesKey) {
     const key = randomBytes(32).toString("base64");
     // Before it is set: whatever happens then, its owner has it.
-    terminal.line();
-    terminal.line(`  ${TOKEN_KEY}=${key}`);
-    terminal.line(
-      "  Keep it in a safe place. It is shown only now, and encrypts Calendly's tokens.",
-    );
-    terminal.line();
+    showKey(terminal, key, { isFirst: plan.missing.length === plan.migrations.length });
     await terminal.step(`Secret ${TOKEN_KEY}`, () => supabase!.setSecret(TOKEN_KEY, key));
   }
   if (plan.functions.length > 0) {
@@ -347,6 +342,21 @@ async function executePlan(terminal: Terminal, deployment: Deployment, plan: Pla
       () => plan.functions.join(", "),
     );
   }
+}
+
+function showKey(terminal: Terminal, key: string, { isFirst }: { isFirst: boolean }): void {
+  terminal.line();
+  terminal.line(`  ${TOKEN_KEY}=${key}`);
+  terminal.line("  Keep it in a safe place. It is shown only now, and encrypts Calendly's tokens.");
+  if (!isFirst) {
+    terminal.line("  It replaces any key that an earlier run has shown: that one is not set.");
+  }
+  if (!terminal.isInteractive) {
+    terminal.line(
+      "  This output is no terminal: if it is kept, as in the log of a job, so is the key.",
+    );
+  }
+  terminal.line();
 }
 
 async function verify(

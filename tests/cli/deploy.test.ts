@@ -51,6 +51,8 @@ deployTest("deploy brings a new project to work", async ({ project, api, app, t 
     assert.match(stdout, /Functions answer, and accept the secret key {2}version/);
     assert.match(stdout, /The schedule runs/);
     assert.equal(stdout.split(tokenKey(project)).length, 2, "the key is shown once");
+    assert.match(stdout, /This output is no terminal/);
+    assert.ok(!stdout.includes("It replaces"), "no run has shown another one");
     assert.ok(tokenKey(project).length >= 32);
   });
   await t.step("the Supabase CLI finds the migrations applied", async () => {

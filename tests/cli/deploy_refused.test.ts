@@ -1,6 +1,7 @@
 /** What `deploy` refuses, and what it names that does not work: with the real Supabase CLI. */
 import assert from "node:assert/strict";
 import { openDeployment } from "../../cli/deployment.ts";
+import { Supabase } from "../../cli/supabase.ts";
 import { findTarget } from "../../cli/target.ts";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 import { catalogue } from "../guest/catalogue.ts";
@@ -209,6 +210,7 @@ deployTest("what does not work after a deploy is named", async ({ project, api, 
       api.refuse("forbidden", /functions\/deploy/);
       const second = await app.run(api.environment, "deploy", "--yes");
       assert.match(second.stderr, /no_rights.*\n.*edge_functions_write/s);
+      assert.match(second.stdout, /replaces any key that an earlier run has shown/);
       api.accept();
     },
   );
@@ -256,6 +258,43 @@ deployTest("what does not work after a deploy is named", async ({ project, api, 
     assert.deepEqual(project.functions, FUNCTIONS);
   });
 }, { ticking: false });
+
+Deno.test("the password of a database comes by the environment alone", async () => {
+  await using app = await AppFolder.make(undefined, "exit 1");
+  const env = { PATH: Deno.env.get("PATH")! };
+  assert.equal((await app.run(env, "install", "--yes")).code, 0);
+  const secret = "se%cret";
+  const failures: [string, string, Record<string, string>?][] = [
+    ["password_in_argument", "--database-url=postgresql://me:secret@127.0.0.1:9/db"],
+    ["password_in_argument", "--database-url=postgresql://me@127.0.0.1:9/db?password=secret"],
+    ["invalid_url", "--database-url=postgresql://me:se%cret@127.0.0.1:9/db"],
+    ["invalid_url", "--database-url=127.0.0.1:9/db"],
+    ["invalid_url", "--database"],
+    ["invalid_url", "--database", { DATABASE_URL: `postgresql://me:${secret}@127.0.0.1:9/db` }],
+    ["database_unreachable", "--database", {
+      DATABASE_URL: "postgresql://me:se%25cret@127.0.0.1:9/db",
+    }],
+    ["database_unreachable", "--database-url=postgresql://me@127.0.0.1:9/db", {
+      PGPASSWORD: secret,
+    }],
+  ];
+  for (const [code, argument, more] of failures) {
+    const outcome = await app.run({ ...env, ...more }, "deploy", "--json", argument);
+    assert.equal(JSON.parse(outcome.stdout).error.code, code, argument);
+    assert.ok(!/se(%|%25)?cret/.test(outcome.stdout + outcome.stderr), outcome.stderr);
+  }
+});
+
+Deno.test("a Supabase CLI that ends before it has read its input is no crash", async () => {
+  const list = JSON.stringify({ target: { project_ref: "abcdefghijklmnopqrst" }, functions: [] });
+  await using app = await AppFolder.make(
+    "abcdefghijklmnopqrst",
+    `case "$1" in --version) echo 3.1.0;; functions) echo '${list}';; *) exec <&-; exit 1;; esac`,
+  );
+  const supabase = await Supabase.open(app.path, { PATH: Deno.env.get("PATH")! });
+  const sql = `select ${"1,".repeat(1_000_000)}1`;
+  await assert.rejects(supabase.query(sql), { code: "supabase_failed" });
+});
 
 Deno.test("deploy needs version 3 of the Supabase CLI", async () => {
   for (
