@@ -262,78 +262,106 @@ function firstLine(text: string): string {
   return text.trim().split("\n")[0];
 }
 
-/** What the CLI's error means; most carry the answer of Supabase's API in their message. */
-function explain({ code, message, suggestion }: Failure, call: Call<unknown>): Error {
-  const sql = parseSqlError(message);
-  if (sql) return sql;
-  if (/<(!doctype|html|head|body)\b/i.test(message)) {
-    return new Problem(
-      "api_html",
-      "A web page came in place of Supabase's answer: a proxy or a sign-in page stands between.",
-      "Open https://api.supabase.com in a browser on this network, sign in where it asks for that, " +
-        "or use another network. Then run this again.",
-      { cannotTell: true },
-    );
-  }
-  const command = call.args.slice(0, 2).join(" ");
-  if (/^(AccessTokenRequired|InvalidAccessToken)Error$/.test(code)) {
-    return new Problem("not_logged_in", message, LOG_IN);
-  }
-  if (/status 401|Unauthorized|access token is invalid/.test(message)) {
-    return new Problem("not_logged_in", "Supabase does not know this access token.", LOG_IN);
-  }
-  if (/status 403|Forbidden|necessary privileges/.test(message)) {
-    return new Problem(
-      "no_rights",
-      `The access token may not do this (supabase ${command}).`,
-      `It takes the permission ${call.permission}, and a role in the organization that has it.`,
-    );
-  }
-  if (code === "ProjectRefNotLinkedError") {
-    return new Problem(
-      "not_linked",
-      "This folder is not linked to a project of Supabase.",
-      "Link it: `npx supabase link --project-ref <ref>`. Or name the project: --remote=<ref>.",
-    );
-  }
-  if (/status 404/.test(message)) {
-    return new Problem(
-      "project_unknown",
-      "Supabase does not know this project, or this account may not see it.",
-      "Look at the ref in the dashboard's address, and at `npx supabase projects list`.",
-    );
-  }
-  if (code === "CliConfigParseError") {
-    return new Problem(
-      "config_invalid",
-      message,
-      "Mend supabase/config.toml, then run this again.",
-    );
-  }
-  if (/Transport ?error|NetworkError/i.test(`${code} ${message}`)) {
-    return new Problem(
-      "api_unreachable",
-      "Supabase does not answer.",
-      "Check the network, and https://status.supabase.com. Then run this again.",
-      { cannotTell: true },
-    );
-  }
-  if (/status (429|5\d\d)/.test(message)) {
-    return new Problem(
-      "api_unavailable",
-      `Supabase cannot answer at present (${message.match(/status \d+/)![0]}).`,
-      "Run this again in a minute; see https://status.supabase.com.",
-      { cannotTell: true },
-    );
-  }
-  return failed(call, [message, suggestion].filter(Boolean).join(" "));
-}
-
 const LOG_IN = "Sign in with `npx supabase login`, or set SUPABASE_ACCESS_TOKEN to a token from " +
   "https://supabase.com/dashboard/account/tokens.";
 
-function failed({ args }: Call<unknown>, reason: string): Problem {
-  const command = args.slice(0, 2).join(" ");
+/** What a failure means, where its code or message is like this. */
+interface Meaning {
+  matches: RegExp;
+  code: string;
+  message: string | ((failure: Failure, command: string) => string);
+  hint: string | ((permission: string) => string);
+  cannotTell?: boolean;
+}
+
+/** The first that fits; most carry the answer of Supabase's API in their message. */
+const MEANINGS: Meaning[] = [
+  {
+    matches: /<(!doctype|html|head|body)\b/i,
+    code: "api_html",
+    message:
+      "A web page came in place of Supabase's answer: a proxy or a sign-in page stands between.",
+    hint: "Open https://api.supabase.com in a browser on this network, sign in where it asks for " +
+      "that, or use another network. Then run this again.",
+    cannotTell: true,
+  },
+  {
+    matches: /^(AccessTokenRequired|InvalidAccessToken)Error /,
+    code: "not_logged_in",
+    message: ({ message }) => message,
+    hint: LOG_IN,
+  },
+  {
+    matches: /status 401|Unauthorized|access token is invalid/,
+    code: "not_logged_in",
+    message: "Supabase does not know this access token.",
+    hint: LOG_IN,
+  },
+  {
+    matches: /status 403|Forbidden|necessary privileges/,
+    code: "no_rights",
+    message: (_, command) => `The access token may not do this (supabase ${command}).`,
+    hint: (permission) =>
+      `It takes the permission ${permission}, and a role in the organization that has it.`,
+  },
+  {
+    matches: /^ProjectRefNotLinkedError /,
+    code: "not_linked",
+    message: "This folder is not linked to a project of Supabase.",
+    hint: "Link it: `npx supabase link --project-ref <ref>`. Or name the project: --remote=<ref>.",
+  },
+  {
+    matches: /status 404/,
+    code: "project_unknown",
+    message: "Supabase does not know this project, or this account may not see it.",
+    hint: "Look at the ref in the dashboard's address, and at `npx supabase projects list`.",
+  },
+  {
+    matches: /^CliConfigParseError /,
+    code: "config_invalid",
+    message: ({ message }) => message,
+    hint: "Mend supabase/config.toml, then run this again.",
+  },
+  {
+    matches: /Transport ?error|NetworkError/i,
+    code: "api_unreachable",
+    message: "Supabase does not answer.",
+    hint: "Check the network, and https://status.supabase.com. Then run this again.",
+    cannotTell: true,
+  },
+  {
+    matches: /status (429|5\d\d)/,
+    code: "api_unavailable",
+    message: ({ message }) =>
+      `Supabase cannot answer at present (${message.match(/status (429|5\d\d)/)![0]}).`,
+    hint: "Run this again in a minute; see https://status.supabase.com.",
+    cannotTell: true,
+  },
+];
+
+function explain(failure: Failure, call: Call<unknown>): Error {
+  const sql = parseSqlError(failure.message);
+  if (sql) return sql;
+  const told = `${failure.code} ${failure.message}`;
+  const meaning = MEANINGS.find(({ matches }) => matches.test(told));
+  if (!meaning) {
+    return failed(call, [failure.message, failure.suggestion].filter(Boolean).join(" "));
+  }
+  const { code, message, hint, cannotTell } = meaning;
+  return new Problem(
+    code,
+    typeof message === "string" ? message : message(failure, commandOf(call)),
+    typeof hint === "string" ? hint : hint(call.permission),
+    { cannotTell },
+  );
+}
+
+function commandOf({ args }: Call<unknown>): string {
+  return args.slice(0, 2).join(" ");
+}
+
+function failed(call: Call<unknown>, reason: string): Problem {
+  const command = commandOf(call);
   return new Problem(
     "supabase_failed",
     `supabase ${command} failed: ${reason}`,
