@@ -206,7 +206,8 @@ async function probe(
   }
 }
 
-function outdatedFunction(name: FunctionName, version: string | null): Problem {
+/** It tells no version, or another one than this program's. */
+export function outdatedFunction(name: FunctionName, version: string | null): Problem {
   return new Problem(
     "functions_outdated",
     version === null

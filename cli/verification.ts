@@ -1,9 +1,8 @@
 /** Whether what was deployed works: asked of the functions and of the schedule, as the outside sees them. */
 import { setTimeout as pause } from "node:timers/promises";
 import { VERSION } from "../supabase/functions/_shared/calendly/version.ts";
-import { PROGRAM } from "./command.ts";
 import { readTick } from "./database_state.ts";
-import { askFunction, readFunctions } from "./functions_api.ts";
+import { askFunction, outdatedFunction, readFunctions } from "./functions_api.ts";
 import { type FunctionName, FUNCTIONS } from "./payload.ts";
 import { Problem } from "./problem.ts";
 import type { SqlDatabase } from "./sql_database.ts";
@@ -40,32 +39,30 @@ export async function verifyFunctions(url: string, key?: string): Promise<void> 
   }
 }
 
-async function findProblem(url: string, secretKey?: string): Promise<Problem | undefined> {
-  const versions = await readVersions(url);
-  const other = FUNCTIONS.find((name) => versions[name] !== VERSION);
-  if (other && versions[other] !== null) {
-    return new Problem(
-      "functions_outdated",
-      `${other} answers as version ${versions[other]}; this is ${VERSION}.`,
-      `Deploy again: ${PROGRAM} deploy.`,
-    );
-  }
+/** What is wrong with the functions now, as a stranger sees it and, with a key, as a server does. */
+export async function findProblem(url: string, secretKey?: string): Promise<Problem | undefined> {
   try {
-    if (other) await askFunction({ url, secretKey: "" }, other, { anonymous: true });
+    const versions = await Promise.all(FUNCTIONS.map(async (name) => {
+      const answer = await askFunction({ url, secretKey: "" }, name, { anonymous: true });
+      return { name, version: answer.version };
+    }));
+    const other = versions.find(({ version }) => version !== VERSION);
+    if (other) return outdatedFunction(other.name, other.version);
     if (secretKey === undefined) return undefined;
     const { problems, databaseVersion } = await readFunctions({ url, secretKey });
-    return problems[0] ?? (databaseVersion === VERSION ? undefined : databaseOutdated());
+    return problems[0] ?? (databaseVersion === null ? databaseUntold(url) : undefined);
   } catch (error) {
     if (error instanceof Problem) return error;
     throw error;
   }
 }
 
-function databaseOutdated(): Problem {
+function databaseUntold(url: string): Problem {
   return new Problem(
-    "database_outdated",
-    `The functions cannot read that the database has version ${VERSION}.`,
-    `Deploy again: ${PROGRAM} deploy.`,
+    "unexpected_answer",
+    `calendly-sync at ${url} does not tell the version of the database.`,
+    "See the function's log in the dashboard of Supabase, then run this again.",
+    { cannotTell: true },
   );
 }
 
