@@ -134,4 +134,32 @@ export const COMMAND_LINE: Mutation[] = [
     to: "versionOf(name) < newest.slice(1)",
     caughtBy: [requests("cli/package", "a release that would break an upgrade is refused")],
   },
+  {
+    breaks: "deploying sends the project's secret key to SUPABASE_URL",
+    file: "cli/deployment.ts",
+    from: "const { url = `https://${ref}.supabase.co` } = choice;",
+    to: "const { url = addressIn(env) ?? `https://${ref}.supabase.co` } = choice;",
+    caughtBy: [
+      requests("cli/deploy_refused", "the secret key goes to no address that nobody typed"),
+    ],
+  },
+  {
+    breaks: "deploying makes a key over tokens that another one has encrypted",
+    file: "cli/commands/deploy.ts",
+    from: "if (makesKey && state.hasTokens && !newKey) throw tokenKeyMissing();",
+    to: "",
+    caughtBy: [
+      requests(
+        "cli/deploy_refused",
+        "deploy makes no key over tokens that another one has encrypted",
+      ),
+    ],
+  },
+  {
+    breaks: "deploying leaves a function as its owner had edited it",
+    file: "cli/commands/deploy.ts",
+    from: "state.deployed[name] !== digest(content, supabase.functions, name)",
+    to: "false",
+    caughtBy: [requests("cli/deploy", "deploy brings a new project to work")],
+  },
 ];
