@@ -41,23 +41,33 @@ export function parseConfig(text: string): TomlTable {
   }
 }
 
-/** The text with all of our sections. Errors: config_invalid, config_not_patched. */
-export function addSections(text: string): { text: string; added: string[]; patched: string[] } {
+/** The text with all of our sections; undefined: there is no file. Errors: config_invalid, config_not_patched. */
+export function addSections(
+  config: string | undefined,
+): { text: string; added: string[]; patched: string[] } {
+  const text = config ?? "";
   const sections = functionsOf(parseConfig(text));
   const added = FUNCTIONS.filter((name) => sections[name] === undefined);
   const patched = FUNCTIONS.filter((name) =>
     sections[name] !== undefined && verifyJwt(sections[name]) !== false
   );
-  const result = append(patched.reduce(switchOff, text), added);
+  const result = append(
+    patched.reduce(switchOff, text),
+    added,
+    config === undefined ? "" : lineEndOf(text),
+  );
   if (!isRight(text, result)) throw notPatched();
   return { text: result, added, patched };
 }
 
 /**
- * The text without what `addSections` appended. `left` names the sections that are there still: their
- * owner wrote or changed them. Error: config_invalid.
+ * The text without what `addSections` appended; undefined: the file was made by it and has nothing else.
+ * `left` names the sections that are there still: their owner wrote or changed them. Error: config_invalid.
  */
-export function removeSections(text: string): { text: string; removed: string[]; left: string[] } {
+export function removeSections(
+  config: string | undefined,
+): { text: string | undefined; removed: string[]; left: string[] } {
+  const text = config ?? "";
   const before = parseConfig(text);
   let result = text;
   for (const lineEnd of ["\n", "\r\n"]) {
@@ -71,20 +81,27 @@ export function removeSections(text: string): { text: string; removed: string[];
   if (!isUnharmed) result = text;
   const [had, has] = [before, parseConfig(result)].map(functionsOf);
   const present = FUNCTIONS.filter((name) => had[name] !== undefined);
+  const isOurs = config === undefined || (result === "" && text.startsWith(COMMENT[0]));
   return {
-    text: result,
+    text: isOurs ? undefined : result,
     removed: present.filter((name) => has[name] === undefined),
     left: present.filter((name) => has[name] !== undefined),
   };
 }
 
-function append(text: string, names: string[]): string {
+/**
+ * `start` is the end of one line in a file that is there, however it ends, so that it is known what to take
+ * out again; a file that begins without it is ours.
+ */
+function append(text: string, names: string[], start: string): string {
   if (names.length === 0) return text;
-  const lineEnd = text.includes("\r\n") ? "\r\n" : "\n";
-  // Always the end of one line, so that it is known what to take out again.
-  const start = withoutBom(text) === "" ? "" : lineEnd;
+  const lineEnd = lineEndOf(text);
   const sections = names.flatMap((name) => ["", `[functions.${name}]`, "verify_jwt = false"]);
   return text + start + [...COMMENT, ...sections].map((line) => line + lineEnd).join("");
+}
+
+function lineEndOf(text: string): string {
+  return text.includes("\r\n") ? "\r\n" : "\n";
 }
 
 /** What `append` appends, from the line end before it. */

@@ -28,7 +28,7 @@ export async function readText(path: string): Promise<string | undefined> {
   } catch (error) {
     const code = codeOf(error);
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw code === "EISDIR" ? isFolder(path) : toProblem(error, path);
+    throw code === "EISDIR" ? notAFile(path) : toProblem(error, path);
   }
 }
 
@@ -53,12 +53,12 @@ export async function writeWhole(path: string, text: string): Promise<void> {
 }
 
 /**
- * Removes a file, or an empty folder whose path ends with `/`, then the folders above as far as they are
- * empty, up to `root`, which stays.
+ * Removes a file or an empty folder, then the folders above as far as they are empty, up to `root`, which
+ * stays.
  */
-export async function removeWhole(path: string, root: string): Promise<void> {
+export async function removeWhole(path: string, root: string, isFolder = false): Promise<void> {
   try {
-    if (path.endsWith("/")) await rmdir(path);
+    if (isFolder) await rmdir(path);
     else await unlink(path);
     for (let folder = dirname(path); folder !== root; folder = dirname(folder)) {
       await rmdir(folder);
@@ -71,11 +71,15 @@ export async function removeWhole(path: string, root: string): Promise<void> {
   }
 }
 
-/** Finds what would keep a file from being written or removed, from `root` down to it. */
-export async function checkWritable(path: string, root: string): Promise<void> {
+/** Finds what would keep a file, or a folder, from being written or removed, from `root` down to it. */
+export async function checkWritable(
+  path: string,
+  root: string,
+  isFolder = false,
+): Promise<void> {
   const file = await kindOf(path);
   if (file?.isSymbolicLink()) throw symlink(path);
-  if (file?.isDirectory() && !path.endsWith("/")) throw isFolder(path);
+  if (file?.isDirectory() && !isFolder) throw notAFile(path);
   for (let folder = dirname(path);; folder = dirname(folder)) {
     const found = await kindOf(folder);
     if (found) await checkFolder(folder, found);
@@ -117,7 +121,7 @@ function symlink(path: string): Problem {
   );
 }
 
-function isFolder(path: string): Problem {
+function notAFile(path: string): Problem {
   return new Problem("not_a_file", `${path} is a folder.`, "Move it away and run this again.");
 }
 

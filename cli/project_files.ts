@@ -38,6 +38,10 @@ export interface PlannedFile {
   text?: string;
   /** The release whose file is there. */
   release?: string;
+  /** The hash of what is there, where that is replaced or removed. */
+  there?: string;
+  /** An empty folder, which is removed. */
+  isFolder?: true;
   /** From what is there to ours, where its owner edited it. */
   diff?: string;
 }
@@ -142,7 +146,7 @@ async function plan(
   const hash = hashOf(there);
   if (hash === hashOf(text)) return { path, state: "equal" };
   const release = releaseOf(releases, originalPath(path), hash);
-  if (release) return { path, state: "updated", text, release: release.version };
+  if (release) return { path, state: "updated", text, release: release.version, there: hash };
   const diff = createTwoFilesPatch(path, path, unix(there), unix(text), "yours", "new", {
     context: 3,
     headerOptions: FILE_HEADERS_ONLY,
@@ -157,8 +161,11 @@ async function planRemoval(
 ): Promise<PlannedFile | undefined> {
   const there = await readText(join(supabase, path));
   if (there === undefined) return undefined;
-  const release = releaseOf(releases, originalPath(path), hashOf(there));
-  return release ? { path, state: "removed", release: release.version } : { path, state: "kept" };
+  const hash = hashOf(there);
+  const release = releaseOf(releases, originalPath(path), hash);
+  return release
+    ? { path, state: "removed", release: release.version, there: hash }
+    : { path, state: "kept" };
 }
 
 /** What a program that was killed had begun to write goes. */
@@ -175,13 +182,13 @@ async function planEmpty(supabase: string, folders: string[]): Promise<PlannedFi
     unique.map((folder) => readdir(join(supabase, folder)).catch(() => undefined)),
   );
   return unique.filter((_, at) => contents[at]?.length === 0)
-    .map((path) => ({ path, state: "removed" }));
+    .map((path) => ({ path, state: "removed", isFolder: true }));
 }
 
-/** The folders in which a file is, from the inner to the outer, each with `/` at its end. */
+/** The folders in which a file is, from the inner to the outer. */
 function foldersOf(path: string): string[] {
   const parts = path.split("/").slice(0, -1);
-  return parts.map((_, at) => `${parts.slice(0, parts.length - at).join("/")}/`);
+  return parts.map((_, at) => parts.slice(0, parts.length - at).join("/"));
 }
 
 /** The copy of ours beside an edited file; one that nothing needs any more goes. */
@@ -228,8 +235,8 @@ async function refuseTaken(supabase: string, releases: Release[]) {
       throw new Problem(
         "folder_taken",
         `supabase/${folder} is there, and no file in it is of a release of Calendly Sync.`,
-        "Nothing has been changed. Rename the folder, or delete it if it is a copy of ours from before " +
-          "the first release; then run this again.",
+        "Nothing has been changed. Rename the folder. Or delete it if it has what uninstall left because " +
+          "you had edited it, or is a copy of ours from before the first release. Then run this again.",
       );
     }
   }

@@ -7,7 +7,8 @@ import { dirname, join, resolve } from "node:path";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 import { CHANGING, type Context, defineCommand, type ExitCode, PROGRAM } from "../command.ts";
 import { addSections, parseConfig } from "../config_toml.ts";
-import { checkWritable, removeWhole, writeWhole } from "../files.ts";
+import { changeConfig, changeFiles, checkFiles, isRemoved, isWritten } from "../file_changes.ts";
+import { checkWritable } from "../files.ts";
 import { Problem } from "../problem.ts";
 import {
   installedVersion,
@@ -59,7 +60,7 @@ Running it again changes nothing; running a newer version of it is the upgrade.`
       originalNames: values["original-names"],
       newCopies: values["write-new"],
     };
-    const plan = await makePlan(folder, wishes);
+    let plan = await makePlan(folder, wishes);
     await checkPlan(plan);
     show(terminal, plan);
     const isNeeded = needsWriting(plan);
@@ -70,7 +71,7 @@ Running it again changes nothing; running a newer version of it is the upgrade.`
         context.answer(result(plan, { done: false }));
         return 1;
       }
-      await writePlan(terminal, plan, () => makePlan(folder, wishes));
+      plan = await writePlan(terminal, plan, () => makePlan(folder, wishes));
     }
     return end(context, plan);
   },
@@ -82,7 +83,7 @@ async function makePlan(
 ): Promise<Plan> {
   const project = await findProject(folder);
   const product = await readProduct();
-  const config = addSections(project.config ?? "");
+  const config = addSections(project.config);
   const files = await planFiles(project.supabase, product, wishes);
   const lastMigration = files.map(({ path }) => versionOf(path.slice(path.lastIndexOf("/") + 1)))
     .sort().at(-1)!;
@@ -98,17 +99,8 @@ async function makePlan(
 /** Everything that will be written can be, or nothing is. */
 async function checkPlan(plan: Plan): Promise<void> {
   const { supabase } = plan.project;
-  for (const { path } of writes(plan.files)) await checkWritable(join(supabase, path), supabase);
-  for (const { path } of removals(plan.files)) await checkWritable(join(supabase, path), supabase);
+  await checkFiles(supabase, plan.files);
   if (changesConfig(plan)) await checkWritable(join(supabase, "config.toml"), supabase);
-}
-
-function writes(files: PlannedFile[]) {
-  return files.filter(({ state }) => state === "new" || state === "updated");
-}
-
-function removals(files: PlannedFile[]) {
-  return files.filter(({ state }) => state === "removed");
 }
 
 function edited(files: PlannedFile[]) {
@@ -120,28 +112,23 @@ function changesConfig({ config }: Plan): boolean {
 }
 
 function needsWriting(plan: Plan): boolean {
-  return writes(plan.files).length + removals(plan.files).length > 0 || changesConfig(plan);
+  return plan.files.some((file) => isWritten(file) || isRemoved(file)) || changesConfig(plan);
 }
 
+/** Returns the plan as it was executed: config.toml is changed as its owner has it now. */
 async function writePlan(
   terminal: Terminal,
   plan: Plan,
   planAgain: () => Promise<Plan>,
-): Promise<void> {
+): Promise<Plan> {
   const { supabase } = plan.project;
   terminal.line();
-  await terminal.step("files written", async (note) => {
-    for (const { path, text } of writes(plan.files)) {
-      note(path);
-      await writeWhole(join(supabase, path), text!);
-    }
-    for (const { path } of removals(plan.files)) await removeWhole(join(supabase, path), supabase);
-  });
+  await terminal.step("files written", (note) => changeFiles(supabase, plan.files, note));
+  let { config } = plan;
   if (changesConfig(plan)) {
-    await terminal.step(
-      "config.toml written",
-      () => writeWhole(join(supabase, "config.toml"), plan.config.text),
-    );
+    await terminal.step("config.toml written", async () => {
+      config = await changeConfig(supabase, addSections);
+    });
   }
   await terminal.step("read again: all is as planned", async () => {
     const left = await planAgain();
@@ -152,6 +139,7 @@ async function writePlan(
       "Run this again.",
     );
   });
+  return { ...plan, config };
 }
 
 const SIGNS = { new: "+", updated: "~", removed: "-", edited: "!", kept: "!" };
@@ -169,10 +157,12 @@ function show(terminal: Terminal, plan: Plan): void {
     terminal.pairs([...summary(files), ["supabase/config.toml", configSummary(plan)]]);
   }
   if (changesConfig(plan)) showDiff(terminal, configDiff(plan));
-  for (const { path, state, diff } of files) {
+  for (const { path, state, diff, isFolder } of files) {
     const isCopy = path.endsWith(NEW_COPY);
     if (state === "equal" || (state === "new" && !isCopy)) continue;
-    terminal.line(`  ${SIGNS[state]} supabase/${path}  ${terminal.dim(state)}`);
+    terminal.line(
+      `  ${SIGNS[state]} supabase/${path}${isFolder ? "/" : ""}  ${terminal.dim(state)}`,
+    );
     if (diff && !isCopy) showDiff(terminal, diff);
   }
   for (const { code, message, hint } of warnings) {
@@ -285,7 +275,7 @@ function result(
     ref: project.ref ?? null,
     version: VERSION,
     installed: installed ?? null,
-    files: files.map(({ text: _, ...file }) => file),
+    files: files.map(({ text: _, there: __, ...file }) => file),
     config: { added, patched },
     warnings,
     ...outcome,

@@ -3,7 +3,6 @@
  * Calendly first, then the database, the functions and the secrets, and last what install has put into the
  * folder, so that a run after any interruption can go on. People's data stays unless it is to be dropped.
  */
-import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 import { CHANGING, type Context, defineCommand, type ExitCode } from "../command.ts";
@@ -16,11 +15,12 @@ import {
   uninstallScript,
 } from "../database_state.ts";
 import { type Deployment, openDeployment, SECRETS, TARGET } from "../deployment.ts";
-import { removeWhole, writeWhole } from "../files.ts";
+import { changeConfig, changeFiles, checkFiles } from "../file_changes.ts";
 import { FUNCTIONS } from "../payload.ts";
 import { Problem } from "../problem.ts";
 import { type PlannedFile, planRemovals, readProduct } from "../project_files.ts";
 import { findProject, type ProjectFolder } from "../project_folder.ts";
+import { count } from "../runs.ts";
 import { readSeconds } from "../seconds.ts";
 import { explainSqlError, type SqlDatabase } from "../sql_database.ts";
 import type { Terminal } from "../terminal.ts";
@@ -89,6 +89,7 @@ async function uninstallProject(context: Context<typeof OPTIONS>): Promise<ExitC
       `Read ${deployment.name}`,
       () => makePlan(deployment, folder, values["drop-data"] === true),
     );
+    await checkFiles(folder.supabase, plan.files);
     showPlan(terminal, deployment, plan);
     const result = { project: deployment.name, plan: describe(plan) };
     if (values["dry-run"]) {
@@ -99,6 +100,7 @@ async function uninstallProject(context: Context<typeof OPTIONS>): Promise<ExitC
     if (isEmpty(plan)) {
       context.answer(result);
       terminal.line("  There is nothing to do.");
+      showLeft(terminal, plan);
       return 0;
     }
     if (!await context.confirm(question(deployment, plan))) {
@@ -109,6 +111,7 @@ async function uninstallProject(context: Context<typeof OPTIONS>): Promise<ExitC
     context.answer({ ...result, ...uninstalled });
     terminal.line();
     terminal.line(`  Calendly Sync is out of ${deployment.name}.`);
+    showLeft(terminal, plan);
     return 0;
   } finally {
     await deployment.database.close();
@@ -137,7 +140,7 @@ async function makePlan(
     secrets: SECRETS.filter((name) => secrets.includes(name)),
     files: found.filter(({ state }) => state === "removed"),
     edited: found.filter(({ state }) => state === "kept"),
-    config: removeSections(folder.config ?? ""),
+    config: removeSections(folder.config),
   };
 }
 
@@ -165,16 +168,15 @@ function describe({ connected, rows, dropsData, functions, secrets, files, edite
 }
 
 function question({ name }: Deployment, { rows, dropsData }: Plan): string {
-  const count = Object.values(rows).reduce((sum, rows) => sum + rows, 0);
   return `Take Calendly Sync out of ${name}` +
-    (dropsData ? ` and drop ${count} rows of people's data?` : "?");
+    (dropsData ? ` and drop ${count(sum(rows), "row")} of people's data?` : "?");
 }
 
 function showPlan(terminal: Terminal, deployment: Deployment, plan: Plan): void {
   const { database, connected, pending, rows, dropsData, functions, secrets } = plan;
   const { files, edited, config } = plan;
   const list = (names: string[]) => names.length > 0 ? names.join(", ") : "none";
-  const data = Object.entries(rows).map(([table, rows]) => `${table} (${rows} rows)`);
+  const data = Object.entries(rows).map(([table, rows]) => `${table} (${count(rows, "row")})`);
   terminal.heading(`Plan for ${deployment.name}, Postgres ${database.postgres}`);
   terminal.pairs([
     [
@@ -188,13 +190,25 @@ function showPlan(terminal: Terminal, deployment: Deployment, plan: Plan): void 
     ["functions", functions.length > 0 ? `delete ${list(functions)}` : "none is deployed"],
     ["secrets", secrets.length > 0 ? `unset ${list(secrets)}` : "none is set"],
     ["files", `remove ${files.length}`],
-    ["config.toml", config.removed.length > 0 ? `take out ${config.removed.length} sections` : "–"],
+    [
+      "config.toml",
+      config.removed.length > 0 ? `take out ${count(config.removed.length, "section")}` : "–",
+    ],
   ]);
   for (const { path } of edited) terminal.line(`    stays, edited by you: supabase/${path}`);
   for (const name of config.left) {
     terminal.line(`    stays, written by you: [functions.${name}] in supabase/config.toml`);
   }
   terminal.line();
+}
+
+/** What is still in the folder, and what to do with it. */
+function showLeft(terminal: Terminal, { edited }: Plan): void {
+  if (edited.length === 0) return;
+  const [it, is] = edited.length === 1 ? ["it", "is"] : ["them", "are"];
+  terminal.line(`  ${count(edited.length, "file")} edited by you ${is} left.`);
+  terminal.line(`  Delete ${it} before you install again, unless ${it} is needed elsewhere:`);
+  for (const { path } of edited) terminal.line(`    supabase/${path}`);
 }
 
 async function executePlan(
@@ -212,7 +226,7 @@ async function executePlan(
     uninstalled = await terminal.step(
       "Database",
       () => uninstallDatabase(database, plan.dropsData),
-      (rows) => rows ? `${sum(rows.kept)} rows kept, ${sum(rows.dropped)} dropped` : "",
+      (rows) => rows ? `${count(sum(rows.kept), "row")} kept, ${sum(rows.dropped)} dropped` : "",
     );
   }
   for (const name of functions) {
@@ -222,15 +236,17 @@ async function executePlan(
     await terminal.step("Secrets", () => supabase!.unsetSecrets(secrets), () => secrets.join(", "));
   }
   if (files.length > 0) {
-    await terminal.step("Files", async () => {
-      for (const { path } of files) await removeWhole(join(folder.supabase, path), folder.supabase);
-    }, () => `${files.length} removed`);
+    await terminal.step(
+      "Files",
+      () => changeFiles(folder.supabase, files),
+      () => `${files.length} removed`,
+    );
   }
   if (config.removed.length > 0) {
     await terminal.step(
       "config.toml",
-      () => writeWhole(join(folder.supabase, "config.toml"), config.text),
-      () => `${config.removed.length} sections taken out`,
+      () => changeConfig(folder.supabase, removeSections),
+      ({ removed }) => `${count(removed.length, "section")} taken out`,
     );
   }
   return uninstalled;
@@ -270,7 +286,7 @@ async function disconnect(
       const { pending } = await countConnections(database);
       if (pending === 0) return;
       if (Date.now() >= end) throw notDisconnected(pending, seconds);
-      note(`${pending} connections left`);
+      note(`${count(pending, "connection")} left`);
       // The schedule does the same, once a minute.
       if (url) await nudge(url);
       await pause(Math.min(LOOK_EVERY, Math.max(end - Date.now(), 0)));
@@ -281,7 +297,9 @@ async function disconnect(
 function notDisconnected(pending: number, seconds: number): Problem {
   return new Problem(
     "not_disconnected",
-    `Calendly has not been told of ${pending} connections within ${seconds} seconds.`,
+    `Calendly has not been told of ${count(pending, "connection")} within ${
+      count(seconds, "second")
+    }.`,
     "Run uninstall again: it goes on where it stopped. The logs of calendly-sync say what is in " +
       "the way. Where a token can never be read again, delete the subscription at Calendly " +
       "yourself, then its row of calendly.pending_revocations.",

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { removeSections } from "../../cli/config_toml.ts";
-import { removeWhole } from "../../cli/files.ts";
+import { changeConfig, changeFiles } from "../../cli/file_changes.ts";
 import { readPayload } from "../../cli/payload.ts";
 import { planRemovals, readProduct } from "../../cli/project_files.ts";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
@@ -10,7 +10,7 @@ import { needing } from "../harness/requirements.ts";
 import { installSupabaseCli } from "./supabase_cli.ts";
 import { CONFIGS } from "./configs.ts";
 import { run } from "./packed.ts";
-import { type Answer, projectFolder, runIn, tree, write } from "./projects.ts";
+import { type Answer, projectFolder, runAndEdit, runIn, tree, write } from "./projects.ts";
 
 const PAYLOAD = await readPayload();
 const ORIGINAL_NAMES = "migrations/20261101000995_original_names.sql";
@@ -97,10 +97,19 @@ Deno.test("a folder supabase without config.toml gets one with our sections", as
   assert.match(stdout, /supabase\/config\.toml +a new file, 3 sections added/);
   const text = await Deno.readTextFile(join(project.path, CONFIG));
   assert.deepEqual(removeSections(text), {
-    text: "",
+    text: undefined,
     removed: ["calendly-sync", "calendly-connect", "calendly-webhook"],
     left: [],
   });
+  await takeOut(project.path);
+  assert.deepEqual(await tree(project.path), { "supabase/functions/greet/index.ts": "" });
+});
+
+Deno.test("an empty config.toml of its owner's is empty again once ours is taken out", async () => {
+  await using project = await projectFolder({ [CONFIG]: "" });
+  assert.equal((await runIn(project.path, "install", "--yes")).code, 0);
+  await takeOut(project.path);
+  assert.deepEqual(await tree(project.path), { [CONFIG]: "" });
 });
 
 Deno.test("--dry-run shows the plan and changes nothing", async () => {
@@ -255,6 +264,42 @@ Deno.test("what a killed run left half written goes", async () => {
   await write(project.path, { [`${INDEX}.calendly-part`]: "im", [`${CONFIG}.calendly-part`]: "" });
   assert.equal((await runIn(project.path, "install", "--yes")).code, 0);
   assert.deepEqual(await tree(project.path), installed);
+});
+
+Deno.test("a file that its owner makes after the plan was shown is not overwritten", async () => {
+  await using project = await projectFolder(APP);
+  const file = join(project.path, INDEX);
+  const { code, stderr } = await runAndEdit(
+    project.path,
+    () => {
+      Deno.mkdirSync(dirname(file), { recursive: true });
+      Deno.writeTextFileSync(file, "// mine\n");
+    },
+    "install",
+    "--yes",
+  );
+  assert.equal(code, 1);
+  assert.match(stderr, /changed_meanwhile .*calendly-sync\/index\.ts/);
+  assert.match(stderr, /[Rr]un (this|install) again/);
+  assert.deepEqual(await tree(project.path), sorted({ ...APP, [INDEX]: "// mine\n" }));
+});
+
+Deno.test("what its owner writes into config.toml after the plan was shown stays", async () => {
+  await using project = await projectFolder(APP);
+  const edited = APP[CONFIG] + "\n[functions.mine]\nverify_jwt = true\n";
+  const { code, stderr } = await runAndEdit(
+    project.path,
+    () => Deno.writeTextFileSync(join(project.path, CONFIG), edited),
+    "install",
+    "--yes",
+  );
+  assert.equal(code, 0, stderr);
+  const config = await Deno.readTextFile(join(project.path, CONFIG));
+  assert.deepEqual(removeSections(config), {
+    text: edited,
+    removed: ["calendly-sync", "calendly-connect", "calendly-webhook"],
+    left: [],
+  });
 });
 
 Deno.test("what is in the way is refused before anything is written", async (t) => {
@@ -415,12 +460,10 @@ Deno.test({
 
 async function takeOut(folder: string): Promise<void> {
   const supabase = join(folder, "supabase");
-  for (const { path, state } of await planRemovals(supabase, await readProduct())) {
-    assert.equal(state, "removed");
-    await removeWhole(join(supabase, path), supabase);
-  }
-  const config = await Deno.readTextFile(join(folder, CONFIG));
-  await Deno.writeTextFile(join(folder, CONFIG), removeSections(config).text);
+  const files = await planRemovals(supabase, await readProduct());
+  assert.deepEqual(files.filter(({ state }) => state !== "removed"), []);
+  await changeFiles(supabase, files);
+  await changeConfig(supabase, removeSections);
 }
 
 async function assertRefused(folder: string, args: string[], code: string, said: RegExp) {

@@ -2,6 +2,7 @@
 import { mkdir, readdir, readFile, readlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { runProgram } from "../../cli/program.ts";
+import type { Output } from "../../cli/terminal.ts";
 import { quietOutput } from "./output.ts";
 
 export interface ProjectFolder extends AsyncDisposable {
@@ -44,7 +45,27 @@ export interface Answer {
 
 /** Runs the command line as if it were typed in a folder. */
 export async function runIn(folder: string, ...args: string[]): Promise<Answer> {
+  return await runAndEdit(folder, undefined, ...args);
+}
+
+/** The same; `edit` is what the owner does once the plan is shown, before anything is written. */
+export async function runAndEdit(
+  folder: string,
+  edit: (() => void) | undefined,
+  ...args: string[]
+): Promise<Answer> {
   const [out, err] = [quietOutput(), quietOutput()];
-  const code = await runProgram(args, { env: {}, folder, stdout: out.output, stderr: err.output });
+  const watched: Output = {
+    ...out.output,
+    writeSync(bytes) {
+      const written = out.output.writeSync(bytes);
+      if (/^ {2}Plan$/m.test(out.text())) {
+        edit?.();
+        edit = undefined;
+      }
+      return written;
+    },
+  };
+  const code = await runProgram(args, { env: {}, folder, stdout: watched, stderr: err.output });
   return { code, stdout: out.text(), stderr: err.text() };
 }

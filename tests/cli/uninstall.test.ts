@@ -132,6 +132,36 @@ uninstallTest("uninstall takes all of it out and keeps the data", async (context
   });
 });
 
+uninstallTest("what changes while uninstall runs is not touched", async ({ api, app, before }) => {
+  const edited = `${app.path}/supabase/functions/calendly-sync/index.ts`;
+  const config = `${app.path}/supabase/config.toml`;
+  let isEdited = false;
+  api.onRequest = ({ method, path }, at) => {
+    if (isEdited || at !== "after" || method !== "DELETE" || path !== "/secrets") return;
+    isEdited = true;
+    Deno.writeTextFileSync(edited, "// mine\n");
+    Deno.writeTextFileSync(config, Deno.readTextFileSync(config) + "[auth]\nenabled = true\n");
+  };
+  const first = await app.run(api.environment, "uninstall", "--yes", "--json");
+  assert.equal(first.code, 1);
+  const { error } = JSON.parse(first.stdout);
+  assert.equal(error.code, "changed_meanwhile");
+  assert.match(error.message, /calendly-sync\/index\.ts/);
+  assert.equal(await Deno.readTextFile(edited), "// mine\n");
+  const second = await app.run(api.environment, "uninstall", "--yes");
+  assert.equal(second.code, 0, second.stdout + second.stderr);
+  assert.match(second.stdout, /Delete (it|them) .*\n.*calendly-sync\/index\.ts\n$/);
+  assert.deepEqual(await app.files(), {
+    ...before.files,
+    "supabase/config.toml": before.files["supabase/config.toml"] + "[auth]\nenabled = true\n",
+    "supabase/functions/calendly-sync/index.ts": "// mine\n",
+  });
+  const { code, stderr } = await app.run(api.environment, "install", "--yes");
+  assert.equal(code, 1);
+  assert.match(stderr, /folder_taken/);
+  assert.match(stderr, /uninstall left/);
+});
+
 /** The requests that change something, in their order. */
 const CHANGES: [name: string, isIt: Parameters<typeof killAt>[2]][] = [
   ["everybody is disconnected", ({ body }) => isQuery(body, /^select calendly\.disconnect/)],
