@@ -70,7 +70,7 @@ interface Verified {
 
 export const deploy = defineCommand({
   name: "deploy",
-  summary: "applies the migrations, deploys the functions, and verifies both",
+  summary: "apply the migrations, deploy the functions, and verify both",
   argument: "[folder]",
   description:
     "It uses the project's Supabase CLI and its access token; no database password is needed. With\n" +
@@ -102,6 +102,7 @@ async function deployProject(context: Context<typeof OPTIONS>): Promise<ExitCode
     if (isEmpty(plan)) {
       terminal.line("  There is nothing to do. The project is asked whether all of it works.");
     } else if (!await context.confirm(`Change ${deployment.name}?`)) {
+      context.answer({ ...result, done: false, reason: "declined" });
       terminal.line("  Nothing has been changed.");
       return 1;
     }
