@@ -6,7 +6,7 @@ import { confirm, isCancel } from "@clack/prompts";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { Problem } from "./problem.ts";
-import { type Output, stderr, stdout, Terminal } from "./terminal.ts";
+import { type Output, OutputClosed, stderr, stdout, Terminal } from "./terminal.ts";
 
 /** 0: done, or all is well. 1: not well, or refused. 2: cannot tell. */
 export type ExitCode = 0 | 1 | 2;
@@ -85,20 +85,23 @@ export const PROGRAM = process.versions.deno
   ? "npx -y deno@2.9.6 task cli"
   : "npx sync-for-calendly";
 
-/** Runs one command with its arguments, and tells how it ended. */
+export function standardSurroundings(): Surroundings {
+  return { env: process.env, folder: process.cwd(), stdout, stderr };
+}
+
+/** Until the arguments are understood, only a word of them tells what kind of answer is wanted. */
+export function wantsJson(args: string[]): boolean {
+  return args.includes("--json");
+}
+
+/** Runs one command with its arguments, and tells how it ended. Error: OutputClosed. */
 export async function runCommand(
   command: Command,
   args: string[],
-  surroundings: Surroundings = {
-    env: process.env,
-    folder: process.cwd(),
-    stdout,
-    stderr,
-  },
+  surroundings: Surroundings = standardSurroundings(),
 ): Promise<ExitCode> {
   const output = new Terminal(surroundings.stdout);
-  // Until the arguments are understood, only a word of them tells what kind of answer is wanted.
-  const isJson = args.includes("--json");
+  const isJson = wantsJson(args);
   const terminal = isJson ? new Terminal(surroundings.stderr) : output;
   const answer = (result: unknown) => {
     if (isJson) output.line(JSON.stringify(result, null, 2));
@@ -106,7 +109,8 @@ export async function runCommand(
   try {
     const { values, positionals } = parse(command, args);
     if (values.help) {
-      output.line(help(command));
+      if (isJson) answer({ help: help(command) });
+      else output.line(help(command));
       return 0;
     }
     return await command.run({
@@ -121,11 +125,23 @@ export async function runCommand(
       confirm: (question) => askToConfirm(question, values.yes === true, isJson),
     });
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    answer({ error });
-    (isJson ? terminal : new Terminal(surroundings.stderr)).problem(error);
-    return error.exitCode;
+    if (error instanceof OutputClosed) throw error;
+    const problem = error instanceof Problem ? error : unexpected(command, error);
+    answer({ error: problem });
+    const errors = new Terminal(surroundings.stderr);
+    errors.problem(problem);
+    if (problem !== error) errors.line(`\n${(error as Error)?.stack ?? error}`);
+    return problem.exitCode;
   }
+}
+
+function unexpected({ name }: Command, error: unknown): Problem {
+  return new Problem(
+    "unexpected",
+    `${name} has met an error that it does not know: ${(error as Error)?.message ?? error}`,
+    `${PROGRAM} status says how the project is. What stderr says after this belongs into a report.`,
+    { cause: error, cannotTell: true },
+  );
 }
 
 function parse(command: Command, args: string[]) {
@@ -157,9 +173,9 @@ function parse(command: Command, args: string[]) {
 /** The help of a command. */
 export function help({ name, argument, summary, description, options = {} }: Command): string {
   const rows = Object.entries<Option>({ ...options, ...COMMON }).map((
-    [option, { value, help }],
+    [option, { short, value, help }],
   ) => [
-    `--${option}${value ? ` ${value}` : ""}`,
+    `${short ? `-${short}, ` : "    "}--${option}${value ? ` ${value}` : ""}`,
     help,
   ]);
   const width = Math.max(...rows.map(([option]) => option.length));

@@ -13,6 +13,11 @@ export interface Output {
   isTerminal(): boolean;
 }
 
+/** Nobody reads the output any more, as after `| head`. */
+export class OutputClosed extends Error {
+  override name = "OutputClosed";
+}
+
 /** A standard stream, written at once: whatever ends the process, nothing that was printed is lost. */
 function standardStream(descriptor: 1 | 2): Output {
   return {
@@ -21,8 +26,11 @@ function standardStream(descriptor: 1 | 2): Output {
       try {
         return writeSync(descriptor, bytes);
       } catch (error) {
-        if ((error as { code?: string }).code === "EAGAIN") return 0; // a full pipe: tried again
-        throw error;
+        const { code } = error as { code?: string };
+        if (code === "EAGAIN") return 0; // a full pipe: tried again
+        throw code === "EPIPE"
+          ? new OutputClosed("The output is closed.", { cause: error })
+          : error;
       }
     },
   };

@@ -425,7 +425,7 @@ const OPTIONS = {
 
 export const connect = defineCommand({
   name: "connect",
-  summary: "connects Calendly by a personal access token and shows the first sync",
+  summary: "connect Calendly by a personal access token, and show the first sync",
   description:
     `The project is the one that the folder is linked to, or that SUPABASE_URL and SUPABASE_SECRET_KEY
 name; in a clone the local stack that runs.

@@ -68,7 +68,7 @@ Running it again changes nothing; running a newer version of it is the upgrade.`
       terminal.line();
       if (!await context.confirm("Nothing has been changed yet. Go on?")) {
         terminal.line("  Nothing has been changed.");
-        context.answer(result(plan, { done: false }));
+        context.answer(result(plan, { done: false, reason: "declined" }));
         return 1;
       }
       plan = await writePlan(terminal, plan, () => makePlan(folder, wishes));
@@ -240,9 +240,10 @@ function end(context: Context<typeof OPTIONS>, plan: Plan): ExitCode {
   const { terminal, values, argument } = context;
   const isDryRun = values["dry-run"] === true;
   const next = [PROGRAM, "deploy", argument].filter(Boolean).join(" ");
-  context.answer(result(plan, { done: !isDryRun, next }));
-  terminal.line();
   const left = edited(plan.files);
+  const reason = left.length > 0 ? "files_edited" : null;
+  context.answer(result(plan, { done: !isDryRun, reason, next }));
+  terminal.line();
   if (left.length > 0) {
     terminal.line(
       `  ${terminal.red("!")} ${count(left.length, "file")} edited by you, and left so: with the ` +
@@ -264,10 +265,13 @@ function end(context: Context<typeof OPTIONS>, plan: Plan): ExitCode {
   return 0;
 }
 
+/** Why the command ended with 1. */
+type Reason = "declined" | "files_edited" | null;
+
 /** For --json. */
 function result(
   { project, installed, files, config, warnings }: Plan,
-  outcome: { done: boolean; next?: string },
+  outcome: { done: boolean; reason: Reason; next?: string },
 ) {
   const { added, patched } = config;
   return {
@@ -276,6 +280,7 @@ function result(
     version: VERSION,
     installed: installed ?? null,
     files: files.map(({ text: _, there: __, ...file }) => file),
+    edited: edited(files).map(({ path }) => path),
     config: { added, patched },
     warnings,
     ...outcome,

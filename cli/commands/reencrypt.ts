@@ -65,7 +65,7 @@ async function reencryptTokens(database: Database): Promise<Result> {
 
 export const reencrypt = defineCommand({
   name: "reencrypt",
-  summary: "encrypts the stored tokens with the first key of CALENDLY_TOKEN_KEY",
+  summary: "encrypt the stored tokens with the first key of CALENDLY_TOKEN_KEY",
   description: "SUPABASE_URL, SUPABASE_SECRET_KEY and CALENDLY_TOKEN_KEY name the project.",
   async run({ env, terminal, answer }) {
     const project = namedProject(env);

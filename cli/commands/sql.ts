@@ -9,17 +9,19 @@ import { installedMigrations, migrationScript, readMigrations } from "../migrati
 
 export const sql = defineCommand({
   name: "sql",
-  summary: "prints all migrations as one script",
+  summary: "print all migrations as one script",
   options: {
     "original-names": {
       type: "boolean",
       help: "with the views `users` and `meetings`, by the names of the original system",
     },
   },
-  async run({ values, output }) {
+  async run({ values, output, isJson, answer }) {
     const originalNames = values["original-names"];
     const migrations = installedMigrations(await readMigrations(), { originalNames });
-    output.line(migrationScript(migrations));
+    const script = migrationScript(migrations);
+    if (isJson) answer({ script });
+    else output.line(script);
     return 0;
   },
 });

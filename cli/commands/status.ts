@@ -410,7 +410,7 @@ function readInterval(argument: string | undefined, isWatching: boolean): number
 
 export const status = defineCommand({
   name: "status",
-  summary: "says how the sync is going, and what to do where it is not",
+  summary: "show how the sync is going, and what to do where it is not",
   argument: "[seconds]",
   description:
     `Asks the database and calls the three Edge Functions of the project that the folder is linked to,
@@ -424,7 +424,7 @@ user_count, runs}. Lists have at most ${SHOWN} rows.`,
   options: {
     watch: {
       type: "boolean",
-      help: `shows it again every [seconds] (${WATCH_INTERVAL}), until Ctrl-C`,
+      help: `show it again every [seconds] (${WATCH_INTERVAL}), until Ctrl-C`,
     },
     ...REMOTE,
   },

@@ -70,7 +70,7 @@ type Uninstalled = z.infer<typeof Uninstalled>;
 
 export const uninstall = defineCommand({
   name: "uninstall",
-  summary: "disconnects everybody, and takes all of it out of the project again",
+  summary: "disconnect everybody, and take all of it out of the project again",
   argument: "[folder]",
   description:
     "People's data stays in three plain tables, unless --drop-data is given, which works later, too.\n" +
@@ -93,22 +93,23 @@ async function uninstallProject(context: Context<typeof OPTIONS>): Promise<ExitC
     showPlan(terminal, deployment, plan);
     const result = { project: deployment.name, plan: describe(plan) };
     if (values["dry-run"]) {
-      context.answer({ ...result, dry_run: true });
+      context.answer({ ...result, done: false, dry_run: true });
       terminal.line("  Nothing has been changed: this was a dry run.");
       return 0;
     }
     if (isEmpty(plan)) {
-      context.answer(result);
+      context.answer({ ...result, done: true });
       terminal.line("  There is nothing to do.");
       showLeft(terminal, plan);
       return 0;
     }
     if (!await context.confirm(question(deployment, plan))) {
+      context.answer({ ...result, done: false, reason: "declined" });
       terminal.line("  Nothing has been changed.");
       return 1;
     }
     const uninstalled = await executePlan(terminal, deployment, folder, plan, seconds);
-    context.answer({ ...result, ...uninstalled });
+    context.answer({ ...result, done: true, ...uninstalled });
     terminal.line();
     terminal.line(`  Calendly Sync is out of ${deployment.name}.`);
     showLeft(terminal, plan);

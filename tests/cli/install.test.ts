@@ -132,9 +132,11 @@ Deno.test("--json answers with the plan, and what was done", async () => {
       version: VERSION,
       installed: null,
       files: PAYLOAD.length - 1,
+      edited: [],
       config: { added: ["calendly-sync", "calendly-connect", "calendly-webhook"], patched: [] },
       warnings: [],
       done: false,
+      reason: null,
       next: "npx -y deno@2.9.6 task cli deploy",
     },
   );
