@@ -99,7 +99,7 @@ function test(): Promise<Response> {
     events: DELIVERED_EVENTS,
     signing_key_configured: setting("CALENDLY_WEBHOOK_SIGNING_KEY").length > 0,
     steps: [
-      "Choose a signing key (`openssl rand -hex 32`) and set it: npx supabase secrets set CALENDLY_WEBHOOK_SIGNING_KEY=…",
+      "Choose a signing key (`openssl rand -hex 32`) and set CALENDLY_WEBHOOK_SIGNING_KEY to it: npx supabase secrets set --env-file <file>. Delete the file afterwards.",
       "Find your organization and user: GET https://api.calendly.com/users/me with your token.",
       `Make the subscription: POST https://api.calendly.com/webhook_subscriptions with {"url": "${url}", "events": [the four above], "organization": …, "user": …, "scope": "user", "signing_key": the same key}. Calendly has no page for it.`,
       "Book a meeting with yourself: within a second it is in calendly_meetings, and calendly_webhook_events has the delivery.",
