@@ -104,7 +104,7 @@ export async function runCommand(
   const isJson = wantsJson(args);
   const terminal = isJson ? new Terminal(surroundings.stderr) : output;
   const answer = (result: unknown) => {
-    if (isJson) output.line(JSON.stringify(result, null, 2));
+    if (isJson) output.raw(JSON.stringify(result, null, 2));
   };
   try {
     const { values, positionals } = parse(command, args);

@@ -44,7 +44,7 @@ async function runNamed(args: string[], surroundings: Surroundings): Promise<Exi
   const output = new Terminal(surroundings.stdout);
   const isJson = wantsJson(args);
   const answer = (text: string, result: unknown) =>
-    output.line(isJson ? JSON.stringify(result, null, 2) : text);
+    output.raw(isJson ? JSON.stringify(result, null, 2) : text);
   if (name === "--version") {
     answer(VERSION, { version: VERSION });
     return 0;

@@ -56,6 +56,16 @@ export function readLogLine(line: string): { message: string; fields: Record<str
   return { message: line, fields: {} };
 }
 
+/**
+ * Without the characters that move the cursor, change the title or the order of a line, and the like. The
+ * styles that a Terminal uses stay.
+ */
+function printable(text: string): string {
+  // deno-lint-ignore no-control-regex
+  const special = /\x1b\[(?:1|2|22|31|32|36|39)m|(?![\n\t])[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu;
+  return text.replace(special, (found) => found.length > 1 ? found : "");
+}
+
 export class Terminal {
   readonly #output: Output;
   readonly #interactive: boolean;
@@ -79,7 +89,13 @@ export class Terminal {
     return this.#interactive;
   }
 
+  /** What others named, such as a person's name, may have control characters: they are left out. */
   line(text = ""): void {
+    this.#write(printable(text) + "\n");
+  }
+
+  /** A text for other programs, as it is. */
+  raw(text: string): void {
     this.#write(text + "\n");
   }
 
@@ -202,7 +218,7 @@ export class Terminal {
   }
 
   #rewrite(text: string): void {
-    if (this.#interactive) this.#write(`\r\x1b[2K${text}`);
+    if (this.#interactive) this.#write(`\r\x1b[2K${printable(text)}`);
   }
 
   #clear(): void {

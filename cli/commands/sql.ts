@@ -21,7 +21,7 @@ export const sql = defineCommand({
     const migrations = installedMigrations(await readMigrations(), { originalNames });
     const script = migrationScript(migrations);
     if (isJson) answer({ script });
-    else output.line(script);
+    else output.raw(script);
     return 0;
   },
 });

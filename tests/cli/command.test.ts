@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type Command, runCommand } from "../../cli/command.ts";
 import { COMMANDS, runProgram as run } from "../../cli/program.ts";
-import { OutputClosed } from "../../cli/terminal.ts";
+import { OutputClosed, Terminal } from "../../cli/terminal.ts";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 import { needing } from "../harness/requirements.ts";
 import { quietOutput } from "./output.ts";
@@ -77,6 +77,28 @@ Deno.test("where nobody reads the output, a command ends without a word", async 
     assert.equal(await run(args, surroundings), 1);
     assert.equal(err.text(), "");
   }
+});
+
+Deno.test("a name with control characters moves nothing on a terminal; JSON has it as it is", () => {
+  const name = "Mia\x1b]0;title\x07\x1b[2J\x1b[8m\x9b3J\r\u202e\x7f";
+  let shown = "";
+  const terminal = new Terminal({
+    isTerminal: () => true,
+    writeSync(bytes) {
+      shown += new TextDecoder().decode(bytes);
+      return bytes.length;
+    },
+  });
+  terminal.check(name, true);
+  terminal.columns(["e-mail"], [[name]]);
+  terminal.problem({ code: "failed", message: `${name}\nMia`, hint: name });
+  for (const part of ["\x07", "\x7f", "\x9b", "\r", "\u202e", "\x1b]", "\x1b[8m", "\x1b[2J"]) {
+    assert.ok(!shown.includes(part), JSON.stringify(part));
+  }
+  assert.equal(shown.match(/Mia/g)!.length, 5);
+  shown = "";
+  terminal.raw(name);
+  assert.equal(shown, `${name}\n`);
 });
 
 Deno.test("a pipe whose reader has gone is such an output", async () => {
