@@ -19,7 +19,8 @@ export interface DatabaseState {
   recorded: string[];
 }
 
-const DATA_TABLES = "('calendly_users', 'calendly_meetings', 'calendly_invitees')";
+/** The tables with people's data, which stay unless they are to be dropped. */
+export const DATA_TABLES = ["calendly_users", "calendly_meetings", "calendly_invitees"];
 
 const STATE = `
   select jsonb_build_object(
@@ -33,7 +34,7 @@ const STATE = `
     'keptTables', array(
       select c.relname from pg_catalog.pg_class c
       where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
-        and c.relname in ${DATA_TABLES}
+        and c.relname = any ('{${DATA_TABLES}}')
         and starts_with(pg_catalog.obj_description(c.oid, 'pg_class'),
           'Kept when Calendly Sync was uninstalled on ')
       order by 1)) as state`;

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { VERSION } from "../supabase/functions/_shared/calendly/version.ts";
 import { PROGRAM } from "./command.ts";
-import type { FunctionName } from "./payload.ts";
+import { compareVersions, type FunctionName } from "./payload.ts";
 import { type ForeignAnswer, functionProblem, unreachable, wrongKey } from "./platform_answers.ts";
 import { Problem } from "./problem.ts";
 import type { Project } from "./target.ts";
@@ -224,7 +224,7 @@ function versionProblems(functions: FunctionReport[], database: string | null): 
     ...database === null ? [] : [{ name: "the database", version: database }],
   ];
   if (new Set(known.map(({ version }) => version)).size <= 1) return [];
-  const newest = known.map(({ version }) => version).sort(byVersion).at(-1)!;
+  const newest = known.map(({ version }) => version).sort(compareVersions).at(-1)!;
   const isDatabaseOld = database !== null && database !== newest;
   const list = known.map(({ name, version }) => `${name} ${version}`).join(", ");
   return [
@@ -236,11 +236,6 @@ function versionProblems(functions: FunctionReport[], database: string | null): 
         : `Deploy the functions of ${newest}: ${PROGRAM} deploy. Until then syncs wait.`,
     ),
   ];
-}
-
-/** Orders versions such as 0.9.1 and 0.10.0. */
-function byVersion(one: string, other: string): number {
-  return one.localeCompare(other, "en", { numeric: true });
 }
 
 /** What the three functions have in common, such as a wrong key, is said once. */

@@ -75,6 +75,24 @@ create temporary table calendly_files (version text, name text, statements text[
 insert into calendly_files values
 ${migrations.map(row).join(",\n")};
 
+${REFUSE_CHANGED}
+
+${APPLY_MISSING}
+end
+`;
+  return `-- Calendly Sync for Supabase: run this in the SQL editor. Running it again applies what is new.
+begin;
+
+do ${quote(body, "script")};
+
+commit;
+`;
+}
+
+/** What splitting moves; spelled out, because \s is not the same in Postgres. */
+const IGNORED = "[ \\t\\r\\n\\f\\v;]";
+
+const REFUSE_CHANGED = `
 -- Compared as \`deno task start\` does: splitting moves spaces and semicolons. A record without
 -- statements tells nothing.
 select string_agg(E'\\n  - ' || f.version || '_' || f.name, '' order by f.version) into changed
@@ -89,8 +107,9 @@ if changed is not null then
       'Nothing has been changed.' || changed,
     hint = 'Released migrations never change: take the files of a release at least as new as the '
       'one that was applied, unedited.';
-end if;
+end if;`.trim();
 
+const APPLY_MISSING = `
 for file in
   select f.* from calendly_files f
   where not exists (
@@ -102,20 +121,7 @@ loop
   end loop;
   insert into supabase_migrations.schema_migrations (version, name, statements)
     values (file.version, file.name, file.statements);
-end loop;
-end
-`;
-  return `-- Calendly Sync for Supabase: run this in the SQL editor. Running it again applies what is new.
-begin;
-
-do ${quote(body, "script")};
-
-commit;
-`;
-}
-
-/** What splitting moves; spelled out, because \s is not the same in Postgres. */
-const IGNORED = "[ \\t\\r\\n\\f\\v;]";
+end loop;`.trim();
 
 function row({ version, name, sql }: Migration): string {
   const statements = splitStatements(sql).map((statement) => quote(statement, "sql"));

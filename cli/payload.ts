@@ -68,7 +68,7 @@ export function releaseOf(releases: Release[], path: string, hash: string): Rele
   return releases.find(({ files }) => files[path] === hash);
 }
 
-/** Negative: `one` came before `other`. */
+/** Orders versions such as 0.9.1 and 0.10.0. Negative: `one` came before `other`. */
 export function compareVersions(one: string, other: string): number {
   return one.localeCompare(other, "en", { numeric: true });
 }

@@ -1,4 +1,5 @@
 /** Runs of calendly_sync_runs in words. What is counted was counted by the run; nothing is estimated. */
+import { count } from "./words.ts";
 
 /** A row of calendly_sync_runs, the columns that are shown; times as Postgres writes them. */
 export interface Run {
@@ -49,11 +50,6 @@ export function describeProgress({ progress, requests }: Pick<Run, "progress" | 
     ? [`invitees of ${count(invitees_read, "event")} fetched`]
     : [];
   return [`${count(events, "event")} listed`, ...invitees, count(requests, "request")].join(", ");
-}
-
-/** "1 event", "2 events". */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 /** "3 min ago", "in 2 h", "never". */

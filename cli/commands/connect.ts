@@ -13,9 +13,10 @@ import { REMOTE } from "../deployment.ts";
 import { callFunction, readFunctions } from "../functions_api.ts";
 import { pause, untilInterrupted } from "../interrupt.ts";
 import { Problem } from "../problem.ts";
-import { age, count, describeProgress, type Run, RUN_COLUMNS } from "../runs.ts";
+import { age, describeProgress, type Run, RUN_COLUMNS } from "../runs.ts";
 import { findTarget, type Project } from "../target.ts";
 import type { Bar, Terminal } from "../terminal.ts";
+import { count } from "../words.ts";
 
 /** What a person chooses. */
 export interface Choice {

@@ -21,6 +21,7 @@ import {
 import { findProject, type ProjectFolder } from "../project_folder.ts";
 import { findWarnings, type Warning } from "../project_warnings.ts";
 import type { Terminal } from "../terminal.ts";
+import { count, wrap } from "../words.ts";
 
 const OPTIONS = {
   "original-names": {
@@ -142,6 +143,9 @@ async function writePlan(
   return { ...plan, config };
 }
 
+/** The width of what is written in sentences, after its indentation. */
+const WIDTH = 76;
+
 const SIGNS = { new: "+", updated: "~", removed: "-", edited: "!", kept: "!" };
 
 function show(terminal: Terminal, plan: Plan): void {
@@ -167,20 +171,10 @@ function show(terminal: Terminal, plan: Plan): void {
   }
   for (const { code, message, hint } of warnings) {
     terminal.line();
-    const [first, ...rest] = wrap(`${code}: ${message}`);
+    const [first, ...rest] = wrap(`${code}: ${message}`, WIDTH);
     terminal.line(`  ${terminal.red("!")} ${first}`);
-    for (const line of [...rest, ...wrap(hint)]) terminal.line(`    ${line}`);
+    for (const line of [...rest, ...wrap(hint, WIDTH)]) terminal.line(`    ${line}`);
   }
-}
-
-/** Lines of whole words, about as long as a terminal is wide. */
-function wrap(text: string, width = 92): string[] {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    if (lines.at(-1) !== "" && `${lines.at(-1)} ${word}`.length > width) lines.push("");
-    lines[lines.length - 1] += `${lines.at(-1) === "" ? "" : " "}${word}`;
-  }
-  return lines;
 }
 
 /** How many files of each folder are new, updated and so on. */
@@ -202,10 +196,6 @@ function configSummary({ project, config: { added, patched } }: Plan): string {
     patched.length > 0 && `verify_jwt switched off for ${patched.join(", ")}`,
   ].filter(Boolean);
   return changes.join(", ") || "equal";
-}
-
-function count(number: number, word: string): string {
-  return `${number} ${word}${number === 1 ? "" : "s"}`;
 }
 
 function configDiff({ project, config }: Plan): string {

@@ -12,9 +12,10 @@ import { readFunctions } from "../functions_api.ts";
 import type { FunctionName } from "../payload.ts";
 import { pause, untilInterrupted } from "../interrupt.ts";
 import { Problem } from "../problem.ts";
-import { age, count, describeProgress, duration, type Run, RUN_COLUMNS } from "../runs.ts";
+import { age, describeProgress, duration, type Run, RUN_COLUMNS } from "../runs.ts";
 import { findTarget, type Project } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
+import { count, wrap } from "../words.ts";
 
 /** As many users and runs are shown; with --watch fewer, so that a frame fits on a screen. */
 const SHOWN = 20;
@@ -336,18 +337,6 @@ function shorten(names: string[], rows: string[][], column: number): string[][] 
       index === column && cell.length > room ? `${cell.slice(0, room - 1)}…` : cell
     )
   );
-}
-
-/** Lines of at most so many characters, broken at spaces. */
-function wrap(text: string, width: number): string[] {
-  const lines = [""];
-  for (const word of text.trim().split(/\s+/)) {
-    const line = lines.at(-1)!;
-    if (line === "" || line.length + 1 + word.length <= width) {
-      lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
-    } else lines.push(word);
-  }
-  return lines;
 }
 
 /** An interval of Postgres: "00:03:10.5", "2 days 01:00:00". */

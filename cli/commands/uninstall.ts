@@ -10,6 +10,7 @@ import { removeSections } from "../config_toml.ts";
 import {
   countConnections,
   countData,
+  DATA_TABLES,
   type DatabaseState,
   readDatabaseState,
   uninstallScript,
@@ -20,11 +21,11 @@ import { FUNCTIONS } from "../payload.ts";
 import { Problem } from "../problem.ts";
 import { type PlannedFile, planRemovals, readProduct } from "../project_files.ts";
 import { findProject, type ProjectFolder } from "../project_folder.ts";
-import { count } from "../runs.ts";
 import { readSeconds } from "../seconds.ts";
 import { explainSqlError, type SqlDatabase } from "../sql_database.ts";
 import type { Terminal } from "../terminal.ts";
 import { nudge } from "../verification.ts";
+import { count } from "../words.ts";
 
 /** The functions come once a minute and tell Calendly of one connection after the other. */
 const WAIT_LIMIT = 300;
@@ -34,7 +35,7 @@ const OPTIONS = {
   ...TARGET,
   "drop-data": {
     type: "boolean",
-    help: "drop people's data, too: calendly_users, calendly_meetings, calendly_invitees",
+    help: `drop people's data, too: ${DATA_TABLES.join(", ")}`,
   },
   wait: {
     type: "string",
@@ -43,9 +44,6 @@ const OPTIONS = {
   },
   ...CHANGING,
 } as const;
-
-/** The tables that stay unless the data is to be dropped. */
-const DATA = ["calendly_users", "calendly_meetings", "calendly_invitees"];
 
 interface Plan {
   database: DatabaseState;
@@ -135,7 +133,7 @@ async function makePlan(
   return {
     database: state,
     ...counts,
-    rows: await countData(database, state.isInstalled ? DATA : state.keptTables),
+    rows: await countData(database, state.isInstalled ? DATA_TABLES : state.keptTables),
     dropsData,
     functions: FUNCTIONS.filter((name) => supabase?.functions.some(({ slug }) => slug === name)),
     secrets: SECRETS.filter((name) => secrets.includes(name)),
