@@ -6,6 +6,7 @@ import { confirm, isCancel } from "@clack/prompts";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { Problem } from "./problem.ts";
+import { wrap } from "./words.ts";
 import { type Output, OutputClosed, stderr, stdout, Terminal } from "./terminal.ts";
 
 /** 0: done, or all is well. 1: not well, or refused. 2: cannot tell. */
@@ -170,6 +171,9 @@ function parse(command: Command, args: string[]) {
   }
 }
 
+/** The width to which the help keeps its options. */
+const WIDTH = 80;
+
 /** The help of a command. */
 export function help({ name, argument, summary, description, options = {} }: Command): string {
   const rows = Object.entries<Option>({ ...options, ...COMMON }).map((
@@ -185,7 +189,11 @@ export function help({ name, argument, summary, description, options = {} }: Com
     `${summary[0].toUpperCase()}${summary.slice(1)}.`,
     ...description ? ["", description] : [],
     "",
-    ...rows.map(([option, text]) => `  ${option.padEnd(width)}   ${text}`),
+    ...rows.flatMap(([option, text]) =>
+      wrap(text, WIDTH - width - 5).map((line, at) =>
+        `  ${(at === 0 ? option : "").padEnd(width)}   ${line}`
+      )
+    ),
   ].join("\n");
 }
 

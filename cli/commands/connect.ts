@@ -410,17 +410,17 @@ const OPTIONS = {
     value: "<members>",
     help: "of an organization: accounts (those with an account here, the default) or everyone",
   },
-  webhooks: { type: "boolean", help: "also has Calendly report changes, within a second" },
+  webhooks: { type: "boolean", help: "have Calendly report changes, too, within a second" },
   replace: {
     type: "boolean",
-    help: "erases what another Calendly user brought for this account before",
+    help: "erase what another Calendly user brought for this account before",
   },
   "auth-user-id": {
     type: "string",
     value: "<uuid>",
-    help: "connects for this account of Supabase Auth",
+    help: "connect for this account of Supabase Auth",
   },
-  "no-wait": { type: "boolean", help: "does not wait for the first sync" },
+  "no-wait": { type: "boolean", help: "do not wait for the first sync" },
   ...REMOTE,
 } as const;
 
@@ -430,7 +430,8 @@ export const connect = defineCommand({
   description:
     `The project is the one that the folder is linked to, or that SUPABASE_URL and SUPABASE_SECRET_KEY
 name; in a clone the local stack that runs.
-The token is asked for, or read from standard input: ${PROGRAM} connect < file-with-the-token
+The token is asked for, or read from standard input:
+  ${PROGRAM} connect < file-with-the-token
 It is never an argument or a variable, which other programs could read.
 
 Ctrl-C ends the waiting only: the sync goes on by itself.

@@ -50,8 +50,9 @@ export const install = defineCommand({
   argument: "[folder]",
   description: `[folder] is the project's, by default the one in which you are.
 
-Copies the functions and migrations into supabase/, and adds their sections to supabase/config.toml. A
-file that you edited is never overwritten: it is shown as a diff, and the command ends with 1.
+Copies the functions and migrations into supabase/, and adds their sections to
+supabase/config.toml. A file that you edited is never overwritten: it is shown
+as a diff, and the command ends with 1.
 Running it again changes nothing; running a newer version of it is the upgrade.`,
   options: OPTIONS,
   async run(context) {
@@ -123,7 +124,6 @@ async function writePlan(
   planAgain: () => Promise<Plan>,
 ): Promise<Plan> {
   const { supabase } = plan.project;
-  terminal.line();
   await terminal.step("files written", (note) => changeFiles(supabase, plan.files, note));
   let { config } = plan;
   if (changesConfig(plan)) {
@@ -146,7 +146,7 @@ async function writePlan(
 /** The width of what is written in sentences, after its indentation. */
 const WIDTH = 76;
 
-const SIGNS = { new: "+", updated: "~", removed: "-", edited: "!", kept: "!" };
+const SIGNS = { new: "+", equal: "=", updated: "~", removed: "-", edited: "!", kept: "!" };
 
 function show(terminal: Terminal, plan: Plan): void {
   const { project, installed, files, warnings } = plan;
@@ -155,19 +155,22 @@ function show(terminal: Terminal, plan: Plan): void {
     ["Project", `${project.root}${project.ref ? `  (linked to ${project.ref})` : ""}`],
     ["Version", installed && installed !== VERSION ? `${VERSION}, from ${installed}` : VERSION],
   ]);
-  terminal.line();
   if (needsWriting(plan)) {
+    terminal.line();
     terminal.line("  Plan");
     terminal.pairs([...summary(files), ["supabase/config.toml", configSummary(plan)]]);
   }
   if (changesConfig(plan)) showDiff(terminal, configDiff(plan));
-  for (const { path, state, diff, isFolder } of files) {
-    const isCopy = path.endsWith(NEW_COPY);
-    if (state === "equal" || (state === "new" && !isCopy)) continue;
+  const isCopy = (path: string) => path.endsWith(NEW_COPY);
+  const listed = files.filter(({ path, state }) =>
+    state !== "equal" && (state !== "new" || isCopy(path))
+  );
+  if (listed.length > 0) terminal.line();
+  for (const { path, state, diff, isFolder } of listed) {
     terminal.line(
       `  ${SIGNS[state]} supabase/${path}${isFolder ? "/" : ""}  ${terminal.dim(state)}`,
     );
-    if (diff && !isCopy) showDiff(terminal, diff);
+    if (diff && !isCopy(path)) showDiff(terminal, diff);
   }
   for (const { code, message, hint } of warnings) {
     terminal.line();
@@ -236,16 +239,17 @@ function end(context: Context<typeof OPTIONS>, plan: Plan): ExitCode {
   terminal.line();
   if (left.length > 0) {
     terminal.line(
-      `  ${terminal.red("!")} ${count(left.length, "file")} edited by you, and left so: with the ` +
-        `others of version ${VERSION} they may not work.`,
+      `  ${terminal.red("!")} ${count(left.length, "file")} edited by you, and left so.`,
     );
     terminal.line(
-      "    Bring the new version's changes into yours: --write-new puts ours beside each, as",
+      `    With the others of version ${VERSION} ${
+        left.length === 1 ? "it" : "they"
+      } may not work.`,
     );
-    terminal.line(
-      `    <file>${NEW_COPY}. Or delete yours and run this again. If a formatter edited`,
-    );
-    terminal.line("    them, leave our folders out of it.");
+    const hint = "Bring the new version's changes into yours: --write-new puts ours beside each, " +
+      `as <file>${NEW_COPY}. Or delete yours and run this again. If a formatter edited them, ` +
+      "leave our folders out of it.";
+    for (const line of wrap(hint, WIDTH)) terminal.line(`    ${line}`);
     return 1;
   }
   if (!needsWriting(plan)) terminal.line(`  Nothing to do: version ${VERSION} is installed.`);

@@ -71,7 +71,8 @@ export const uninstall = defineCommand({
   summary: "disconnect everybody, and take all of it out of the project again",
   argument: "[folder]",
   description:
-    "People's data stays in three plain tables, unless --drop-data is given, which works later, too.\n" +
+    "People's data stays in three plain tables, unless --drop-data is given, which works\n" +
+    "later, too.\n" +
     "With scopes the access token needs what deploy needs.",
   options: OPTIONS,
   run: uninstallProject,
