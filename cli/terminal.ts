@@ -57,7 +57,7 @@ export function readLogLine(line: string): { message: string; fields: Record<str
 }
 
 /**
- * Without the characters that move the cursor, change the title or the order of a line, and the like. The
+ * What others named, such as a person, without the characters that move the cursor, change the title or the order of a line, and the like. The
  * styles that a Terminal uses stay.
  */
 function printable(text: string): string {
@@ -89,7 +89,6 @@ export class Terminal {
     return this.#interactive;
   }
 
-  /** What others named, such as a person's name, may have control characters: they are left out. */
   line(text = ""): void {
     this.#write(printable(text) + "\n");
   }
