@@ -64,8 +64,16 @@ Deno.test("every command of the package has its help, by the name that a person 
   for (const name of commands) {
     const { code, stdout } = await runNode(content, [name, "--help"]);
     assert.equal(code, 0);
-    assert.ok(stdout.startsWith(`Usage: calendly-sync ${name} `), stdout);
+    assert.ok(stdout.startsWith(`Usage: npx sync-for-calendly ${name} `), stdout);
   }
+});
+
+Deno.test("on Node, too, a pipe whose reader has gone ends the program without a word", async () => {
+  const { content } = await Packed.get();
+  const command = `node "${join(content, "cli/main.js")}" sql | head -n 1`;
+  const { stdout, stderr } = await run("sh", ["-c", command], { cwd: content });
+  assert.match(stdout, /^-- Calendly Sync.*\n$/);
+  assert.equal(stderr, "");
 });
 
 // What `deno task package --release` refuses.
