@@ -57,8 +57,8 @@ export function readLogLine(line: string): { message: string; fields: Record<str
 }
 
 /**
- * What others named, such as a person, without the characters that move the cursor, change the title or the order of a line, and the like. The
- * styles that a Terminal uses stay.
+ * Without the characters that move the cursor, change the title or the order of a line, and the like: what
+ * others named, such as a person, may have them. The styles that a Terminal uses stay.
  */
 function printable(text: string): string {
   // deno-lint-ignore no-control-regex
