@@ -217,7 +217,10 @@ databaseTest(
           async () => install(transaction, await readMigrations()),
         );
         const [text, ...list] = error!.message.split("\n  - ");
-        assert.match(text, /uninstall kept: drop it, move it .* or run `calendly-sync uninstall/);
+        assert.match(
+          text,
+          /uninstall kept: drop it, move it .* or run `npx sync-for-calendly uninstall/,
+        );
         assert.deepEqual(
           list,
           ["invitees", "meetings", "users"].map((name) =>
