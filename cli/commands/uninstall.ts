@@ -189,7 +189,7 @@ function showPlan(terminal: Terminal, deployment: Deployment, plan: Plan): void 
     [dropsData ? "dropped" : "kept", list(data)],
     ["functions", functions.length > 0 ? `delete ${list(functions)}` : "none is deployed"],
     ["secrets", secrets.length > 0 ? `unset ${list(secrets)}` : "none is set"],
-    ["files", `remove ${files.length}`],
+    ["files", files.length > 0 ? `remove ${files.length}` : "none is there"],
     [
       "config.toml",
       config.removed.length > 0 ? `take out ${count(config.removed.length, "section")}` : "–",
@@ -226,7 +226,7 @@ async function executePlan(
     uninstalled = await terminal.step(
       "Database",
       () => uninstallDatabase(database, plan.dropsData),
-      (rows) => rows ? `${count(sum(rows.kept), "row")} kept, ${sum(rows.dropped)} dropped` : "",
+      (rows) => rows ? describeRows(rows, plan) : "",
     );
   }
   for (const name of functions) {
@@ -250,6 +250,13 @@ async function executePlan(
     );
   }
   return uninstalled;
+}
+
+/** Of people's data; what else was dropped, such as connections, nobody wants to keep. */
+function describeRows({ kept, dropped }: Uninstalled, { dropsData }: Plan): string {
+  return dropsData
+    ? `${count(sum(dropped), "row")} dropped`
+    : `${count(sum(kept), "row")} of people's data kept`;
 }
 
 function sum(rows: Record<string, number>): number {
