@@ -100,6 +100,7 @@ uninstallTest("uninstall takes all of it out and keeps the data", async (context
   await t.step("Calendly is told, and all of ours goes but the data", async () => {
     const { code, stdout, stderr } = await app.run(api.environment, "uninstall", "--yes");
     assert.equal(code, 0, stdout + stderr);
+    assert.match(stdout, /Database {2}\d+ rows of people's data kept/);
     assert.equal(subscriptions(sandbox), 0);
     assert.deepEqual(project.functions, []);
     assert.deepEqual([...project.secrets.keys()], ["CALENDLY_TITLE"]);
