@@ -7,6 +7,7 @@
  */
 import assert from "node:assert/strict";
 import { type PgliteConnection } from "@supabase/lite/pglite";
+import { splitStatements } from "../../cli/migrations.ts";
 import { openTestDatabase, testOnEach } from "../harness/databases.ts";
 import { wanted } from "../harness/parts.ts";
 import { needing } from "../harness/requirements.ts";
@@ -42,14 +43,27 @@ function embeddedTest(
       await driver.exec("rollback");
       await driver.exec("discard all");
       await driver.exec(`set search_path to "$user", public, extensions`);
-      const output = await driver.exec(await Deno.readTextFile(new URL(file, import.meta.url)))
-        .then((results) => results.flatMap(({ rows }) => rows.map((row) => Object.values(row)[0])))
-        .catch((error) => [`the file stops: ${error.message}`]);
-      for (const { name, passed, diagnostics } of readTap(output.join("\n"))) {
+      const output = await answers(driver, await Deno.readTextFile(new URL(file, import.meta.url)));
+      for (const { name, passed, diagnostics } of readTap(output)) {
         await t.step(`${file}: ${name}`, () => assert.ok(passed, diagnostics));
       }
     }
   }, { long });
+}
+
+/** What the statements of a file answer, up to the one that fails. */
+async function answers(driver: PgliteConnection["driver"], sql: string): Promise<string> {
+  const lines: unknown[] = [];
+  try {
+    for (const statement of splitStatements(sql)) {
+      for (const { rows } of await driver.exec(statement)) {
+        lines.push(...rows.map((row) => Object.values(row)[0]));
+      }
+    }
+  } catch (error) {
+    lines.push(`the file stops: ${(error as Error).message}`);
+  }
+  return lines.join("\n");
 }
 
 function realTest(name: string, defaultPrivileges: "none" | "all"): void {
