@@ -79,6 +79,22 @@ Deno.test("a reason holds no token, e-mail or telephone number, however it is cu
       assert.ok(reason.length <= 1000);
     }
   });
+  await t.step("in the scopes that are missing", async () => {
+    const required_scopes = ["jane@example.com", 7, token];
+    await using _stub = new Stub({
+      "GET /users/me": refusing(403, { title: "t", required_scopes }),
+    });
+    await assert.rejects(new Calendly(plainToken(token)).me(), (error) => {
+      assert.ok(error instanceof ApiError && error.code === "scope_missing");
+      assert.equal(error.message, "The Calendly token lacks a scope: (e-mail), 7, …");
+      return true;
+    });
+  });
+  await t.step("a long message leaves room for the details", () => {
+    const reason = reasonOf({ message: "m".repeat(3000), details: ["the cause"] })!;
+    assert.match(reason, /m \(the cause\)$/);
+    assert.ok(reason.length <= 1000);
+  });
   await t.step("of many details five are told", () => {
     const details = Array.from({ length: 100 }, (_, number) => ({ message: `wrong ${number}` }));
     assert.equal(reasonOf({ message: "m", details })!.split(";").length, 5);
@@ -161,6 +177,8 @@ Deno.test("invitees that are refused are rejected with the reason", async () => 
 Deno.test("a subscription that is refused tells the caller and last_error why", async () => {
   const answers: Answers = {
     calendly_abandon_subscription: () => null,
+    "GET /users/me": () => ({ resource: { uri: "u", current_organization: "o" } }),
+    calendly_subscription_query: () => ({ scope: "user", user: "u", organization: "o" }),
     "POST /webhook_subscriptions": refusing(400, {
       ...INVALID,
       details: [{ parameter: "url", message: "must be reachable by https" }],

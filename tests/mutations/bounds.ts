@@ -10,7 +10,7 @@ export const BOUNDS: Mutation[] = [
   {
     breaks: "the details of a refusal are not told",
     file: REASON,
-    from: "(told ? `${clean(text)} (${told})` : clean(text))",
+    from: "told ? `${clean(text).slice(0, MAX_MESSAGE)} (${told})` : clean(text)",
     to: "clean(text)",
     caughtBy: [
       requests("functions/reasons", "a reason is the message with the parameters that are wrong"),
@@ -21,6 +21,30 @@ export const BOUNDS: Mutation[] = [
     file: REASON,
     from: "clean(part).slice(0, MAX_DETAIL)",
     to: "part.slice(0, MAX_DETAIL)",
+    caughtBy: [
+      requests(
+        "functions/reasons",
+        "a reason holds no token, e-mail or telephone number, however it is cut",
+      ),
+    ],
+  },
+  {
+    breaks: "a long message of a refusal leaves no room for its details",
+    file: REASON,
+    from: "clean(text).slice(0, MAX_MESSAGE)",
+    to: "clean(text)",
+    caughtBy: [
+      requests(
+        "functions/reasons",
+        "a reason holds no token, e-mail or telephone number, however it is cut",
+      ),
+    ],
+  },
+  {
+    breaks: "the scopes that are missing may repeat personal data",
+    file: typescript("_shared/calendly/api"),
+    from: 'withoutSecrets(body.required_scopes.join(", "), [token])',
+    to: 'body.required_scopes.join(", ")',
     caughtBy: [
       requests(
         "functions/reasons",

@@ -9,7 +9,7 @@ import { setting } from "./environment.ts";
 import { ApiError } from "./errors.ts";
 import { cleanAnswer, parseJson } from "./json.ts";
 import { nextPageToken, Pagination, Paging } from "./paging.ts";
-import { reasonOf } from "./reason.ts";
+import { reasonOf, withoutSecrets } from "./reason.ts";
 import { secondsUntil, wholeNumber } from "./rate_limit.ts";
 
 /** Calendly did not answer as it should, but may do so later. `retryAfter` in seconds. */
@@ -359,7 +359,7 @@ function fromHttpError(error: HTTPError, token: string): Error {
     status === 403 && (Array.isArray(body.required_scopes) || /scope/i.test(String(body.title)))
   ) {
     const scopes = Array.isArray(body.required_scopes)
-      ? body.required_scopes.join(", ").slice(0, 500)
+      ? withoutSecrets(body.required_scopes.join(", "), [token]).slice(0, 500)
       : message;
     return new ApiError(
       "scope_missing",

@@ -5,6 +5,8 @@
  */
 
 const MAX_REASON = 1000;
+/** Of a message with details, so that they have room. */
+const MAX_MESSAGE = 300;
 const MAX_DETAILS = 5;
 const MAX_DETAIL = 200;
 
@@ -19,8 +21,12 @@ export function reasonOf(
     partsOf(detail).map((part) => clean(part).slice(0, MAX_DETAIL)).join(": ")
   );
   const told = [...new Set(details.filter(isText))].slice(0, MAX_DETAILS).join("; ");
-  if (text === undefined) return told || undefined;
-  return (told ? `${clean(text)} (${told})` : clean(text)).slice(0, MAX_REASON).toWellFormed();
+  if (text === undefined) return cut(told) || undefined;
+  return cut(told ? `${clean(text).slice(0, MAX_MESSAGE)} (${told})` : clean(text));
+}
+
+function cut(reason: string): string {
+  return reason.slice(0, MAX_REASON).toWellFormed();
 }
 
 /** What is told of one of `details`: `{parameter, message}`, or a text. */
