@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { assertMirrors } from "./mirror.ts";
 import { type Answer, day, type Person, type Project, projectTest } from "./support.ts";
 
-const RUNS = Deno.env.get("PROOF") === "full" ? 100 : 6;
+const RUNS = Deno.env.get("PROOF") === "full" ? 100 : 4;
 const EVENTS = 5;
 /** Three pages of two events, and the invitees of five. */
 const REQUESTS = 3 + EVENTS;
