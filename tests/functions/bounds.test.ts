@@ -9,7 +9,7 @@ import { Database } from "../../supabase/functions/_shared/calendly/database.ts"
 import { secondsUntil, wholeNumber } from "../../supabase/functions/_shared/calendly/rate_limit.ts";
 import { StepReader } from "../../supabase/functions/_shared/calendly/step_reader.ts";
 import { sync } from "../../supabase/functions/_shared/calendly/sync.ts";
-import { Stub } from "./stub.ts";
+import { type Answers, Stub } from "./stub.ts";
 import { STOP, stubOf } from "./stub_run.ts";
 
 const CALENDLYS_CLOCK = new Headers({ date: "Mon, 02 Mar 2026 10:00:00 GMT" });
@@ -274,32 +274,142 @@ Deno.test("of an event with 100,000 invitees the first 10,000 are read, and it i
   assert.equal(reading.problem, "has more than 10000 invitees: only the first 10000 are kept");
 });
 
-Deno.test("events with more pages than they count do not exceed a worker's requests", async () => {
-  const event_uris = ["A", "B", "C", "D"];
-  const endless = pages((token) => {
+/** A step that reads the invitees of these events, which have nine further pages each. */
+async function stubOfLongEvents(step: Record<string, unknown>, answers: Answers = {}) {
+  const long = pages((token) => {
     const page = Number(token);
     return {
       rows: rowsOf(`${page} `),
       pagination: { next_page_token: page < 9 ? `${page + 1}` : null },
     };
   });
-  await using stub = await stubOf({
+  return await stubOf({
     do: "fetch_invitees",
     step: 1,
     wait_seconds: 0,
-    event_uris,
     ahead: { event_uris: [] },
     concurrency: 1,
-    requests_left: 15,
+    ...step,
   }, {
     ...Object.fromEntries(
-      event_uris.map((name) => [`GET /scheduled_events/${name}/invitees`, endless]),
+      ["A", "B", "C", "D"].map((name) => [`GET /scheduled_events/${name}/invitees`, long]),
     ),
     calendly_apply_step: () => STOP,
+    ...answers,
+  });
+}
+
+/** How many invitees of each event a step brought, and whether that is all of them. */
+function brought(
+  { invitees }: { invitees: { event_uri: string; invitees: unknown[]; problem?: string }[] },
+) {
+  return invitees.map(({ event_uri, invitees, problem }) => [event_uri, invitees.length, problem])
+    .sort();
+}
+
+const USED_UP = (count: number) =>
+  `has more than ${count} invitees: the requests of this run are used up for now, and all are read again later`;
+
+Deno.test("events with more pages than they count do not exceed a worker's requests", async (t) => {
+  await t.step("one after another", async () => {
+    await using stub = await stubOfLongEvents({
+      event_uris: ["A", "B", "C", "D"],
+      requests_left: 15,
+    });
+    await sync(new Database(), { trigger: "manual", user_id: 7 });
+    const [{ result }] = stub.asked("calendly_apply_step");
+    assert.deepEqual(brought(result), [["A", 20, undefined], ["B", 10, USED_UP(10)]]);
+    assert.deepEqual([result.requests, result.interruption], [15, undefined]);
+  });
+  await t.step("side by side", async () => {
+    await using stub = await stubOfLongEvents({
+      event_uris: ["A", "B", "C"],
+      requests_left: 5,
+      concurrency: 2,
+    });
+    await sync(new Database(), { trigger: "manual", user_id: 7 });
+    const [{ result }] = stub.asked("calendly_apply_step");
+    assert.equal(stub.arrived.filter(({ name }) => name.endsWith("/invitees")).length, 5);
+    assert.equal(result.requests, 5);
+    assert.deepEqual(result.invitees.map((read: { event_uri: string }) => read.event_uri).sort(), [
+      "A",
+      "B",
+    ]);
+    for (const [, count, problem] of brought(result)) {
+      assert.equal(problem, USED_UP(Number(count)));
+    }
+  });
+});
+
+Deno.test("what is read ahead is made of the same requests as the step before and after", async () => {
+  const next = {
+    do: "fetch_invitees",
+    step: 2,
+    wait_seconds: 0,
+    event_uris: ["B", "C"],
+    ahead: { event_uris: [] },
+    concurrency: 1,
+    requests_left: 4,
+  };
+  const answers: unknown[] = [next, STOP];
+  const one = () => ({ collection: rowsOf("a"), pagination: {} });
+  await using stub: Stub = await stubOfLongEvents({
+    event_uris: ["A"],
+    ahead: { event_uris: ["B", "C"] },
+    requests_left: 5,
+  }, {
+    "GET /scheduled_events/A/invitees": one,
+    async calendly_apply_step() {
+      if (answers.length === 2) await stub.arrival("GET /scheduled_events/B/invitees", 4);
+      return answers.shift();
+    },
+  });
+  await sync(new Database(), { trigger: "manual", user_id: 7 });
+  const [first, second] = stub.asked("calendly_apply_step");
+  assert.deepEqual(brought(first.result), [["A", 2, undefined]]);
+  assert.deepEqual(brought(second.result), [["B", 8, USED_UP(8)]]);
+  assert.deepEqual([first.result.requests, second.result.requests], [1, 4]);
+  assert.deepEqual(stub.asked("GET /scheduled_events/C/invitees"), []);
+});
+
+Deno.test("what is read ahead stops at what Calendly's rate limit leaves", async () => {
+  const answers: unknown[] = [STOP];
+  await using stub: Stub = await stubOfLongEvents({
+    event_uris: ["A"],
+    ahead: { event_uris: ["B"] },
+    requests_left: 100,
+  }, {
+    "GET /scheduled_events/A/invitees": () =>
+      Response.json({ collection: [], pagination: {} }, {
+        headers: { "x-ratelimit-remaining": "3", "x-ratelimit-reset": "30" },
+      }),
+    async calendly_apply_step() {
+      await stub.arrival("GET /scheduled_events/B/invitees", 3);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return answers.shift();
+    },
+  });
+  await sync(new Database(), { trigger: "manual", user_id: 7 });
+  assert.equal(stub.asked("GET /scheduled_events/B/invitees").length, 3);
+});
+
+Deno.test("of an event whose reading meets the rate limit the pages before it are kept", async () => {
+  let asked = 0;
+  await using stub = await stubOfLongEvents({ event_uris: ["A", "B"] }, {
+    "GET /scheduled_events/A/invitees": () =>
+      ++asked < 3
+        ? { collection: rowsOf(`${asked} `), pagination: { next_page_token: `${asked}` } }
+        : Response.json({}, { status: 429, headers: { "retry-after": "7" } }),
   });
   await sync(new Database(), { trigger: "manual", user_id: 7 });
   const [{ result }] = stub.asked("calendly_apply_step");
-  const read = result.invitees.map(({ event_uri }: { event_uri: string }) => event_uri);
-  assert.deepEqual([read, result.requests], [["A", "B"], 20]);
-  assert.equal(result.interruption, undefined);
+  assert.deepEqual(brought(result), [[
+    "A",
+    4,
+    "has more than 4 invitees: Calendly's rate limit is used up, and all are read again later",
+  ]]);
+  assert.deepEqual(
+    [result.interruption.code, result.interruption.retry_after],
+    ["rate_limited", 7],
+  );
 });

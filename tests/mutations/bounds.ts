@@ -122,13 +122,46 @@ export const BOUNDS: Mutation[] = [
   },
   {
     breaks: "a step makes more requests than the worker has left",
-    file: typescript("_shared/calendly/step_reader"),
-    from: "stopped.failure !== undefined ||\n        this.#calendly.requests >= lastRequest;",
-    to: "stopped.failure !== undefined || lastRequest < 0;",
+    file: typescript("_shared/calendly/api"),
+    from: "if (limited && !this.isAllowed) throw",
+    to: "if (false) throw",
     caughtBy: [
       requests(
         "functions/bounds",
         "events with more pages than they count do not exceed a worker's requests",
+      ),
+    ],
+  },
+  {
+    breaks: "what is read ahead is made of requests of its own",
+    file: typescript("_shared/calendly/step_reader"),
+    from: "const told = this.#told ?? this.#calendly.requests;",
+    to: "const told = this.#calendly.requests;",
+    caughtBy: [
+      requests(
+        "functions/bounds",
+        "what is read ahead is made of the same requests as the step before and after",
+      ),
+    ],
+  },
+  {
+    breaks: "what is read ahead goes on where the rate limit is used up",
+    file: typescript("_shared/calendly/step_reader"),
+    from: "Math.min(lastRequest, this.#calendly.requests + remaining)",
+    to: "lastRequest",
+    caughtBy: [
+      requests("functions/bounds", "what is read ahead stops at what Calendly's rate limit leaves"),
+    ],
+  },
+  {
+    breaks: "a reading that meets the rate limit loses the pages before it",
+    file: typescript("_shared/calendly/api"),
+    from: "if (isUsedUp(error)) return",
+    to: "if (isUsedUp(error) && error instanceof RequestsUsedUp) return",
+    caughtBy: [
+      requests(
+        "functions/bounds",
+        "of an event whose reading meets the rate limit the pages before it are kept",
       ),
     ],
   },

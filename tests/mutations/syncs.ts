@@ -24,8 +24,8 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "the last page of invitees is skipped",
     file: typescript("_shared/calendly/api"),
-    from: "rows.push(...body.collection);",
-    to: "if (next !== null || pages === 0) rows.push(...body.collection);",
+    from: "rows.push(...page.collection);",
+    to: "if (next !== null) rows.push(...page.collection);",
     caughtBy: [
       requests(
         "functions/large",

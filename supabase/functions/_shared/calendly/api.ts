@@ -30,6 +30,9 @@ export class RequestRefused extends Error {
   }
 }
 
+/** What may be asked of Calendly by now has been asked: see Calendly.allow. */
+export class RequestsUsedUp extends Error {}
+
 /** An answer, and Calendly's time when it was asked for: what it says was true then or later. */
 export interface Observed<T> {
   body: T;
@@ -54,11 +57,28 @@ export interface Page {
   next: string | null;
 }
 
-/** Invitees of an event. `problem`: there are more, and why they were not read. */
+/**
+ * Invitees of an event. `problem`: there are more, and why they were not read. `failure`: what nothing
+ * more can be read for.
+ */
 export interface ReadInvitees {
   invitees: unknown[];
   observedAt: string;
   problem?: string;
+  failure?: TemporaryFailure;
+}
+
+/** The rows of a listing. `stopped`: there are more, and what ended the reading. */
+interface ReadPages {
+  rows: unknown[];
+  observedAt: string;
+  stopped?: TemporaryFailure | RequestsUsedUp | "too_many";
+}
+
+/** How #readPages asks. `limited`: only while `allow` lets it. */
+interface Asking {
+  signal?: AbortSignal;
+  limited?: boolean;
 }
 
 export type CalendlyUser = z.infer<typeof CurrentUser>["resource"];
@@ -66,7 +86,10 @@ export type CalendlyUser = z.infer<typeof CurrentUser>["resource"];
 const TIMEOUT = 10_000;
 const RETRIES = 2;
 
-/** So many pages of one listing are read at once: 10,000 invitees of an event. */
+/**
+ * The ceiling of one reading, so that a listing without an end ends: 10,000 invitees of an event. Of
+ * an event with more the first ones are kept, and the run is told that there are more.
+ */
 const MAX_PAGES = 100;
 
 /** Calendly's rate limit. `limit`: null where Calendly does not tell it. `reset`: in how many seconds. */
@@ -92,6 +115,7 @@ export class Calendly {
   requests = 0;
   #token: TokenSource;
   #reported = 0;
+  #lastRequest = Infinity;
   /** `resetsAt` in milliseconds of performance.now. */
   #rate: { limit: number | null; remaining: number; resetsAt: number } | undefined;
 
@@ -111,6 +135,16 @@ export class Calendly {
     return usage;
   }
 
+  /** Lets invitees be read until this many requests were made in all, everything that runs counted. */
+  allow(requests: number): void {
+    this.#lastRequest = requests;
+  }
+
+  /** Whether invitees may be asked for. */
+  get isAllowed(): boolean {
+    return this.requests < this.#lastRequest;
+  }
+
   /** Whose token this is. */
   async me(): Promise<CalendlyUser> {
     return (await this.#get("users/me", {}, CurrentUser)).body.resource;
@@ -119,7 +153,7 @@ export class Calendly {
   /** One page of the events that `query` asks for. */
   async listEvents(query: Record<string, string>, signal?: AbortSignal): Promise<Page> {
     try {
-      const { body } = await this.#get("scheduled_events", query, List, signal);
+      const { body } = await this.#get("scheduled_events", query, List, { signal });
       return { collection: body.collection, next: nextOf(body.pagination) };
     } catch (error) {
       if (!(error instanceof RequestRefused)) throw error;
@@ -143,53 +177,73 @@ export class Calendly {
       .resource;
   }
 
-  /** The invitees of an event, 10,000 at most. Error: RequestRefused. */
+  /**
+   * The invitees of an event, 10,000 at most. What was read before the requests or the rate limit are used
+   * up is not lost. Errors: RequestRefused, RequestsUsedUp.
+   */
   async readInvitees(eventUri: string, signal?: AbortSignal): Promise<ReadInvitees> {
-    const path = `scheduled_events/${lastSegment(eventUri)}/invitees`;
-    const { rows, observedAt, isComplete } = await this.#readPages(
-      path,
+    const { rows, observedAt, stopped } = await this.#readPages(
+      `scheduled_events/${lastSegment(eventUri)}/invitees`,
       { count: "100", sort: "created_at:asc" },
-      signal,
+      { signal, limited: true },
     );
     return {
       invitees: rows,
       observedAt,
-      ...(isComplete ? {} : {
-        problem: `has more than ${rows.length} invitees: only the first ${rows.length} are kept`,
-      }),
+      ...(stopped ? { problem: problemOf(stopped, rows.length) } : {}),
+      ...(stopped instanceof TemporaryFailure ? { failure: stopped } : {}),
     };
   }
 
   /** All subscriptions of a user or an organization that the token's owner may see. Error: RequestRefused. */
   async listSubscriptions(query: Record<string, string>): Promise<unknown[]> {
-    return (await this.#readPages("webhook_subscriptions", { ...query, count: "100" })).rows;
+    const { rows, stopped } = await this.#readPages("webhook_subscriptions", {
+      ...query,
+      count: "100",
+    });
+    // Of a part of them one that is not in it would seem lost.
+    if (stopped instanceof Error) throw stopped;
+    return rows;
   }
 
   /** The rows of all pages, up to a limit. `observedAt`: of the first page. */
   async #readPages(
     path: string,
     query: Record<string, string>,
-    signal?: AbortSignal,
-  ): Promise<{ rows: unknown[]; observedAt: string; isComplete: boolean }> {
-    const rows: unknown[] = [];
+    asking: Asking = {},
+  ): Promise<ReadPages> {
+    const { collection, observedAt, next: second } = await this.#readPage(path, query, asking);
+    const rows = [...collection];
     const paging = new Paging();
-    let first: string | undefined;
-    let next: string | null = null;
-    for (let pages = 0; pages < MAX_PAGES; pages++) {
-      const paged: Record<string, string> = next === null ? query : { ...query, page_token: next };
-      const { body, observedAt } = await this.#get(path, paged, List, signal);
-      first ??= observedAt;
-      next = nextOf(body.pagination);
-      if (!paging.advances(body.collection, next)) {
-        throw new TemporaryFailure(
-          "calendly_unavailable",
-          "Calendly shows the same page again and again.",
-        );
+    paging.advances(collection, second);
+    let next = second;
+    for (let pages = 1; next !== null; pages++) {
+      if (pages === MAX_PAGES) return { rows, observedAt, stopped: "too_many" };
+      try {
+        const page = await this.#readPage(path, { ...query, page_token: next }, asking);
+        next = page.next;
+        if (!paging.advances(page.collection, next)) {
+          throw new TemporaryFailure(
+            "calendly_unavailable",
+            "Calendly shows the same page again and again.",
+          );
+        }
+        rows.push(...page.collection);
+      } catch (error) {
+        if (isUsedUp(error)) return { rows, observedAt, stopped: error };
+        throw error;
       }
-      rows.push(...body.collection);
-      if (next === null) return { rows, observedAt: first, isComplete: true };
     }
-    return { rows, observedAt: first!, isComplete: false };
+    return { rows, observedAt };
+  }
+
+  async #readPage(
+    path: string,
+    query: Record<string, string>,
+    asking: Asking,
+  ): Promise<Page & { observedAt: string }> {
+    const { body, observedAt } = await this.#get(path, query, List, asking);
+    return { collection: body.collection, next: nextOf(body.pagination), observedAt };
   }
 
   /** Creates a subscription and returns its URI. Not retried: it may exist already. Error: RequestRefused. */
@@ -214,9 +268,9 @@ export class Calendly {
     path: string,
     query: Record<string, string>,
     schema: z.ZodType<T>,
-    signal?: AbortSignal,
+    { signal, limited }: Asking = {},
   ): Promise<Observed<T>> {
-    return this.#request("get", path, { searchParams: query, signal }, schema);
+    return this.#request("get", path, { searchParams: query, signal }, schema, limited);
   }
 
   async #request<T>(
@@ -224,9 +278,11 @@ export class Calendly {
     path: string,
     options: Options,
     schema: z.ZodType<T>,
+    limited = false,
   ): Promise<Observed<T>> {
     const began = performance.now();
     const token = await this.#token.current();
+    if (limited && !this.isAllowed) throw new RequestsUsedUp();
     let response: Response;
     try {
       response = await this.#send(method, path, options, token);
@@ -251,6 +307,8 @@ export class Calendly {
 
   async #send(method: string, path: string, options: Options, token: string): Promise<Response> {
     const url = `${setting("CALENDLY_API_URL")}/${path}`;
+    // Counted before it is sent: what runs beside it must know of it.
+    this.requests++;
     try {
       return await ky(url, {
         method,
@@ -260,6 +318,7 @@ export class Calendly {
           "user-agent": "calendly-sync-for-supabase",
         },
         fetch: (input, init) => this.#fetch(input, init),
+        hooks: { beforeRetry: [() => void this.requests++] },
         timeout: TIMEOUT,
         redirect: "error",
         parseJson, // the message of an error is stored as well
@@ -303,7 +362,6 @@ export class Calendly {
 
   /** One attempt. A body that is cut short or is not JSON makes it a failed one, which ky repeats. */
   async #fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
-    this.requests++;
     const response = await fetch(input, init);
     this.#noteRate(response.headers);
     const signal = input instanceof Request ? input.signal : init?.signal;
@@ -316,6 +374,23 @@ export class Calendly {
       return new Response(null, { status: 502, headers: response.headers });
     }
   }
+}
+
+/** That no more can be asked for now, and what was read is good. */
+function isUsedUp(error: unknown): error is TemporaryFailure | RequestsUsedUp {
+  return error instanceof RequestsUsedUp ||
+    (error instanceof TemporaryFailure && error.code === "rate_limited");
+}
+
+/** Why a reading of an event's invitees has only the first ones. */
+function problemOf(stopped: NonNullable<ReadPages["stopped"]>, count: number): string {
+  if (stopped === "too_many") {
+    return `has more than ${count} invitees: only the first ${count} are kept`;
+  }
+  const usedUp = stopped instanceof RequestsUsedUp
+    ? "the requests of this run are used up for now"
+    : "Calendly's rate limit is used up";
+  return `has more than ${count} invitees: ${usedUp}, and all are read again later`;
 }
 
 /** The token of the page after this one; null where there is none. */

@@ -4,7 +4,7 @@
  */
 import pMap from "p-map";
 import { Ahead } from "./ahead.ts";
-import { type Calendly, RequestRefused, TemporaryFailure } from "./api.ts";
+import { type Calendly, RequestRefused, RequestsUsedUp, TemporaryFailure } from "./api.ts";
 import { functionsOutdated, type Step } from "./contract.ts";
 import { Paging } from "./paging.ts";
 
@@ -29,18 +29,26 @@ interface Page {
 
 type FetchStep = Pick<
   Extract<Step, { do: "fetch_events" | "fetch_invitees" }>,
-  "event_uris" | "concurrency" | "requests_left"
+  "event_uris" | "concurrency"
 >;
 
 /** An event or its invitees, in the form of apply_fetched_events or apply_fetched_invitees. */
 type Reading = Record<string, unknown>;
+
+/** A reading, and what ended it early. */
+interface Read {
+  reading: Reading;
+  failure?: TemporaryFailure;
+}
 
 export class StepReader {
   readonly #calendly: Calendly;
   /** The listings that were begun, by their query without a page token. */
   readonly #listings = new Map<string, Paging>();
   #pageAhead?: Ahead<Page>;
-  #inviteesAhead?: Ahead<Reading>;
+  #inviteesAhead?: Ahead<Read>;
+  /** The requests that Postgres knows of, once it knows of any. */
+  #told?: number;
 
   constructor(calendly: Calendly) {
     this.#calendly = calendly;
@@ -48,11 +56,20 @@ export class StepReader {
 
   /** Reads what a step asks for, and begins to read what comes next. */
   async read(step: Step): Promise<StepOutcome> {
+    // What was read ahead has been made of the same requests.
+    const told = this.#told ?? this.#calendly.requests;
+    const lastRequest = told + (step.requests_left ?? Infinity);
+    this.#calendly.allow(lastRequest);
     const { result, temporary, failure } = await this.#fetch(step);
     // What was read ahead and not asked for has its requests counted with this step.
     await this.end();
     const usage = this.#calendly.takeUsage();
-    if (!temporary && !failure) this.#readAhead(step, result.page, usage.rate?.remaining);
+    this.#told = this.#calendly.requests;
+    if (!temporary && !failure) {
+      const remaining = usage.rate?.remaining ?? Infinity;
+      this.#calendly.allow(Math.min(lastRequest, this.#calendly.requests + remaining));
+      this.#readAhead(step, result.page, remaining);
+    }
     return {
       // A run that fails is not paused first.
       result: {
@@ -72,9 +89,10 @@ export class StepReader {
 
   /**
    * Postgres offered this by what was left of the rate limit before the step. Calendly's answers since
-   * then may leave less, because other apps use it as well: no more than `remaining` is begun.
+   * then may leave less, because other apps use it as well: no more than `remaining` is begun, nor
+   * further pages of it.
    */
-  #readAhead(step: Step, page: Page | undefined, remaining = Infinity): void {
+  #readAhead(step: Step, page: Page | undefined, remaining: number): void {
     if (step.do === "list_events" && step.ahead && page?.next_page_token) {
       const query = { ...step.query, page_token: page.next_page_token };
       this.#pageAhead = new Ahead(
@@ -87,7 +105,7 @@ export class StepReader {
       this.#inviteesAhead = new Ahead(
         step.ahead.event_uris.slice(0, remaining),
         step.concurrency,
-        (eventUri, signal) => this.#readInvitees(eventUri, signal),
+        (eventUri, signal) => this.#readInviteesAhead(eventUri, signal),
       );
     }
   }
@@ -153,21 +171,23 @@ export class StepReader {
    * pages than it counts. What has been read by then is not lost, and Postgres asks for the rest again.
    */
   async #readEach(
-    { event_uris, concurrency, requests_left = Infinity }: FetchStep,
-    read: (eventUri: string) => Promise<Reading>,
-    ahead?: Ahead<Reading>,
+    { event_uris, concurrency }: FetchStep,
+    read: (eventUri: string) => Promise<Read>,
+    ahead?: Ahead<Read>,
   ): Promise<{ readings: Reading[] } & Omit<Fetched, "result">> {
     const readings: Reading[] = [];
     const stopped: Omit<Fetched, "result"> = {};
-    const lastRequest = this.#calendly.requests + requests_left;
     await pMap(event_uris, async (eventUri) => {
       const isStopped = stopped.temporary !== undefined || stopped.failure !== undefined ||
-        this.#calendly.requests >= lastRequest;
-      const reading = ahead?.take(eventUri) ?? (isStopped ? undefined : read(eventUri));
-      if (!reading) return;
+        !this.#calendly.isAllowed;
+      const begun = ahead?.take(eventUri) ?? (isStopped ? undefined : read(eventUri));
+      if (!begun) return;
       try {
-        readings.push(await reading);
+        const { reading, failure } = await begun;
+        readings.push(reading);
+        if (failure) stopped.temporary ??= interruption(failure, eventUri);
       } catch (error) {
+        if (error instanceof RequestsUsedUp) return;
         if (error instanceof TemporaryFailure) stopped.temporary ??= interruption(error, eventUri);
         else stopped.failure ??= error;
       }
@@ -175,23 +195,38 @@ export class StepReader {
     return { readings, ...stopped };
   }
 
-  async #readEvent(eventUri: string): Promise<Reading> {
+  async #readEvent(eventUri: string): Promise<Read> {
     try {
-      return { event_uri: eventUri, status: 200, event: await this.#calendly.readEvent(eventUri) };
+      const event = await this.#calendly.readEvent(eventUri);
+      return { reading: { event_uri: eventUri, status: 200, event } };
     } catch (error) {
       if (!(error instanceof RequestRefused)) throw error;
-      return { event_uri: eventUri, status: error.status, problem: error.message };
+      return { reading: { event_uri: eventUri, status: error.status, problem: error.message } };
     }
   }
 
-  async #readInvitees(eventUri: string, signal?: AbortSignal): Promise<Reading> {
+  async #readInvitees(eventUri: string, signal?: AbortSignal): Promise<Read> {
     try {
-      const { invitees, observedAt, problem } = await this.#calendly.readInvitees(eventUri, signal);
-      return { event_uri: eventUri, invitees, observed_at: observedAt, problem };
+      const { invitees, observedAt, problem, failure } = await this.#calendly.readInvitees(
+        eventUri,
+        signal,
+      );
+      return {
+        reading: { event_uri: eventUri, invitees, observed_at: observedAt, problem },
+        failure,
+      };
     } catch (error) {
       if (!(error instanceof RequestRefused)) throw error;
-      return { event_uri: eventUri, problem: `the invitees cannot be read: ${error.message}` };
+      const problem = `the invitees cannot be read: ${error.message}`;
+      return { reading: { event_uri: eventUri, problem } };
     }
+  }
+
+  /** The same, but for a failure: it may be over when Postgres asks for this event. */
+  async #readInviteesAhead(eventUri: string, signal: AbortSignal): Promise<Read> {
+    const read = await this.#readInvitees(eventUri, signal);
+    if (read.failure) throw read.failure;
+    return read;
   }
 }
 
