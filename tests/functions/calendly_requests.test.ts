@@ -212,6 +212,56 @@ Deno.test("without such an address Calendly is not asked for its subscriptions e
   assert.match(errors.lines[0], /SUPABASE_PUBLIC_URL is needed/);
 });
 
+Deno.test("only what Calendly answers says that a subscription cannot be looked at", async (t) => {
+  const raised = (code: string) => ({ code: "P0001", message: "No", details: code, hint: null });
+  const refusing = (status: number, body: unknown) => () => Response.json(body, { status });
+  const review = async (answers: Answers) => {
+    await using stub = await subscribing({
+      "GET /webhook_subscriptions": () => ({ collection: [], pagination: {} }),
+      calendly_review_subscriptions: () => ({ make: false, delete: [] }),
+      ...answers,
+    }, { SUPABASE_PUBLIC_URL: "https://supabase.example.com" });
+    using errors = collectErrors();
+    await reviewSubscription(new Database(), new Calendly(plainToken("pat")), await credential());
+    const [{ code, reason }, ...more] = errors.lines.map((line) => JSON.parse(line));
+    assert.deepEqual(more, []);
+    const [noted] = stub.asked("calendly_fail_review");
+    return { code, reason, noted: noted?.error.code };
+  };
+  const ofTheDatabase: [string, number, unknown][] = [
+    ["database_unavailable", 503, { code: "57P03", message: "starting up" }],
+    ["database_unavailable", 405, { code: "25006", message: "read-only transaction" }],
+    ["migrations_missing", 404, { code: "PGRST202", message: "no such function" }],
+    ["schema_not_exposed", 406, { code: "PGRST106", message: "not exposed" }],
+    ["key_claims_refused", 401, { code: "PGRST303", message: "issued in the future" }],
+    ["database_outdated", 200, { make: "perhaps" }],
+    ["not_connected", 400, raised("not_connected")],
+    ["internal", 409, { code: "23505", message: "duplicate key" }],
+  ];
+  for (const [code, status, body] of ofTheDatabase) {
+    for (const rpc of ["calendly_subscription_query", "calendly_review_subscriptions"]) {
+      await t.step(`${rpc}: ${status} ${code}`, async () => {
+        const told = await review({ [rpc]: refusing(status, body) });
+        assert.deepEqual([told.code, told.noted], [code, undefined]);
+        if (code === "internal") assert.match(told.reason, /23505 duplicate key/);
+      });
+    }
+  }
+  const ofCalendly: [string, string, () => unknown][] = [
+    ["webhooks_refused", "GET /webhook_subscriptions", refusing(403, { title: "No" })],
+    ["webhooks_refused", "GET /webhook_subscriptions", refusing(404, { title: "No" })],
+    ["calendly_unavailable", "GET /webhook_subscriptions", refusing(429, {})],
+    ["scope_missing", "GET /users/me", refusing(403, { title: "No", required_scopes: ["a"] })],
+    ["no_organization", "calendly_subscription_query", refusing(400, raised("no_organization"))],
+  ];
+  for (const [code, name, answer] of ofCalendly) {
+    await t.step(`${name}: ${code}`, async () => {
+      const told = await review({ [name]: answer });
+      assert.deepEqual([told.code, told.noted], [code, code]);
+    });
+  }
+});
+
 Deno.test("Postgres compares subscriptions by the address that it knows the project by", async () => {
   const listed = [
     { uri: "1", callback_url: "https://supabase.example.com/functions/v1/calendly-webhook/0-1" },

@@ -195,6 +195,18 @@ export const BOUNDS: Mutation[] = [
 
   // The database and the settings
   {
+    breaks: "a database that is away says that a subscription cannot be looked at",
+    file: typescript("_shared/calendly/subscriptions"),
+    from: "if (SAYS_OF_SUBSCRIPTION.includes(error.code)) {",
+    to: "if (!error.code.startsWith('token_')) {",
+    caughtBy: [
+      requests(
+        "functions/calendly_requests",
+        "only what Calendly answers says that a subscription cannot be looked at",
+      ),
+    ],
+  },
+  {
     breaks: "a database that takes no writes is told as the app's fault",
     file: typescript("_shared/calendly/database"),
     from: "  if (CANNOT_WRITE.test(code)) return writesRefused(code);\n",

@@ -84,8 +84,8 @@ async function createAtCalendly(
 
 /**
  * Compares a connection's subscriptions with Calendly's, and creates one if it is lost. What goes wrong
- * is noted with the connection, becomes an alert and does not stop the sync, but for one error:
- * organization_left.
+ * at Calendly is noted with the connection, becomes an alert and does not stop the sync, but for one
+ * error: organization_left.
  */
 export async function reviewSubscription(
   database: Database,
@@ -98,7 +98,14 @@ export async function reviewSubscription(
   } catch (caught) {
     const error = fromFailedLook(caught);
     if (error.code === "organization_left") throw error;
-    await noteFailedReview(database, connection_id, error);
+    logError("The webhook subscription could not be looked at", {
+      connection_id,
+      code: error.code,
+      reason: error.code === "internal" ? messageOf(caught) : error.message,
+    });
+    if (SAYS_OF_SUBSCRIPTION.includes(error.code)) {
+      await noteFailedReview(database, connection_id, error);
+    }
     return;
   }
   const { subject, review } = compared;
@@ -131,20 +138,24 @@ async function compareSubscriptions(
   return { subject, review };
 }
 
-/** What the sync itself meets as well, and reports: it says nothing of the subscription. */
-const REPORTED_BY_SYNC = ["token_refused", "token_unreadable", "reconnect_required"];
+/**
+ * What Calendly answered, and a setting without which nothing can be delivered. What the database says of
+ * itself says nothing of the subscription: the next review looks again. What is wrong with the token is
+ * met by the sync itself, and reported.
+ */
+const SAYS_OF_SUBSCRIPTION = [
+  "calendly_unavailable",
+  "webhooks_refused",
+  "scope_missing",
+  "no_organization",
+  "not_configured",
+];
 
 async function noteFailedReview(
   database: Database,
   connection_id: string,
   error: ApiError,
 ): Promise<void> {
-  logError("The webhook subscription could not be looked at", {
-    connection_id,
-    code: error.code,
-    reason: error.message,
-  });
-  if (REPORTED_BY_SYNC.includes(error.code)) return;
   try {
     await database.call("calendly_fail_review", { connection_id, error: error.toJSON() });
   } catch (unrecorded) {
