@@ -58,6 +58,30 @@ Deno.test("a line has no e-mail, wherever it is in what is logged", () => {
   assert.deepEqual(cut, ["long"]);
 });
 
+/** E-mails that are written in other ways. */
+const WRITTEN = [
+  "jane\uff20example.com",
+  "jane\ufe6bexample.com",
+  "jane%EF%BC%A0example.com",
+  '"jane doe"@example.com',
+  '\\"jane doe\\"@example.com',
+  "jane.o'example@example.com",
+  "jane@[192.0.2.1]",
+];
+
+Deno.test("however an e-mail is written, neither a value nor a name has it", () => {
+  using output = collectLines();
+  for (const email of WRITTEN) {
+    log(`Refused: ${email} twice`, { list: [{ [email]: `<${email}>` }], [email]: 1 });
+  }
+  assert.deepEqual(
+    output.lines,
+    WRITTEN.map(() =>
+      '{"message":"Refused: [e-mail] twice","list":[{"[e-mail]":"<[e-mail]>"}],"[e-mail]":1}'
+    ),
+  );
+});
+
 Deno.test("what repeats is logged once a minute, with how often it came", () => {
   using errors = collectErrors();
   using clock = stillClock();

@@ -57,6 +57,8 @@ Deno.test("a reason holds no token, e-mail or telephone number, however it is cu
     ["jane.doe+x@example.com is taken", "(e-mail) is taken"],
     ["<jane@example.com>, JANE%40EXAMPLE.COM", "<(e-mail)>, (e-mail)"],
     ["jürgen@münchen.example: no", "(e-mail): no"],
+    ["jane\uff20example.com, JANE%ef%bc%a0EXAMPLE.COM", "(e-mail), (e-mail)"],
+    ['"jane doe"@example.com is taken', "(e-mail) is taken"],
     ["call +1 (202) 555-0123 now", "call (telephone number) now"],
     [`Bearer ${token}`, "Bearer …"],
     ["2026-03-01T10:00:00+00:00 is past", "2026-03-01T10:00:00+00:00 is past"],
@@ -71,6 +73,14 @@ Deno.test("a reason holds no token, e-mail or telephone number, however it is cu
       );
     });
   }
+  await t.step("of a text however long", () => {
+    const long = "jane.doe.with.a.long.name@example.com ".repeat(300) + token;
+    const reason = reasonOf({ message: long, details: [long] }, [token])!;
+    assert.doesNotMatch(reason, /jane|eyJ/);
+    const word = "a".repeat(1_000_000);
+    assert.equal(reasonOf({ message: word })!.length, 1000);
+    assert.equal(reasonOf({ details: [`${word}@`] })!.length, 200);
+  });
   await t.step("at the end of a long text", () => {
     for (let before = 150; before <= 1000; before++) {
       const message = "x ".repeat(before / 2) + token;

@@ -52,6 +52,24 @@ export const BOUNDS: Mutation[] = [
       ),
     ],
   },
+  {
+    breaks: "an e-mail in other characters is logged",
+    file: typescript("_shared/calendly/emails"),
+    from: "(?:[@\\uff20\\ufe6b]|%40",
+    to: "(?:[@]|%40",
+    caughtBy: [
+      requests("functions/log", "however an e-mail is written, neither a value nor a name has it"),
+    ],
+  },
+  {
+    breaks: "an e-mail that is the name of a field is logged",
+    file: typescript("_shared/calendly/log"),
+    from: '[withoutEmails(name, "[e-mail]"), field]',
+    to: "[name, field]",
+    caughtBy: [
+      requests("functions/log", "however an e-mail is written, neither a value nor a name has it"),
+    ],
+  },
 
   // Rate limits
   {

@@ -1,7 +1,9 @@
 /**
  * Log lines: one JSON object each, with the text that people search for in `message` and its fields beside
- * it. Never a token and never an e-mail: nobody could erase a person from a log. The platform keeps 10,000 characters of a line, and 100 lines in ten seconds.
+ * it. Never a token and never an e-mail: nobody could erase a person from a log. The platform keeps
+ * 10,000 characters of a line, and 100 lines in ten seconds.
  */
+import { withoutEmails } from "./emails.ts";
 
 /** What belongs to a message. */
 export type Fields = Record<string, unknown> & { message?: never };
@@ -50,31 +52,30 @@ export function messageOf(error: unknown): string {
 
 const MAX_LINE = 10_000;
 
-/** The lengths are bounded, as those of e-mails are, so that a long word costs no more than others. */
-const EMAIL = /[^\s"'<>()[\]{},;:=/@]{1,64}(?:@|%40)[^\s"'<>()[\]{},;:@/?&#]{1,255}/gu;
-
-/** Calendly, the database and an app's trigger may name a person in what they say. */
-function withoutEmails(_key: string, value: unknown): unknown {
-  return typeof value === "string" && /@|%40/.test(value)
-    ? value.replace(EMAIL, "[e-mail]")
-    : value;
+/** Calendly, the database and an app's trigger may name a person in what they say, and as a field. */
+function clean(_key: string, value: unknown): unknown {
+  if (typeof value === "string") return withoutEmails(value, "[e-mail]");
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, field]) => [withoutEmails(name, "[e-mail]"), field]),
+  );
 }
 
 /** The line, with its longest values cut until it is short enough: `cut` names them. */
 function lineOf(message: string, fields: Fields): string {
-  let line = JSON.stringify({ message, ...fields }, withoutEmails);
+  let line = JSON.stringify({ message, ...fields }, clean);
   const values: Record<string, unknown> = { message, ...fields };
   const cut = new Set<string>();
   while (line.length > MAX_LINE) {
     const [[name, text]] = Object.entries(values)
       .map(([name, value]): [string, string] => [
         name,
-        typeof value === "string" ? value : JSON.stringify(value, withoutEmails) ?? "",
+        typeof value === "string" ? value : JSON.stringify(value, clean) ?? "",
       ])
       .sort(([, one], [, other]) => other.length - one.length);
     values[name] = text.slice(0, text.length / 2);
     cut.add(name);
-    line = JSON.stringify({ ...values, cut: [...cut] }, withoutEmails);
+    line = JSON.stringify({ ...values, cut: [...cut] }, clean);
   }
   return line;
 }
