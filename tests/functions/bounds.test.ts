@@ -195,6 +195,23 @@ Deno.test("a paging that does not advance ends", async (t) => {
       assert.ok(stub.names.length <= 8, `${stub.names.length} requests`);
     });
   }
+  await t.step("but for pages without rows before others", async () => {
+    const answer = pages((token) => ({
+      rows: token === "9" ? rowsOf("a") : [],
+      pagination: token === "9" ? {} : { next_page_token: `${Number(token) + 1}` },
+    }));
+    await using _stub = new Stub({ [INVITEES]: answer });
+    assert.equal((await new Calendly(plainToken("pat")).readInvitees(E)).invitees.length, 2);
+  });
+  await t.step("with pages without rows and without an end", async () => {
+    const answer = pages((token) => ({
+      rows: [],
+      pagination: { next_page_token: `${Number(token) + 1}` },
+    }));
+    await using stub = new Stub({ [INVITEES]: answer });
+    await assert.rejects(new Calendly(plainToken("pat")).readInvitees(E), /same page again/);
+    assert.equal(stub.names.length, 11);
+  });
   await t.step("but for a last page that shows the same", async () => {
     const answer = pages((token) => ({
       rows: rowsOf("a"),

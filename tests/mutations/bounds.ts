@@ -120,13 +120,22 @@ export const BOUNDS: Mutation[] = [
   {
     breaks: "a page token that comes again is followed again",
     file: PAGING,
-    from: "(this.#tokens.has(next) || shown === this.#previous)",
-    to: "(shown === this.#previous)",
+    from: "(this.#tokens.has(next) || isSame)",
+    to: "isSame",
     caughtBy: [
       requests(
         "functions/bounds",
         "a listing that does not advance is begun anew, as after an expired token",
       ),
+    ],
+  },
+  {
+    breaks: "two pages without rows are believed to be the same page",
+    file: PAGING,
+    from: "this.#empty === 0 ? shown",
+    to: "this.#empty >= 0 ? shown",
+    caughtBy: [
+      requests("functions/bounds", "a paging that does not advance ends"),
     ],
   },
   {

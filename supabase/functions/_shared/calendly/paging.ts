@@ -25,18 +25,24 @@ export function nextPageToken(
     undefined;
 }
 
+/** So many pages without rows may follow each other: they are no sign by themselves that it does not go on. */
+const MAX_EMPTY = 10;
+
 /** The pages of one listing that have been read. */
 export class Paging {
   readonly #tokens = new Set<string>();
   #previous: string | undefined;
+  #empty = 0;
 
   /**
    * Whether a page leads on: it is the last one, or no page before has led to its next token, and it shows
-   * other rows than the page before.
+   * other rows than the page before, if it shows any.
    */
   advances(collection: unknown[], next: string | null): boolean {
     const shown = JSON.stringify(collection.map(nameOf));
-    const isStuck = next !== null && (this.#tokens.has(next) || shown === this.#previous);
+    this.#empty = collection.length === 0 ? this.#empty + 1 : 0;
+    const isSame = this.#empty === 0 ? shown === this.#previous : this.#empty > MAX_EMPTY;
+    const isStuck = next !== null && (this.#tokens.has(next) || isSame);
     this.#previous = shown;
     if (next !== null) this.#tokens.add(next);
     return !isStuck;
