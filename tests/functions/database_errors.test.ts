@@ -15,12 +15,13 @@ async function errorFor(
   status: number,
   code: string,
   message = "In its own words",
+  rpc: "calendly_finish_revocation" | "calendly_health" = "calendly_finish_revocation",
 ): Promise<ApiError> {
   await using _stub = new Stub({
-    calendly_health: () => Response.json({ code, message, details: null, hint: null }, { status }),
+    [rpc]: () => Response.json({ code, message, details: null, hint: null }, { status }),
   });
   try {
-    await new Database().call("calendly_health", {});
+    await new Database().call(rpc, { id: "i" });
   } catch (error) {
     assert.ok(error instanceof ApiError || error instanceof DatabaseError, String(error));
     return toApiError(error);
@@ -102,6 +103,8 @@ Deno.test("only what an app's trigger or constraint can cause is told as perhaps
     [true, 500, "38000"],
     [false, 404, "42P01", 'relation "calendly.meeting_sync" does not exist'],
     [false, 403, "42501", "permission denied for table calendly_meetings"],
+    [false, 404, "42P01", 'relation "cron.job" does not exist'],
+    [false, 404, "42883", "function net.http_post(text) does not exist"],
     [false, 500, "XX000", "unexpected plan"],
     [false, 500, "XX001", "invalid page in block 7"],
     [false, 500, "XX002"],
@@ -114,6 +117,8 @@ Deno.test("only what an app's trigger or constraint can cause is told as perhaps
       assert.deepEqual([error.code, error.status], ["internal", 500]);
       assert.equal(/of yours/.test(error.hint!), isPerhaps, error.hint);
       assert.match(error.hint!, new RegExp(code));
+      const ofReading = await errorFor(status, code, message, "calendly_health");
+      assert.doesNotMatch(ofReading.hint!, /of yours/, "where nothing is written");
     });
   }
 });

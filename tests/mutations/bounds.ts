@@ -222,6 +222,18 @@ export const BOUNDS: Mutation[] = [
 
   // The database and the settings
   {
+    breaks: "an error of reading is told as perhaps a trigger's",
+    file: typescript("_shared/calendly/errors"),
+    from: "READING.includes(rpc) || (",
+    to: "(",
+    caughtBy: [
+      requests(
+        "functions/database_errors",
+        "only what an app's trigger or constraint can cause is told as perhaps its fault",
+      ),
+    ],
+  },
+  {
     breaks: "a database that is away says that a subscription cannot be looked at",
     file: typescript("_shared/calendly/subscriptions"),
     from: "if (SAYS_OF_SUBSCRIPTION.includes(error.code)) {",

@@ -30,7 +30,7 @@ export class ApiError extends Error {
 /** Postgres refused a call, and not by a rule of ours. Its message is for the log, not for a caller. */
 export class DatabaseError extends Error {
   /** `reported`: Postgres's message. */
-  constructor(readonly code: string, readonly reported: string, rpc: string) {
+  constructor(readonly code: string, readonly reported: string, readonly rpc: string) {
     super(`${rpc}: ${code} ${reported}`);
   }
 }
@@ -48,8 +48,14 @@ export function toApiError(error: unknown): ApiError {
 /** Classes of SQLSTATE with which an app's own trigger or constraint refuses a row. */
 const OF_THE_APP = /^(09|2[1237]|38|39|42|44|P0)/;
 
-function hintOf({ code, reported }: DatabaseError): string {
-  const isOurs = code.startsWith("42") && /\bcalendly[._]/.test(reported);
+/** These write nothing, so that no trigger or constraint has a part in them. */
+const READING = ["calendly_connection_status", "calendly_health", "calendly_metrics"];
+
+/** What is missing or denied is ours or the platform's: an app's trigger names the app's own. */
+const NOT_OF_THE_APP = /\b(calendly[._]|(auth|cron|extensions|net|pg_catalog|vault)\.)/;
+
+function hintOf({ code, reported, rpc }: DatabaseError): string {
+  const isOurs = READING.includes(rpc) || (code.startsWith("42") && NOT_OF_THE_APP.test(reported));
   return OF_THE_APP.test(code) && !isOurs
     ? `The database refuses it (${code}), perhaps by a trigger or a constraint of yours: the function's log has its message.`
     : `The database failed (${code}): the function's log has its message, and the database's own log what led to it.`;
