@@ -175,6 +175,10 @@ Deno.test("the public address is SUPABASE_PUBLIC_URL, or else SUPABASE_URL", () 
     "http://localhost:54321",
     "http://127.0.0.1:54321",
     "http://[::1]:54321",
+    "http://172.15.0.1:8000",
+    "http://172.32.0.1:8000",
+    "http://192.169.0.1",
+    "https://10.example.com",
   ];
   for (const url of reachable) {
     setEnvironment({ SUPABASE_URL: url });
@@ -191,6 +195,13 @@ Deno.test("an address inside the network is refused where Calendly or a browser 
     "http://host.docker.internal:54321",
     "http://kong.supabase.svc:8000",
     "http://kong.supabase.svc.cluster.local:8000",
+    "http://kong.:8000",
+    "http://kong.supabase.internal.:8000",
+    "http://10.0.0.5:8000",
+    "http://0xa.5:8000",
+    "http://172.16.0.1:8000",
+    "http://172.31.255.255:8000",
+    "http://192.168.1.20:8000",
   ];
   for (const url of inward) {
     for (

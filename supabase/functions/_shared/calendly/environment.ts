@@ -103,8 +103,13 @@ export function notConfigured(name: keyof Variables, problem: string): ApiError 
   );
 }
 
-/** Names that only a private network resolves: one word, such as kong, or one of these. */
-const INWARD = /^(?!localhost$)[^.:]+$|\.(internal|localdomain|svc|cluster\.local)$/;
+/**
+ * Names that only a private network resolves: one word, such as kong, or one of these, with or without
+ * the dot that ends a name. Loopback addresses are the local stack's.
+ */
+const INWARD = /^(?!localhost\.?$)[^.:]+\.?$|\.(internal|localdomain|svc|cluster\.local)\.?$/;
+/** Addresses of private networks. A URL has them in this form, however they are written. */
+const PRIVATE = /^(10|172\.(1[6-9]|2\d|3[01])|192\.168)(\.\d+){2,3}$/;
 
 /**
  * The project's address for Calendly and for browsers. Where the functions know the project by a name
@@ -114,7 +119,7 @@ const INWARD = /^(?!localhost$)[^.:]+$|\.(internal|localdomain|svc|cluster\.loca
 export function publicUrl(): string {
   const url = setting("SUPABASE_PUBLIC_URL") ?? setting("SUPABASE_URL");
   const { hostname } = new URL(url);
-  if (INWARD.test(hostname)) {
+  if (INWARD.test(hostname) || PRIVATE.test(hostname)) {
     throw notConfigured(
       "SUPABASE_PUBLIC_URL",
       `is needed: ${url} is an address that neither Calendly nor a browser reaches`,
