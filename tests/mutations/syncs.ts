@@ -525,9 +525,21 @@ export const SYNCS: Mutation[] = [
     ],
   },
   {
+    breaks: "an address of a private network is given to Calendly",
+    file: typescript("_shared/calendly/environment"),
+    from: " || PRIVATE.test(hostname)",
+    to: "",
+    caughtBy: [
+      requests(
+        "functions/environment",
+        "an address inside the network is refused where Calendly or a browser must reach it",
+      ),
+    ],
+  },
+  {
     breaks: "an inward address is given to Calendly",
     file: typescript("_shared/calendly/environment"),
-    from: "  if (INWARD.test(hostname)) {",
+    from: "  if (INWARD.test(hostname) || PRIVATE.test(hostname)) {",
     to: "  if (false) {",
     caughtBy: [
       requests(
