@@ -26,20 +26,24 @@ as $$
 declare
   now_at constant timestamptz := calendly.now();
   own constant uuid := (request ->> 'auth_user_id')::uuid;
+  again constant boolean := coalesce((request ->> 'again')::boolean, false);
 begin
   perform calendly.check_account(own);
   delete from calendly.oauth_states o
-    where o.created_at < now_at - interval '10 minutes' or o.auth_user_id = own;
+    where o.created_at < now_at - interval '10 minutes' or (o.auth_user_id = own and not again);
   insert into calendly.oauth_states
       (id, state_digest, auth_user_id, verifier_jwe, scope, members, replace, created_at)
-    values ((request ->> 'id')::uuid, request ->> 'state_digest', own, request ->> 'verifier_jwe',
+    select (request ->> 'id')::uuid, request ->> 'state_digest', own, request ->> 'verifier_jwe',
       request ->> 'scope', coalesce(request ->> 'members', 'accounts'),
-      (request ->> 'replace')::boolean, now_at);
+      (request ->> 'replace')::boolean, now_at
+    -- one that is put back does not end a newer one
+    where not exists (select from calendly.oauth_states o where o.auth_user_id = own);
 end
 $$;
 comment on function public.calendly_start_oauth(jsonb) is
   'Remembers who asks for consent: {auth_user_id, id, state_digest, verifier_jwe, scope, members?, '
-  'replace}. An earlier attempt of the same account ends. Error: account_closed.';
+  'replace, again?}. An earlier attempt of the same account ends; again: it is one that could not be '
+  'finished, and is remembered where the account has not begun another. Error: account_closed.';
 
 create function public.calendly_take_oauth_state(auth_user_id uuid, state_digest text) returns jsonb
 language plpgsql security definer set search_path = ''

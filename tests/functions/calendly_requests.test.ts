@@ -22,7 +22,8 @@ import {
   createSubscription,
   reviewSubscription,
 } from "../../supabase/functions/_shared/calendly/subscriptions.ts";
-import { encryptToken } from "../../supabase/functions/_shared/calendly/tokens.ts";
+import { encrypt, encryptToken } from "../../supabase/functions/_shared/calendly/tokens.ts";
+import { finishConsent } from "../../supabase/functions/calendly-connect/consent.ts";
 import { type Answers, collectErrors, Stub } from "./stub.ts";
 
 const GRANT = { access_token: "access", refresh_token: "refresh", expires_in: 7200 };
@@ -154,6 +155,33 @@ Deno.test("what the authorization server refuses is told apart", async (t) => {
       (error) => error instanceof ApiError && error.code === "not_configured",
     );
   });
+});
+
+Deno.test("a consent that the app's secret spoils is put back as one that was begun before", async () => {
+  const id = crypto.randomUUID();
+  const answers: Answers = {
+    "POST /oauth/token": () => Response.json({ error: "invalid_client" }, { status: 401 }),
+    calendly_start_oauth: () => null,
+  };
+  await using stub = new Stub(answers, {
+    ...APP,
+    CALENDLY_RETURN_URL: "https://app.example.com/settings",
+  });
+  const taken = {
+    id,
+    verifier_jwe: await encrypt("verifier", id),
+    scope: "user",
+    members: "accounts",
+    replace: false,
+  };
+  stub.answers.calendly_take_oauth_state = () => taken;
+  await assert.rejects(
+    finishConsent(new Database(), "ana", "code", "state"),
+    (error) => error instanceof ApiError && error.code === "not_configured",
+  );
+  const [{ request: { state_digest, ...request } }] = stub.asked("calendly_start_oauth");
+  assert.deepEqual(request, { auth_user_id: "ana", ...taken, again: true });
+  assert.match(state_digest, /^[0-9a-f]{64}$/);
 });
 
 const BEGUN = {

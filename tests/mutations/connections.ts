@@ -17,6 +17,27 @@ const PROVEN =
 export const CONNECTIONS_AND_RIGHTS: Mutation[] = [
   // Accounts
   {
+    breaks: "a consent that is put back ends a newer one",
+    file: OAUTH,
+    from: "(o.auth_user_id = own and not again)",
+    to: "o.auth_user_id = own",
+    caughtBy: [
+      pgtap("oauth_states", "one that is put back does not end a newer one"),
+    ],
+  },
+  {
+    breaks: "a consent that is put back is told as a new one",
+    file: typescript("calendly-connect/consent"),
+    from: "{ ...request, again: true }",
+    to: "request",
+    caughtBy: [
+      requests(
+        "functions/calendly_requests",
+        "a consent that the app's secret spoils is put back as one that was begun before",
+      ),
+    ],
+  },
+  {
     breaks: "an e-mail that was confirmed without a mail proves an account",
     file: ACCOUNTS,
     from: "    and a.confirmation_sent_at is not null\n",

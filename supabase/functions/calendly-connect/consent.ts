@@ -92,10 +92,10 @@ export async function finishConsent(
  */
 const OF_THE_SETTINGS = ["not_configured", "token_unreadable"];
 
-/** Makes a state good for another attempt. That this failed does not hide why there must be one. */
+/** Makes a state good for another attempt, unless a newer one has begun. That this failed does not hide why there must be one. */
 async function putBack(database: Database, request: Record<string, unknown>): Promise<void> {
   try {
-    await database.call("calendly_start_oauth", { request });
+    await database.call("calendly_start_oauth", { request: { ...request, again: true } });
   } catch (error) {
     logError("A consent that could not be finished has to be asked for again", {
       reason: messageOf(error),
