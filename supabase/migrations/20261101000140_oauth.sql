@@ -42,8 +42,9 @@ end
 $$;
 comment on function public.calendly_start_oauth(jsonb) is
   'Remembers who asks for consent: {auth_user_id, id, state_digest, verifier_jwe, scope, members?, '
-  'replace, again?}. An earlier attempt of the same account ends; again: it is one that could not be '
-  'finished, and is remembered where the account has not begun another. Error: account_closed.';
+  'replace, again?}. An earlier attempt of the same account ends; again: it is one that could '
+  'not be finished, and is remembered where the account has not begun another. Error: '
+  'account_closed.';
 
 create function public.calendly_take_oauth_state(auth_user_id uuid, state_digest text) returns jsonb
 language plpgsql security definer set search_path = ''
