@@ -98,20 +98,33 @@ comment on function calendly.normal_email(text) is
   'e-mail that it has proven, letter for letter.';
 
 create function calendly.email_words(content text) returns setof text
-language plpgsql immutable rows 2 set search_path = ''
+language plpgsql immutable rows 4 set search_path = ''
 as $$
+declare
+  letters constant text := 'A-Za-z0-9\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff';
 begin
   return query
   select distinct form.word
-  from regexp_matches(content,
-    '[^\s"<>()\[\]{}\\,;:|@]+(?:@|%40)[^\s"<>()\[\]{}\\,;:|@/?&=#!%]+', 'g') found (words)
+  from (
+    -- as far as white space and brackets
+    select regexp_matches(content,
+      '[^\s"<>()\[\]{}\\,;:|@]+(?:(?:@|%40)[^\s"<>()\[\]{}\\,;:|@/?&=#!%]+)+', 'g')
+    union all
+    -- between marks and in scripts without spaces: Latin letters, and the marks that mail allows
+    select regexp_matches(content, format(
+      '[%1$s.!#$%%&''*+/=?^_{|}~`-]+(?:@|%%40)[%1$s-]+(?:\.[%1$s-]+)*', letters), 'g')
+  ) found (words)
   cross join lateral (values (found.words[1]),
     -- in a link: "…/?email=jane@example.com"
-    (substring(found.words[1] from '[^/?&=#!]+$'))) form (word);
+    (substring(found.words[1] from '[^/?&=#!]+$')),
+    -- behind marks: "_jane@example.com_"
+    (substring(found.words[1] from format('[%s][^/?&=#!]*$', letters)))) form (word)
+  where form.word is not null;
 end
 $$;
 comment on function calendly.email_words(text) is
-  'The e-mails in a text in the form of calendly.folded, as they are written there.';
+  'The e-mails in a text in the form of calendly.folded, as they are written there, with and '
+  'without what touches them.';
 
 create function calendly.without_emails(content text) returns text
 language plpgsql immutable set search_path = ''

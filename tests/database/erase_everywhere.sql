@@ -1,7 +1,7 @@
 -- Erasing a person wherever the e-mail is: in any form, in what others have written, and in
 -- deliveries of any state. Who is somebody else stays.
 begin;
-select plan(45);
+select plan(51);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 create function tests.deliver(body jsonb) returns text language sql as $$
@@ -56,6 +56,25 @@ from (values
 select ok('one@x.example' = any (calendly.emails_in('{"a": "https://y.example/?mail=one@x.example&z"}')),
   'one in a link is found');
 
+-- whatever stands next to it: marks of any script, and scripts that are written without spaces
+create temporary table neighbours as
+  select b.before, a.after
+  from unnest(array['', ' ', '•', '→', '—', '…', '、', '（', '請聯絡', 'メール：', 'Почта:', '_', '__', '~~',
+    '-', 'mail=', '=', 'https://y.example/?mail=', 'ida@guest.example.com—',
+    'ida@guest.example.com、', '÷', '😀']) b (before)
+  cross join unnest(array['', ' ', '.', '。', '…', '—my boss', '→', '、ida@guest.example.com', '謝謝', '_', '~~',
+    '?', '/', '）', '×', 'です', '😀']) a (after);
+select is_empty($$select n.before, n.after from neighbours n
+    where (calendly.emails_in(jsonb_build_object('a', n.before || 'jo@guest.example.com' || n.after))
+      @> '{jo@guest.example.com}') is not true$$,
+  'an e-mail is found whatever stands next to it');
+select is_empty($$select n.before, n.after from neighbours n
+    where calendly.without_emails(n.before || 'jo@guest.example.com' || n.after) like '%guest%'$$,
+  'a message has no e-mail, whatever stands next to it');
+select is(array(select e from unnest(calendly.emails_in(jsonb_build_object('a', text))) e
+    where e like '%jo%' order by e), array[text], format('%s is one address', text))
+  from unnest('{éjo@guest.example.com,jo@guest.example.comé,xjo@guest.example.com}'::text[]) text;
+
 -- everything that tells of jo, and of ida, who is somebody else
 create temporary table calendar as select
   array[
@@ -99,6 +118,11 @@ select is(public.calendly_erase_invitee('Jo@Guest.example.com'),
   '{"invitees": 2, "meetings": 2, "webhook_events": 4}',
   'an erasure counts every row that told of the person');
 select ok(tests.stored() !~* '\mjo@|ＪＯ＠|Unforgettable', 'the person is stored nowhere');
+select is_empty($$select n.before, n.after from neighbours n
+    where calendly.redact_erased_text(n.before || 'jo@guest.example.com' || n.after) ~ '\mjo@'
+      or (n.before || n.after ~ 'ida@') is distinct from
+        (calendly.redact_erased_text(n.before || 'jo@guest.example.com' || n.after) ~ 'ida@')$$,
+  'of a text the e-mail goes whatever stands next to it, and others stay');
 select is(row(v.email, v.name)::text, '(,)', 'the seat of the person is anonymous')
   from tests.seat('jo') v;
 select is(row(v.email, v.name)::text, '(ida@guest.example.com,Ida)', 'who named the person stays')

@@ -284,6 +284,20 @@ export const MEETINGS: Mutation[] = [
     caughtBy: [pgtap("erase_everywhere", "the person is stored nowhere")],
   },
   {
+    breaks: "an e-mail beside a mark of another script is not found",
+    file: MEETINGS_TABLE,
+    from: "(?:@|%%40)[%1$s-]+(?:\\.[%1$s-]+)*', letters), 'g')",
+    to: "(?:@|%%40)[%1$s-]+(?:\\.[%1$s-]+)*', letters), 'g') where false",
+    caughtBy: [pgtap("erase_everywhere", "an e-mail is found whatever stands next to it")],
+  },
+  {
+    breaks: "an e-mail behind an underscore is not found",
+    file: MEETINGS_TABLE,
+    from: "(substring(found.words[1] from format('[%s][^/?&=#!]*$', letters)))) form (word)",
+    to: "(found.words[1])) form (word)",
+    caughtBy: [pgtap("erase_everywhere", "an e-mail is found whatever stands next to it")],
+  },
+  {
     breaks: "a delivery's error names a person",
     file: sql("700_webhook_delivery"),
     from: "calendly.without_emails(sqlerrm)",
