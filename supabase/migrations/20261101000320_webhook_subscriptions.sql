@@ -418,19 +418,27 @@ language plpgsql security definer set search_path = ''
 as $$
 declare
   now_at constant timestamptz := calendly.now();
+  code constant text := error ->> 'code';
   -- An outage of Calendly's says nothing of the subscription, unless it goes on.
   patience constant interval := interval '1 day';
-  temporary constant boolean := error ->> 'code' = 'calendly_unavailable';
+  temporary constant boolean := code = 'calendly_unavailable';
   connection public.calendly_connections;
 begin
+  -- A failure of our own, of the database for instance, says nothing of it at all.
+  if (temporary or code in ('webhooks_refused', 'scope_missing', 'no_organization',
+      'not_configured')) is not true then
+    return;
+  end if;
   perform calendly.lock_against_erasure();
   select c.* into connection from public.calendly_connections c
     where c.id = calendly_fail_review.connection_id for no key update;
   update public.calendly_connections c
     -- After an outage the next sync looks again; what is refused stays refused for a while.
     set webhooks_checked_at = case when temporary then c.webhooks_checked_at else now_at end,
-      webhooks_unseen_since = coalesce(c.webhooks_unseen_since, now_at),
-      webhook_error = error || jsonb_build_object('at', calendly.to_calendly(now_at))
+      webhooks_unseen_since = case when c.webhooks_wanted
+        then coalesce(c.webhooks_unseen_since, now_at) end,
+      webhook_error = case when c.webhooks_wanted
+        then error || jsonb_build_object('at', calendly.to_calendly(now_at)) end
     where c.id = connection.id;
   if connection.webhooks_wanted
       and (not temporary or connection.webhooks_unseen_since <= now_at - patience) then
@@ -439,7 +447,8 @@ begin
 end
 $$;
 comment on function public.calendly_fail_review(uuid, jsonb) is
-  'The subscriptions of a connection could not be looked at, for this reason: they are not relied '
-  'on, after an outage of Calendly''s (calendly_unavailable) not before it has lasted for a day.';
+  'The subscriptions of a connection could not be looked at, for this reason. Where Calendly or a '
+  'setting refuses it they are not relied on; after an outage of Calendly''s (calendly_unavailable) '
+  'not before it has lasted for a day. Any other reason changes nothing.';
 
 select calendly.revoke_all();

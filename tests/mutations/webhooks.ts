@@ -205,11 +205,24 @@ export const WEBHOOKS: Mutation[] = [
     ],
   },
   {
+    breaks: "a failure of our own database ends the trust in a subscription",
+    file: SUBSCRIPTIONS,
+    from: "      'not_configured')) is not true then\n    return;",
+    to: "      'not_configured')) is not true and code is null then\n    return;",
+    caughtBy: [
+      pgtap(
+        "unseen_subscription",
+        "a failure of our own database or functions says nothing of a subscription",
+      ),
+    ],
+  },
+  {
     breaks: "an outage of days says nothing of a subscription",
     file: SUBSCRIPTIONS,
     from:
       "    set webhooks_checked_at = case when temporary then c.webhooks_checked_at else now_at end,\n" +
-      "      webhooks_unseen_since = coalesce(c.webhooks_unseen_since, now_at),",
+      "      webhooks_unseen_since = case when c.webhooks_wanted\n" +
+      "        then coalesce(c.webhooks_unseen_since, now_at) end,",
     to:
       "    set webhooks_checked_at = case when temporary then c.webhooks_checked_at else now_at end,\n" +
       "      webhooks_unseen_since = now_at,",
