@@ -239,7 +239,8 @@ create function calendly.note_organization(
 language plpgsql set search_path = ''
 as $$
 begin
-  if organization is not distinct from connection.calendly_organization_uri then
+  -- null: not told, which says nothing of the stored one
+  if organization is null or organization = connection.calendly_organization_uri then
     return;
   elsif connection.scope = 'organization' then
     -- Another organization's events must not come in among those of the one that was connected.
@@ -254,8 +255,8 @@ begin
 end
 $$;
 comment on function calendly.note_organization(public.calendly_connections, text) is
-  'Stores the organization that the connection''s Calendly user is in now. Error: '
-  'organization_left where the connection is for another organization.';
+  'Stores the organization that the connection''s Calendly user is in now; null, not told, keeps '
+  'the stored one. Error: organization_left where the connection is for another organization.';
 
 create function public.calendly_subscription_query(connection_id uuid, organization text)
 returns jsonb
@@ -271,9 +272,10 @@ begin
     perform calendly.raise_error('not_connected', 'This connection was ended.');
   end if;
   perform calendly.note_organization(connection, organization);
+  organization := coalesce(organization, connection.calendly_organization_uri);
   if organization is null then
     perform calendly.raise_error('no_organization',
-      'This Calendly user belongs to no organization, and webhooks need one.',
+      'Calendly tells no organization of this user, and webhooks need one.',
       'Without webhooks meetings are synced by the schedule.');
   end if;
   return jsonb_build_object('organization', organization, 'scope', connection.scope)
@@ -284,8 +286,8 @@ $$;
 comment on function public.calendly_subscription_query(uuid, text) is
   'What a connection subscribes to, which is also the query that lists its subscriptions: '
   '{organization, scope, user?}. Stores the organization, as /users/me has just told it: people '
-  'change it, and a subscription ends with the membership. Errors: not_connected, '
-  'no_organization, organization_left.';
+  'change it, and a subscription ends with the membership. Where it was not told (null) the stored '
+  'one counts. Errors: not_connected, no_organization where neither is known, organization_left.';
 
 create type calendly.subscription_review as (
   delivers boolean,

@@ -1,7 +1,7 @@
 -- A subscription that cannot be looked at is not relied on, and the organization of a connection is
 -- read anew with each look, because people change it.
 begin;
-select plan(32);
+select plan(35);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 create function state_of_webhooks(name text default 'ana') returns text language sql as $$
@@ -113,14 +113,21 @@ select is(ask('ana', 'the next one'), jsonb_build_object('organization', 'the ne
   'a person subscribes in the organization that Calendly names now');
 select is((tests.connection_of('ana')).calendly_organization_uri, 'the next one',
   'which is stored');
+select is(ask('ana', null) ->> 'organization', 'the next one',
+  'an organization that Calendly does not tell is the stored one');
+select is((tests.connection_of('ana')).calendly_organization_uri, 'the next one', 'which stays');
+update public.calendly_connections c set calendly_organization_uri = null
+  where c.id = (tests.connection_of('ana')).id;
 select is(tests.code_of($$select ask('ana', null)$$), 'no_organization',
-  'without an organization nothing can be subscribed to');
+  'where none is known nothing can be subscribed to');
 select tests.add_organization('olga');
 select subscribe('olga');
 select is(tests.code_of($$select ask('olga', 'the next one')$$), 'organization_left',
   'the connection of an organization does not change over to another one');
 select is((tests.connection_of('olga')).calendly_organization_uri,
   'https://api.calendly.com/organizations/acme', 'nor is another one stored');
+select is(ask('olga', null) ->> 'organization', 'https://api.calendly.com/organizations/acme',
+  'nor does it end where Calendly does not tell one');
 select is(ask('olga', 'https://api.calendly.com/organizations/acme') -> 'user', null,
   'an organization''s subscription names no user');
 select tests.begin('olga', 'scheduled');

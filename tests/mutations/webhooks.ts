@@ -229,6 +229,15 @@ export const WEBHOOKS: Mutation[] = [
     caughtBy: [pgtap("unseen_subscription", "it does when it lasts longer")],
   },
   {
+    breaks: "an organization that is not told counts as left",
+    file: SUBSCRIPTIONS,
+    from: "if organization is null or organization = connection.calendly_organization_uri then",
+    to: "if organization is not distinct from connection.calendly_organization_uri then",
+    caughtBy: [
+      pgtap("unseen_subscription", "nor does it end where Calendly does not tell one"),
+    ],
+  },
+  {
     breaks: "the organization is learnt once",
     file: typescript("_shared/calendly/subscriptions"),
     from: "    organization: current_organization ?? null,\n",
