@@ -378,22 +378,34 @@ comment on function calendly.delete_gone_meetings(
   public.calendly_sync_runs, integer[], text[], text[]) is
   'Marks the meetings of events that Calendly no longer has as deleted, and returns the changes.';
 
+create function calendly.hosts_of_fetched(context calendly.run_context) returns text[]
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  return case when (context.connection).scope = 'user' then array[(context.run).subject] end;
+end
+$$;
+comment on function calendly.hosts_of_fetched(calendly.run_context) is
+  'Whose a fetched event is that names no host: with a person''s own token theirs; null: of those '
+  'who have the meeting already, because an organization''s token reads anybody''s events.';
+
 create function calendly.reject_fetched_events(
-  run public.calendly_sync_runs, results jsonb, settled_uris text[]
+  context calendly.run_context, results jsonb, settled_uris text[]
 ) returns public.calendly_sync_runs
 language plpgsql set search_path = ''
 as $$
 begin
-  return calendly.reject(run, (
+  return calendly.reject(context.run, (
     select jsonb_agg(jsonb_build_object('uri', r ->> 'event_uri',
       'problem', coalesce(r ->> 'problem', c.problem, 'is another event')))
     from jsonb_array_elements(results) r
-    cross join lateral calendly.read_event(r -> 'event') c
+    cross join lateral calendly.read_event(
+      r -> 'event', calendly.hosts_of_fetched(context)) c
     where r ->> 'event_uri' <> all (settled_uris)));
 end
 $$;
 comment on function calendly.reject_fetched_events(
-  public.calendly_sync_runs, jsonb, text[]) is
+  calendly.run_context, jsonb, text[]) is
   'Records the fetched events that could not be used.';
 
 create function calendly.record_lookups(
@@ -450,7 +462,8 @@ declare
   usable constant calendly.event_snapshot[] := array(
     select c
     from jsonb_array_elements(results) r
-    cross join lateral calendly.read_event(r -> 'event') c
+    cross join lateral calendly.read_event(
+      r -> 'event', calendly.hosts_of_fetched(context)) c
     where (r ->> 'status')::integer = 200 and c.problem is null and c.uri = r ->> 'event_uri');
   waiting text[];
   changes calendly.meeting_change[];
@@ -462,7 +475,7 @@ begin
     || calendly.delete_gone_meetings(context.run, user_ids, gone_uris, waiting);
   context := calendly.record_lookups(context, asked_uris, waiting, changes);
   context.run := calendly.reject_fetched_events(
-    context.run, results, gone_uris || array(select c.uri from unnest(usable) c));
+    context, results, gone_uris || array(select c.uri from unnest(usable) c));
   perform calendly.queue_invitees(
     context.run, user_ids, array(select c.event_uri from unnest(changes) c));
   return context;

@@ -246,7 +246,29 @@ comment on function calendly.write_delivery(
   'ignored where none is. event_uris: of the event, and of those that the invitee moves from or '
   'to.';
 
-create function calendly.apply_delivery(body jsonb, now_at timestamptz)
+create function calendly.delivered_event(sent jsonb, user_id integer)
+returns calendly.event_snapshot
+language plpgsql stable set search_path = ''
+as $$
+declare
+  event calendly.event_snapshot := calendly.read_event(sent);
+  own_uri text;
+begin
+  if sent -> 'event_memberships' <> '[]' and event.problem is distinct from 'names no host' then
+    return event;
+  end if;
+  select c.calendly_user_uri into own_uri
+    from public.calendly_connections c
+    where c.user_id = delivered_event.user_id and c.scope = 'user' and c.state <> 'disconnected';
+  return case when own_uri is null or own_uri = any (event.hosts) then event
+    else calendly.read_event(sent, event.hosts || own_uri) end;
+end
+$$;
+comment on function calendly.delivered_event(jsonb, integer) is
+  'Reads the event of a delivery to this user. One that names no host is theirs as well where they '
+  'have connected for themselves: their subscription brings their own events only.';
+
+create function calendly.apply_delivery(body jsonb, user_id integer, now_at timestamptz)
 returns calendly.delivery_outcome
 language plpgsql set search_path = ''
 as $$
@@ -259,7 +281,8 @@ begin
   if (body ->> 'event' = any (calendly.handled_event_types())) is not true then
     return ignored;
   end if;
-  event := calendly.read_event(body #> '{payload,scheduled_event}');
+  event := calendly.delivered_event(
+    body #> '{payload,scheduled_event}', apply_delivery.user_id);
   if event.problem is not null then
     return calendly.not_understood('scheduled_event: ' || event.problem);
   end if;
@@ -280,16 +303,17 @@ begin
   return calendly.write_delivery(event, invitee, body ->> 'event', event_uris, now_at);
 end
 $$;
-comment on function calendly.apply_delivery(jsonb, timestamptz) is
-  'Applies a delivery to the meeting of every host who is kept: processed; ignored where no host '
-  'is kept or the type is not handled; deferred where it is not understood.';
+comment on function calendly.apply_delivery(jsonb, integer, timestamptz) is
+  'Applies a delivery to this user (null: not known) to the meeting of every host who is kept: '
+  'processed; ignored where no host is kept or the type is not handled; deferred where it is not '
+  'understood.';
 
-create function calendly.try_delivery(body jsonb, now_at timestamptz)
+create function calendly.try_delivery(body jsonb, user_id integer, now_at timestamptz)
 returns calendly.delivery_outcome
 language plpgsql set search_path = ''
 as $$
 begin
-  return calendly.apply_delivery(body, now_at);
+  return calendly.apply_delivery(body, user_id, now_at);
 exception
   -- The database is busy or going down: nothing is stored, and Calendly delivers it again.
   when lock_not_available or deadlock_detected or serialization_failure or query_canceled
@@ -300,7 +324,7 @@ exception
       'message', calendly.without_emails(sqlerrm)), '{}', false)::calendly.delivery_outcome;
 end
 $$;
-comment on function calendly.try_delivery(jsonb, timestamptz) is
+comment on function calendly.try_delivery(jsonb, integer, timestamptz) is
   'calendly.apply_delivery, all or nothing: what fails is deferred with its error. Raises only '
   'where the database is busy or going down.';
 
@@ -563,7 +587,7 @@ begin
   end if;
 
   body := calendly.storable_delivery(delivery -> 'body');
-  outcome := calendly.try_delivery(body, now_at);
+  outcome := calendly.try_delivery(body, source.user_id, now_at);
   owner_id := calendly.user_of_delivery(source.user_id, outcome, body);
   -- Stored once, with what became of it. Nobody else stores this id: see calendly.lock_delivery.
   insert into public.calendly_webhook_events
@@ -618,7 +642,7 @@ declare
 begin
   perform calendly.lock_against_erasure();
   delivery := calendly.stored_delivery(calendly_replay_webhook_event.id);
-  outcome := calendly.try_delivery(delivery.payload, now_at);
+  outcome := calendly.try_delivery(delivery.payload, delivery.user_id, now_at);
   delivery.user_id := calendly.user_of_delivery(delivery.user_id, outcome, delivery.payload);
   update public.calendly_webhook_events e
     set status = outcome.status, error = outcome.error, user_id = delivery.user_id,

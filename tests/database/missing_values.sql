@@ -1,7 +1,7 @@
 -- What Calendly leaves out: no value that is missing loses a meeting or an invitee that can be
 -- kept, and the run tells what cannot be kept.
 begin;
-select plan(23);
+select plan(31);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 create function tests.problems() returns text language sql as $$
@@ -114,8 +114,52 @@ select is(tests.problems(),
   'H1: the user is not among the hosts, H2: the user is not among the hosts',
   'the run tells of it');
 
+-- what only a delivery or a single fetch brings
+create function tests.subscribe(name text) returns uuid language sql as $$
+  select (calendly_begin_subscription ->> 'id')::uuid
+  from public.calendly_begin_subscription(tests.account(name))
+$$;
+create function tests.receive_by(subscription uuid, event jsonb, invitee jsonb) returns text
+  language sql as $$
+  select public.calendly_receive_webhook(jsonb_build_object(
+    'body', delivery, 'digest', encode(sha256(delivery::text::bytea), 'hex'),
+    'subscription_id', subscription, 'signed_at', extract(epoch from calendly.now()))) ->> 'status'
+  from jsonb_build_object('event', 'invitee.created', 'created_at', '2026-06-01T12:00:00Z',
+    'payload', invitee || jsonb_build_object('scheduled_event', event)) delivery
+$$;
+create function tests.hosts_of(event text) returns text[] language sql as $$
+  select array(
+    select substring(u.calendly_user_uri from '[^/]+$')
+    from public.calendly_meetings m join public.calendly_users u on u.id = m.user_id
+    where m.calendly_event_uri = tests.event_uri(event) and not m.is_deleted order by 1)
+$$;
+select is(tests.receive_by(tests.subscribe('ana'),
+    tests.event(event) || memberships, tests.invitee(event, 'ines')), 'processed',
+    format('a delivery of a person''s own subscription is theirs with %s', memberships))
+  from (values ('H4', '{"event_memberships": []}'::jsonb), ('H5', '{"event_memberships": null}'),
+    ('H6', '{"event_memberships": [{"user": null}]}')) delivered (event, memberships);
+select is(tests.receive(tests.hostless('H7'), tests.invitee('H7', 'ines')), 'deferred',
+  'a delivery of a subscription made by hand, which may be an organization''s, waits');
+select tests.add_person('ben');
+select tests.sync('ben', array[tests.event('H8', tests.hosted_by('ben'))]);
+select tests.receive_by(tests.subscribe('ana'),
+  tests.hostless('H8', '{"updated_at": "2026-05-21T00:00:00.000000Z"}'), tests.invitee('H8', 'ines'));
+select is(tests.hosts_of('H8'), '{ana,ben}', 'it is not taken from another host who has it');
+select tests.pass('1 minute');
+create temporary table asked as
+  select tests.begin('ana'), tests.bring('ana', tests.page('{}')) as next;
+select ok(next -> 'event_uris' ? tests.event_uri('H7'), 'the event is fetched') from asked;
+select tests.bring('ana', jsonb_build_object('events', (
+    select jsonb_agg(jsonb_build_object('event_uri', uri, 'status', 200, 'event',
+      tests.hostless(substring(uri from '[^/]+$'))))
+    from jsonb_array_elements_text(next -> 'event_uris') uri))) from asked;
+select is(tests.hosts_of('H7'), '{ana}', 'an event without hosts that a person''s token fetched is theirs');
+select tests.fail('ana', '{"code": "internal"}');
+
 -- in an organization's listing nobody can be told
 select tests.add_organization('olga', 'everyone');
+select is(tests.receive_by(tests.subscribe('olga'), tests.hostless('H9'), tests.invitee('H9', 'ines')),
+  'deferred', 'nor by its subscription');
 select tests.sync('olga', array[tests.hostless('H3')], trigger => 'scheduled');
 select is((select count(*) from public.calendly_meetings m
   where m.calendly_event_uri = tests.event_uri('H3')), 0::bigint,

@@ -206,6 +206,27 @@ export const MEETINGS: Mutation[] = [
     ],
   },
   {
+    breaks: "an event without hosts that a person's subscription brings waits for a listing",
+    file: sql("700_webhook_delivery"),
+    from: "return case when own_uri is null or own_uri = any (event.hosts) then event",
+    to: "return case when own_uri is null or true then event",
+    caughtBy: [
+      pgtap(
+        "missing_values",
+        `a delivery of a person's own subscription is theirs with {"event_memberships": []}`,
+      ),
+    ],
+  },
+  {
+    breaks: "an event without hosts that a person's token fetched is nobody's",
+    file: sql("630_sync_apply_events"),
+    from: "when (context.connection).scope = 'user' then array[(context.run).subject] end;",
+    to: "when false then array[(context.run).subject] end;",
+    caughtBy: [
+      pgtap("missing_values", "an event without hosts that a person's token fetched is theirs"),
+    ],
+  },
+  {
     breaks: "an event that names no host any more is lost to those who have it",
     file: READ,
     from: "then coalesce(unnamed_hosts, calendly.users_with_meeting(e.uri))",
