@@ -138,7 +138,7 @@ begin
         'changed', 'calendly:' || announcement.auth_user_id, true);
     exception when others then
       -- A message that cannot be sent must not undo what it is about.
-      raise warning 'Calendly live update not sent: %', sqlerrm;
+      raise warning 'Calendly live update not sent: %', calendly.without_emails(sqlerrm);
     end;
   end loop;
   return null;
@@ -192,10 +192,11 @@ begin
   delete from calendly.live_updates_refusal;
   return true;
 exception when insufficient_privilege then
-  insert into calendly.live_updates_refusal (refused_at, error) values (calendly.now(), sqlerrm)
+  insert into calendly.live_updates_refusal (refused_at, error)
+    values (calendly.now(), calendly.without_emails(sqlerrm))
     on conflict (only_row) do update set error = excluded.error;
   raise warning using
-    message = 'Calendly live updates are off: ' || sqlerrm,
+    message = 'Calendly live updates are off: ' || calendly.without_emails(sqlerrm),
     hint = 'Everything else works. select what_to_do from calendly_alerts '
       'where code = ''live_updates_refused'';';
   return false;

@@ -15,7 +15,8 @@ comment on table calendly.own_table_failures is
   'Recipes that have failed to keep an app''s own table in step, until somebody clears them.';
 comment on column calendly.own_table_failures.source is
   'Names the recipe: the app''s table or trigger.';
-comment on column calendly.own_table_failures.error is 'Message of the last failure.';
+comment on column calendly.own_table_failures.error is
+  'Message of the last failure, without e-mails.';
 comment on column calendly.own_table_failures.sqlstate is 'SQLSTATE of the last failure.';
 comment on column calendly.own_table_failures.failures is
   'How often it has failed since it was last cleared; of failures at the same moment one counts.';
@@ -26,9 +27,12 @@ language plpgsql security definer set search_path = ''
 as $$
 declare
   now_at constant timestamptz := calendly.now();
+  -- Postgres may have quoted a row, of a person.
+  message constant text :=
+    coalesce(calendly.without_emails(calendly_record_own_table_failure.error), '');
 begin
   update calendly.own_table_failures f
-    set error = coalesce(calendly_record_own_table_failure.error, ''),
+    set error = message,
       sqlstate = coalesce(calendly_record_own_table_failure.sqlstate, ''),
       failures = f.failures + 1, last_failed_at = now_at
     from (
@@ -42,8 +46,7 @@ begin
   if not found then
     insert into calendly.own_table_failures
         (source, error, sqlstate, first_failed_at, last_failed_at)
-      values (calendly_record_own_table_failure.source,
-        coalesce(calendly_record_own_table_failure.error, ''),
+      values (calendly_record_own_table_failure.source, message,
         coalesce(calendly_record_own_table_failure.sqlstate, ''), now_at, now_at)
       on conflict on constraint own_table_failures_pkey do nothing;
   end if;

@@ -1,6 +1,6 @@
 -- Own tables of an app: a recipe that fails is noted and does not fail the sync.
 begin;
-select plan(18);
+select plan(20);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 
@@ -52,6 +52,17 @@ select is((failure()).first_failed_at, calendly.now() - interval '1 minute',
 select public.calendly_record_own_table_failure('profiles', null, null);
 select is((select array_agg(f.source order by f.source) from calendly.own_table_failures f),
   '{bookings,profiles}', 'each recipe has a failure of its own');
+
+select public.calendly_record_own_table_failure(source,
+    'duplicate key value: (ines@guest.example.com, Ines)', '23505')
+  from unnest('{profiles,bookings,people}'::text[]) source;
+select is(array(select distinct f.error from calendly.own_table_failures f),
+  '{"duplicate key value: ([e-mail], Ines)"}', 'a failure keeps no e-mail');
+select is_empty($$select p.oid::regprocedure from pg_catalog.pg_proc p
+    where p.pronamespace in ('calendly'::regnamespace, 'public'::regnamespace)
+      and p.proname <> 'keep_bookings'
+      and replace(p.prosrc, 'calendly.without_emails(sqlerrm)', '') ~* 'sqlerrm'$$,
+  'no function of ours passes on what Postgres reports with e-mails');
 
 select is(public.calendly_clear_own_table_failure('bookings'), true, 'a failure can be cleared');
 select is((failure()).source, null, 'a cleared failure is gone');

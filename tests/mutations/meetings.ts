@@ -326,6 +326,13 @@ export const MEETINGS: Mutation[] = [
     caughtBy: [pgtap("erase_everywhere", "its error has no e-mail")],
   },
   {
+    breaks: "a failure of an own table names a person",
+    file: sql("850_own_tables"),
+    from: "coalesce(calendly.without_emails(calendly_record_own_table_failure.error), '')",
+    to: "coalesce(calendly_record_own_table_failure.error, '')",
+    caughtBy: [pgtap("own_tables", "a failure keeps no e-mail")],
+  },
+  {
     breaks: "a rejection names a person",
     file: sql("610_sync_lease_and_progress"),
     from: "'uri', calendly.without_emails(p ->> 'uri')",
