@@ -1,6 +1,7 @@
 -- How two snapshots of one event or invitee become one, whichever came first and by whichever way.
 -- Time decides: the newer updated_at wins. At equal time content decides, so that any order of
--- arrival gives the same row. Canceled is final.
+-- arrival gives the same row. Canceled is final. An updated_at from the future is believed as well:
+-- a bound by the clock would make the row depend on when each snapshot came.
 
 create function calendly.merge_webhook_snapshots(one jsonb, other jsonb) returns jsonb
 language plpgsql immutable set search_path = ''

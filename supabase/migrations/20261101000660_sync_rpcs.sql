@@ -270,8 +270,8 @@ begin
 end
 $$;
 comment on function calendly.with_credible_times(jsonb) is
-  'Readings of invitees, with Postgres''s time in place of one that is far ahead of it: otherwise '
-  'nothing that comes later would be newer.';
+  'Readings of invitees by a sync or a delivery, with Postgres''s time in place of one that is far '
+  'ahead of it: otherwise nothing that comes later would be newer.';
 
 create function calendly.apply_result(context calendly.run_context, result jsonb)
 returns calendly.run_context

@@ -293,8 +293,9 @@ begin
   if calendly.concerns_nobody(event, event_uris) then
     return ignored;
   end if;
-  invitee := (calendly.invitee_snapshots(jsonb_build_array(jsonb_build_object(
-    'invitees', jsonb_build_array(body -> 'payload'), 'observed_at', body -> 'created_at'))))[1];
+  invitee := (calendly.invitee_snapshots(calendly.with_credible_times(
+    jsonb_build_array(jsonb_build_object('invitees', jsonb_build_array(body -> 'payload'),
+      'observed_at', body -> 'created_at')))))[1];
   -- scheduled_event is the event, whatever the invitee's own URI says.
   invitee.event_uri := event.uri;
   if invitee.problem is not null then

@@ -1,7 +1,7 @@
 -- What Calendly says is believed within bounds: counters that lie, more invitees than one reading
 -- can hold, clocks and dates that are far off.
 begin;
-select plan(18);
+select plan(21);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 select tests.add_person('ana');
@@ -67,6 +67,23 @@ select is(calendly.with_credible_times(read), read,
     calendly.to_calendly(calendly.now() + interval '30 minutes')), '{"problem": "x"}'::jsonb)
     as read) r;
 select tests.fail('ana', '{"code": "internal"}');
+create function deliver(event text, created_at text, invitee jsonb) returns text language sql as $$
+  select public.calendly_receive_webhook(jsonb_build_object('digest', md5(created_at),
+    'signed_at', extract(epoch from calendly.now()), 'body', jsonb_build_object(
+      'event', deliver.event, 'created_at', created_at, 'created_by', tests.host('ana'),
+      'payload', invitee || jsonb_build_object('scheduled_event', tests.event('one'))))) ->> 'status'
+$$;
+select is(deliver('invitee.created', '2099-01-01T00:00:00.000000Z', tests.invitee('one', 'kim')), 'processed',
+  'a delivery from the future is applied');
+select is((select v.no_show_known_at from public.calendly_invitees v
+    where v.uri = tests.invitee_uri('one', 'kim')), calendly.now(), 'it counts as one of now');
+select tests.pass('1 minute');
+select deliver('invitee_no_show.created', calendly.to_calendly(calendly.now()),
+  tests.invitee('one', 'kim', jsonb_build_object('no_show',
+    jsonb_build_object('uri', 'N', 'created_at', calendly.to_calendly(calendly.now())))));
+select is((select v.no_show_at from public.calendly_invitees v
+    where v.uri = tests.invitee_uri('one', 'kim')), calendly.now(),
+  'a mark as a no-show that is made after it counts');
 
 -- dates
 select is(calendly.to_time(value), null, format('%s is no time', value))

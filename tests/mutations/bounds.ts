@@ -211,6 +211,13 @@ export const BOUNDS: Mutation[] = [
     caughtBy: [pgtap("bounds", "a reading from the future counts as one of now")],
   },
   {
+    breaks: "a delivery from the future is newer than all that comes later",
+    file: sql("700_webhook_delivery"),
+    from: "calendly.invitee_snapshots(calendly.with_credible_times(",
+    to: "calendly.invitee_snapshots((",
+    caughtBy: [pgtap("bounds", "a mark as a no-show that is made after it counts")],
+  },
+  {
     breaks: "an event after the range moves a listing to its end",
     file: sql("630_sync_apply_events"),
     from: "where c.start_time < run.max_start_time));",
