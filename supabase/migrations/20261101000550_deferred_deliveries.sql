@@ -117,6 +117,7 @@ begin
       select d.id, d.heir_id
       from calendly.abandoned_deliveries d
       join public.calendly_webhook_events k on k.id = d.id
+      where k.status = 'deferred'  -- a replay may have settled it since the view was read
       for update of k skip locked  -- a replay that works on it
     ) a
     where e.id = a.id;

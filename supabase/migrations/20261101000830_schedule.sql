@@ -584,10 +584,12 @@ create view calendly.own_jobs with (security_invoker = true) as
   union all
   select 'calendly-accounts', 'select calendly.end_closed_accounts()', '* * * * *'
   union all
+  -- A job of its own: what fails here stops no cleaning.
+  select 'calendly-settle-deliveries', 'select calendly.settle_abandoned()', '5 * * * *'
+  union all
   -- Slice by slice, each committed.
   select 'calendly-clean-webhook-events',
-    'do $do$ begin perform calendly.settle_abandoned(); '
-    'while public.clean_old_webhook_events() > 0 loop commit; end loop; '
+    'do $do$ begin while public.clean_old_webhook_events() > 0 loop commit; end loop; '
     'while calendly.clean_old_payloads() > 0 loop commit; end loop; end $do$', '7 * * * *'
   union all
   select 'calendly-clean-runs',

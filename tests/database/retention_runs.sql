@@ -1,6 +1,6 @@
 -- Retention of ended runs and of pg_cron's log of our own jobs.
 begin;
-select plan(25);
+select plan(26);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 create function tests.keep(
@@ -93,7 +93,10 @@ select is((select array_agg(j.jobname || ' ' || j.schedule order by j.jobname)
     from cron.job j where j.jobname like 'calendly-%'),
   '{"calendly-accounts * * * * *","calendly-clean-job-log 27 3 * * *",'
     '"calendly-clean-runs 17 3 * * *","calendly-clean-webhook-events 7 * * * *",'
-    '"calendly-nudge * * * * *"}', 'there are five jobs and no other');
+    '"calendly-nudge * * * * *","calendly-settle-deliveries 5 * * * *"}',
+  'there are six jobs and no other');
+select is((select j.command from cron.job j where j.jobname = 'calendly-settle-deliveries'),
+  'select calendly.settle_abandoned()', 'what fails to settle a delivery stops no cleaning');
 select is((select j.command from cron.job j where j.jobname = 'calendly-accounts'),
   'select calendly.end_closed_accounts()', 'a job looks for ended accounts every minute');
 select is((select count(*) from cron.job j

@@ -104,7 +104,7 @@ set local role postgres;
 select calendly.schedule_jobs();
 reset role;
 select is((select array_agg(j.jobname || ' ' || j.schedule order by j.jobname) from cron.job j where j.jobname like 'calendly-%'),
-  '{"calendly-accounts * * * * *","calendly-clean-job-log 27 3 * * *","calendly-clean-runs 17 3 * * *","calendly-clean-webhook-events 7 * * * *","calendly-nudge 30 seconds"}',
+  '{"calendly-accounts * * * * *","calendly-clean-job-log 27 3 * * *","calendly-clean-runs 17 3 * * *","calendly-clean-webhook-events 7 * * * *","calendly-nudge 30 seconds","calendly-settle-deliveries 5 * * * *"}',
   'jobs that were lost can be scheduled again, with this tick');
 select public.calendly_configure('{"tick": "1 minute"}');
 select is(tests.nudged_every(), '* * * * * postgres true', 'and it may tick once a minute again');

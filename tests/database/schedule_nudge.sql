@@ -108,7 +108,7 @@ select is((
     select array_agg(j ->> 'name' || coalesce(' ' || (j ->> 'status'), '') order by j ->> 'name')
     from jsonb_array_elements(public.calendly_schedule() -> 'jobs') j),
   '{calendly-accounts,calendly-clean-job-log,calendly-clean-runs,calendly-clean-webhook-events,'
-    '"calendly-nudge succeeded"}', 'calendly_schedule shows each job with its last run');
+    '"calendly-nudge succeeded",calendly-settle-deliveries}', 'calendly_schedule shows each job with its last run');
 
 -- the address
 select is(tests.code_of($$select tests.begin_from('dan', 'https://elsewhere.example.com')$$),
