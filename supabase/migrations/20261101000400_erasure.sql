@@ -140,7 +140,7 @@ begin
       when 'invitee' then event #- '{cancellation,canceled_by}' #- '{cancellation,reason}'
       else event
     end
-    #- case when event #>> '{location,type}' in ('outbound_call', 'ask_invitee')
+    #- case when lower(event #>> '{location,type}') in ('outbound_call', 'ask_invitee')
       then '{location,location}' else '{}' end::text[];
 end
 $$;

@@ -1,7 +1,7 @@
 -- Erasing a person wherever the e-mail is: in any form, in what others have written, and in
 -- deliveries of any state. Who is somebody else stays.
 begin;
-select plan(51);
+select plan(52);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 create function tests.deliver(body jsonb) returns text language sql as $$
@@ -134,6 +134,8 @@ select is(v.email, 'joe@guest.example.com', 'an address that ends or begins alik
 select is(m.name, 'Call for [erased]', 'the name of a meeting has the e-mail no more')
   from tests.meeting('E1') m;
 select is(m.location, 'write to [erased]', 'nor has the location') from tests.meeting('E3') m;
+select is(calendly.redact_invitee_details('{"location": {"type": "Outbound_Call", "location": "+351"}}'),
+  '{"location": {"type": "Outbound_Call"}}', 'what an invitee typed goes whatever the case of its kind');
 
 -- an invitee without an e-mail is nobody who was erased
 select is(row(m.cancellation ->> 'reason', m.cancellation ->> 'canceled_by', m.location)::text,
@@ -160,7 +162,7 @@ delete from calendly.erased_people
 select tests.pass('1 hour');
 select tests.sync('ana', array[tests.event('E9', '{"created_at": "2026-06-01T12:30:00Z"}')],
   jsonb_build_object('E9', array[tests.invitee('E9', 'jo')]), forced => true);
-select is(v.email, 'jo@guest.example.com', 'without the mark a FULL sync brings the person back')
+select is(v.email, 'jo@guest.example.com', 'without the mark a forced FULL sync brings the person back')
   from public.calendly_invitees v where v.uri = tests.invitee_uri('E9', 'jo');
 
 -- what a run or a delivery tells has no e-mail, whoever's

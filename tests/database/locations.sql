@@ -1,6 +1,6 @@
 -- Where a meeting takes place: what Calendly has in two places, as two columns.
 begin;
-select plan(37);
+select plan(38);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 create function tests.place(location text) returns text language sql as $$
@@ -77,6 +77,8 @@ from (values
     'a script is no link'),
   ('{"type": "zoom", "join_url": "javascript:alert(1)"}', 'zoom | - | -',
     'a script is no conference''s link either'),
+  ('{"type": "Ask_Invitee", "location": "https://meet.example.org/ines"}',
+    'Ask_Invitee | https://meet.example.org/ines | -', 'whatever the case of its kind'),
   ('{"type": "ask_invitee", "location": "https://meet.example.org/ines"}',
     'ask_invitee | https://meet.example.org/ines | -',
     'a link that the invitee typed is a location: the host has not chosen it'),

@@ -178,7 +178,7 @@ export const MEETINGS: Mutation[] = [
   {
     breaks: "a link that the invitee typed is behind the app's button",
     file: MEETINGS_TABLE,
-    from: "(location_type in ('ask_invitee', 'outbound_call')) is not true",
+    from: "(lower(location_type) in ('ask_invitee', 'outbound_call')) is not true",
     to: "true",
     caughtBy: [
       pgtap(
