@@ -413,7 +413,8 @@ $$;
 comment on function calendly.stop_relying_on_webhooks(
   public.calendly_connections, timestamptz) is
   'A subscription that cannot be looked at may be gone: the schedule brings the changes at the '
-  'short interval, until it can be looked at or a delivery arrives.';
+  'short interval, until it can be looked at or a delivery arrives. webhook_state stays unknown '
+  'until it can be looked at.';
 
 create function public.calendly_fail_review(connection_id uuid, error jsonb) returns void
 language plpgsql security definer set search_path = ''

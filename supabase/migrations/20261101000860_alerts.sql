@@ -135,7 +135,7 @@ create view calendly.alert_webhook_disabled with (security_invoker = true) as
   select 'webhook_disabled' as code, 'warning' as severity, c.user_id, c.webhooks_lost_at as since,
     format('The webhook subscription of user %s is disabled at Calendly.', c.user_id) as message,
     concat_ws(' ', 'Where Calendly allows it, a new one is made within a day, or at once: POST '
-      '/functions/v1/calendly-connect/webhooks.', 'It could not be made: '
+      '/functions/v1/calendly-connect/webhooks.', 'The last try failed: '
       || (c.webhook_error ->> 'message'), c.webhook_error ->> 'hint') as what_to_do
   from public.calendly_connections c
   where c.state <> 'disconnected' and c.webhook_state = 'disabled';

@@ -148,7 +148,7 @@ projectTests("Looking after subscriptions", {
         [person.id],
       );
       assert.equal(alert.severity, "warning");
-      assert.match(alert.what_to_do, /It could not be made: Calendly answers with HTTP 503/);
+      assert.match(alert.what_to_do, /The last try failed: Calendly answers with HTTP 503/);
     });
 
     await t.step("and the next sync that can makes it", async () => {
