@@ -213,7 +213,7 @@ export const MEETINGS: Mutation[] = [
     caughtBy: [
       pgtap(
         "missing_values",
-        `a delivery of a person's own subscription is theirs with {"event_memberships": []}`,
+        "an event without hosts that a person's own subscription brings is theirs",
       ),
     ],
   },

@@ -26,9 +26,10 @@ export const WEBHOOKS: Mutation[] = [
   {
     breaks: "a canceled invitee cancels a group event",
     file: DELIVERY,
-    from: "event := calendly.read_event(body #> '{payload,scheduled_event}');",
-    to: `event := calendly.read_event((body #> '{payload,scheduled_event}')
-    || case body ->> 'event' when 'invitee.canceled' then '{"status": "canceled"}' else '{}' end::jsonb);`,
+    from: `    body #> '{payload,scheduled_event}', apply_delivery.user_id);`,
+    to: `    (body #> '{payload,scheduled_event}')
+      || case body ->> 'event' when 'invitee.canceled' then '{"status": "canceled"}' else '{}' end::jsonb,
+    apply_delivery.user_id);`,
     caughtBy: [behaviour("webhooks", "a canceled invitee does not cancel a group event")],
   },
   {
