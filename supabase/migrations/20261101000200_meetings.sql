@@ -55,7 +55,8 @@ begin
   location_type := calendly.text_of(place -> 'type');
   join_url := calendly.link_of(calendly.text_of(place -> 'join_url'));
   -- In these two kinds the invitee has typed it. A stranger's link is not behind a button "Join".
-  if join_url is null and (lower(location_type) in ('ask_invitee', 'outbound_call')) is not true then
+  if join_url is null
+      and (lower(location_type) in ('ask_invitee', 'outbound_call')) is not true then
     join_url := calendly.link_of(typed);
   end if;
   location := nullif(typed, join_url);

@@ -35,7 +35,14 @@ Deno.test({
           select jobname, username, active from cron.job where jobname like 'calendly-%' order by 1`;
         assert.deepEqual(
           jobs.map(({ jobname, username, active }) => [jobname, username, active]),
-          ["accounts", "clean-job-log", "clean-runs", "clean-webhook-events", "nudge", "settle-deliveries"]
+          [
+            "accounts",
+            "clean-job-log",
+            "clean-runs",
+            "clean-webhook-events",
+            "nudge",
+            "settle-deliveries",
+          ]
             .map((name) => [`calendly-${name}`, "postgres", true]),
         );
       });
