@@ -22,14 +22,12 @@ interface Serving {
 }
 
 /** Serves on a loopback address; `port` 0 takes a free one. A port that is taken is refused. */
-export function serveSandbox(served: Served, address: Address = {}): Promise<Serving> {
-  return typeof Deno === "undefined" ? serveOnNode(served, address) : serveOnDeno(served, address);
+export async function serveSandbox(served: Served, address: Address = {}): Promise<Serving> {
+  const serve = typeof Deno === "undefined" ? serveOnNode : serveOnDeno;
+  return await serve(served, address);
 }
 
-async function serveOnDeno(
-  served: Served,
-  { port = 0, hostname = "127.0.0.1" }: Address,
-): Promise<Serving> {
+function serveOnDeno(served: Served, { port = 0, hostname = "127.0.0.1" }: Address): Serving {
   const answer: Deno.ServeHandler = async (request, { completed }) => {
     const gone = new AbortController();
     completed.catch(() => gone.abort());

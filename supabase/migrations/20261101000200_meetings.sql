@@ -9,7 +9,7 @@ language plpgsql immutable set search_path = ''
 as $$
 declare
   -- white space of any script, and marks without width that are pasted along with a text
-  blanks constant text := E' \t\n\r\f\v\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005'
+  blanks constant text := E' \t\n\r\f\x0b\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005'
     '\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff';
 begin
   return nullif(btrim(value, blanks), '');

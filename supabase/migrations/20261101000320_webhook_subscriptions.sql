@@ -451,7 +451,7 @@ end
 $$;
 comment on function public.calendly_fail_review(uuid, jsonb) is
   'The subscriptions of a connection could not be looked at, for this reason. Where Calendly or a '
-  'setting refuses it they are not relied on; after an outage of Calendly''s (calendly_unavailable) '
-  'not before it has lasted for a day. Any other reason changes nothing.';
+  'setting refuses it they are not relied on; after an outage of Calendly''s, '
+  'calendly_unavailable, not before it has lasted for a day. Any other reason changes nothing.';
 
 select calendly.revoke_all();

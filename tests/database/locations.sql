@@ -1,6 +1,6 @@
 -- Where a meeting takes place: what Calendly has in two places, as two columns.
 begin;
-select plan(38);
+select plan(39);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 create function tests.place(location text) returns text language sql as $$
@@ -62,6 +62,8 @@ from (values
     'white space alone is no location'),
   ('{"type": "zoom", "join_url": " https://zoom.example.org/j/1\n"}',
     'zoom | - | https://zoom.example.org/j/1', 'white space around Zoom''s link is dropped'),
+  ('{"type": "custom", "location": "\u000bhttps://meet.example.org/rtnfv\u000b"}',
+    'custom | - | https://meet.example.org/rtnfv', 'a letter that stands for white space stays'),
   -- a link and words
   ('{"type": "custom", "location": "see https://meet.example.org/ana"}',
     'custom | see https://meet.example.org/ana | -', 'a sentence with a link in it is words'),
