@@ -2,6 +2,11 @@
 -- reads still depends on what it applies alone, however much has been stored since.
 begin;
 select plan(9);
+-- As in a database that is new. Where autovacuum has noted that a table is empty, Postgres reads it
+-- from end to end until it has been analyzed again.
+update pg_catalog.pg_class c set reltuples = -1, relpages = 0
+  where c.relkind in ('r', 'i')
+    and c.relnamespace in ('public'::regnamespace, 'calendly'::regnamespace);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 select tests.add_person('ana');
 
