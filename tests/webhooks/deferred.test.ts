@@ -35,11 +35,6 @@ const SPARSE: [what: string, change: (delivery: Delivery) => void][] = [
     delete payload.scheduled_event!.start_time;
     delete payload.scheduled_event!.end_time;
   }],
-  ["no status of the event", ({ payload }) => delete payload.scheduled_event!.status],
-  ["no status of the invitee, a flag in its place", ({ payload }) => {
-    delete payload.status;
-    Object.assign(payload, { canceled: false });
-  }],
   ["an event that is null", ({ payload }) => Object.assign(payload, { scheduled_event: null })],
 ];
 
@@ -218,10 +213,6 @@ hookTest("impossible values are deferred, not guessed, and spoil nothing", async
       "an end before the start",
       ({ payload }) =>
         Object.assign(payload.scheduled_event!, { end_time: "2020-01-01T00:00:00Z" }),
-    ],
-    [
-      "a mark without its time",
-      ({ payload }) => Object.assign(payload, { no_show: { uri: "https://x/1" } }),
     ],
     [
       "an event that is a list",

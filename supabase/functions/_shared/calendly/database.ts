@@ -143,10 +143,11 @@ const AWAY = /^(08|28|40|57|58|25P0|3D000|53|55P03|26000|42P05)/;
 /** SQLSTATEs of a database that can be read and not written: read-only, or its disk is full. */
 const CANNOT_WRITE = /^(25006|53100)/;
 /** Codes that say nothing: then the message tells whether it passes. */
-const INTERNAL = /^(XX000|0A000)/;
+const INTERNAL = /^(XX000|0A000|55000)/;
 /** What poolers say in Postgres's place, and what Postgres says while migrations are applied. */
 const PASSES = new RegExp(
   [
+    "not currently accepting connections",
     "tenant",
     "server login",
     "clients? connections?",
