@@ -40,6 +40,11 @@ const LONG: { files: string[]; shows: string }[] = [
       "1,000,000 expired webhook events go beside 200 deliveries a second: none is lost, none waits",
   },
   {
+    files: ["tests/cli/deploy.test.ts", "tests/cli/uninstall.test.ts"],
+    shows:
+      "deploy and uninstall are killed after each change that they make: run again, the end is the same",
+  },
+  {
     files: ["tests/schedule/fairness.test.ts"],
     shows:
       "10,000 connections, 1 % failing hard and 5 % slow: every healthy one is synced within its interval",

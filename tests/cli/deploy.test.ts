@@ -144,6 +144,9 @@ const CHANGES: [name: string, isIt: (request: NotedRequest) => boolean][] = [
   ["the functions' activation", ({ method, path }) => method === "PUT" && path === "/functions"],
 ];
 
+/** PROOF=full: it is killed after each of them. */
+const KILLED = Deno.env.get("PROOF") === "full" ? CHANGES : CHANGES.slice(1, 3);
+
 deployTest("a deploy that was killed goes on at every step", async (context) => {
   const { project, api, app, t } = context;
   const kill = async ([name, isIt]: typeof CHANGES[number], when: "before" | "after") => {
@@ -151,7 +154,7 @@ deployTest("a deploy that was killed goes on at every step", async (context) => 
   };
   // After a change is before the next one.
   await kill(CHANGES[0], "before");
-  for (const change of CHANGES) await kill(change, "after");
+  for (const change of KILLED) await kill(change, "after");
   const { code, stdout } = await app.start(api.environment, "deploy", "--yes").output();
   assert.equal(code, 0, new TextDecoder().decode(stdout));
   const recorded = await project.database.query<{ version: string }>(RECORDED);
