@@ -6,7 +6,7 @@
 
 import { withoutEmails } from "./emails.ts";
 
-const MAX_REASON = 1000;
+const MAX_REASON = 900;
 /** Of a message with details, so that they have room. */
 const MAX_MESSAGE = 300;
 const MAX_DETAILS = 5;
