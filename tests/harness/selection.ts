@@ -83,7 +83,9 @@ export async function dependentTests(changed: string[]): Promise<string[]> {
     const readers = READ_BY.filter(([path]) => file.startsWith(path)).map(([, module]) => module);
     const those = (applies: (text: string) => boolean) =>
       [...texts].filter(([, text]) => applies(text)).map(([module]) => module);
-    const running = those((text) => runsTaskOf(text, file));
+    // Only tests run tasks: elsewhere the name of one may be a word.
+    const running = those((text) => runsTaskOf(text, file))
+      .filter((module) => module.startsWith("tests/"));
     const imported = importers.get(file);
     if (imported) return [...readers, ...running, ...imported];
     const naming = [...running, ...those((text) => isNamedIn(text, file))];
