@@ -156,6 +156,7 @@ Deno.test("a grant is given back only where it was certainly not stored", async 
       await using stub = new Stub({ ...ANSWERS, calendly_connect: answer }, {
         CALENDLY_CLIENT_ID: "app",
         CALENDLY_CLIENT_SECRET: "secret",
+        CALENDLY_RETURN_URL: "https://app.example.com/settings",
       });
       using _errors = collectErrors();
       const verifier_jwe = await encrypt("verifier", "consent");

@@ -44,7 +44,7 @@ Deno.test({
       const [{ all }] = await database.query(
         "select count(*)::integer as all from cron.job where jobname like 'calendly-%'",
       );
-      assert.equal(all, 5);
+      assert.equal(all, 6);
     } finally {
       await database.close();
     }
