@@ -201,6 +201,8 @@ create table public.calendly_meetings (
 );
 
 -- all rows of one event: for merging, and for webhooks
+alter table public.calendly_meetings
+  add constraint calendly_meetings_calendly_event_key unique (user_id, calendly_event_uri);
 create index calendly_meetings_calendly_event_uri_idx
   on public.calendly_meetings (calendly_event_uri);
 
@@ -221,11 +223,10 @@ create index calendly_meetings_emails_idx
   where calendly.emails_in(raw) <> '{}';
 
 -- Each key has user_id in it, so that the table could be distributed or partitioned by user_id. id
--- comes first, because apps also look up meetings by it alone. Keys are made after the indexes, the
--- primary key last: a session keeps the plan of a foreign key's check, perhaps from when the table
--- was empty, and of indexes that seem equally good then, Postgres takes the one made last.
+-- comes first, because apps also look up meetings by it alone. Of indexes that seem equally good
+-- while the table is empty Postgres takes the one made last, and a session keeps the plan: the
+-- primary key is for the checks of foreign keys.
 alter table public.calendly_meetings
-  add constraint calendly_meetings_calendly_event_key unique (user_id, calendly_event_uri),
   add primary key (id, user_id);
 
 comment on table public.calendly_meetings is

@@ -11,16 +11,6 @@ const MEETINGS_TABLE = sql("200_meetings");
 
 export const MEETINGS: Mutation[] = [
   // Keys
-  {
-    breaks: "the checks of foreign keys read all meetings of a user",
-    file: sql("200_meetings"),
-    from:
-      `  add constraint calendly_meetings_calendly_event_key unique (user_id, calendly_event_uri),
-  add primary key (id, user_id);`,
-    to: `  add primary key (id, user_id),
-  add constraint calendly_meetings_calendly_event_key unique (user_id, calendly_event_uri);`,
-    caughtBy: [pgtap("kept_plans", "applying a hundred new invitees reads their meetings")],
-  },
   // Merging
   {
     breaks: "an older snapshot overwrites a newer one",
