@@ -200,12 +200,6 @@ create table public.calendly_meetings (
   raw jsonb
 );
 
--- all rows of one event: for merging, and for webhooks
-alter table public.calendly_meetings
-  add constraint calendly_meetings_calendly_event_key unique (user_id, calendly_event_uri);
-create index calendly_meetings_calendly_event_uri_idx
-  on public.calendly_meetings (calendly_event_uri);
-
 -- a person's calendar, and what a listing of a range should have shown
 create index calendly_meetings_user_start_idx on public.calendly_meetings (user_id, start_time);
 
@@ -223,9 +217,16 @@ create index calendly_meetings_emails_idx
   where calendly.emails_in(raw) <> '{}';
 
 -- Each key has user_id in it, so that the table could be distributed or partitioned by user_id. id
--- comes first, because apps also look up meetings by it alone. Of indexes that seem equally good
--- while the table is empty Postgres takes the one made last, and a session keeps the plan: the
--- primary key is for the checks of foreign keys.
+-- comes first, because apps also look up meetings by it alone. The order matters: of indexes that
+-- seem equally good while the table is empty Postgres takes the one made last, and a session keeps
+-- the plan. So what finds one meeting is made after what finds all of a user.
+alter table public.calendly_meetings
+  add constraint calendly_meetings_calendly_event_key unique (user_id, calendly_event_uri);
+
+-- all rows of one event: for merging, and for webhooks
+create index calendly_meetings_calendly_event_uri_idx
+  on public.calendly_meetings (calendly_event_uri);
+
 alter table public.calendly_meetings
   add primary key (id, user_id);
 

@@ -17,7 +17,8 @@ begin
     select run.id, m.calendly_event_uri, min(m.start_time),
       min(coalesce(s.last_looked_up_at, '-infinity'))
     from unnest(user_ids) listed (id)
-    -- By index, whatever the statistics say: `offset 0` keeps each query as it is written.
+    -- By index, whatever the statistics say: `offset 0` keeps each query as it is written, and the
+    -- order speaks for the index that has it. A key of the same user would read all their meetings.
     cross join lateral (
       select k.user_id, k.calendly_event_uri, k.start_time from public.calendly_meetings k
       where k.user_id = listed.id
@@ -26,6 +27,7 @@ begin
         and not k.is_deleted
         -- what a webhook has written since the run began is not missing
         and coalesce(k.updated_at, '-infinity') < run.started_at
+      order by k.start_time
       offset 0
     ) m
     left join lateral (

@@ -11,6 +11,16 @@ const MEETINGS_TABLE = sql("200_meetings");
 
 export const MEETINGS: Mutation[] = [
   // Keys
+  {
+    breaks: "the checks of foreign keys read all meetings of a user",
+    file: sql("200_meetings"),
+    from: "alter table public.calendly_meetings\n  add primary key (id, user_id);\n",
+    to: `alter table public.calendly_meetings
+  add primary key (id, user_id);
+create index calendly_meetings_last_idx on public.calendly_meetings (user_id, start_time);
+`,
+    caughtBy: [pgtap("kept_plans", "applying a hundred new invitees reads their meetings")],
+  },
   // Merging
   {
     breaks: "an older snapshot overwrites a newer one",
