@@ -213,7 +213,7 @@ export async function runSchedule(project: Project): Promise<void> {
     quiet = calls.length === before ? quiet + 1 : 0;
     // While two earlier loops are at work a nudge starts nothing: the next tick repeats it. Not while
     // something goes on, because a second loop would end before the first one.
-    if (before < 0 || quiet === 300) {
+    if (before < 0 || quiet === 100) {
       const { status } = await project.fetch("calendly-sync/nudge", { method: "POST" });
       if (status !== 202) throw new Error(`the nudge is answered with ${status}`);
     }
