@@ -8,8 +8,9 @@ export interface RecordedCli {
 
 /** Installs it as npm does, in `node_modules/.bin`. `script` replaces the program itself. */
 export async function installSupabaseCli(folder: string, script?: string): Promise<RecordedCli> {
-  const record = await Deno.makeTempFile({ prefix: "supabase-calls-" });
+  const record = `${folder}/node_modules/.supabase-calls`;
   await Deno.mkdir(`${folder}/node_modules/.bin`, { recursive: true });
+  await Deno.writeTextFile(record, "");
   await Deno.writeTextFile(
     `${folder}/node_modules/.bin/supabase`,
     `#!/bin/sh
