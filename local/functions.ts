@@ -222,7 +222,10 @@ class Worker {
     return listening.promise;
   }
 
-  async #read(stream: ReadableStream<Uint8Array>, onPort: (port: string) => void): Promise<void> {
+  async #read(
+    stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+    onPort: (port: string) => void,
+  ): Promise<void> {
     let rest = "";
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
       const lines = (rest + text).split("\n");

@@ -1,0 +1,63 @@
+/** Loading for a component: keeps what it shows while it loads again, so that nothing flashes. */
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { type Problem, toProblem } from "./problem.ts";
+
+export interface Resource<T> {
+  /** The last answer; stays while a newer one is loaded or has failed. */
+  data?: T;
+  /** Why the last attempt failed. */
+  problem?: Problem;
+  loading: boolean;
+  /** When `data` was loaded, in milliseconds. */
+  at?: number;
+  reload: () => Promise<void>;
+}
+
+/**
+ * Calls `load` at first and whenever one of `dependencies` changes, and again each `every` milliseconds
+ * while the page is visible. An answer that is overtaken by a newer request is dropped.
+ */
+export function useResource<T>(
+  load: (signal: AbortSignal) => PromiseLike<T>,
+  dependencies: unknown[],
+  { every }: { every?: number } = {},
+): Resource<T> {
+  const [state, setState] = useState<Omit<Resource<T>, "reload">>({ loading: true });
+  const latest = useRef(load);
+  latest.current = load;
+  const running = useRef<AbortController>(undefined);
+
+  const reload = useCallback(async () => {
+    running.current?.abort();
+    const controller = running.current = new AbortController();
+    setState((before) => before.loading ? before : { ...before, loading: true });
+    try {
+      const data = await latest.current(controller.signal);
+      if (!controller.signal.aborted) setState({ data, loading: false, at: Date.now() });
+    } catch (error) {
+      const problem = await toProblem(error);
+      if (!controller.signal.aborted) {
+        setState((before) => ({ ...before, problem, loading: false }));
+      }
+    }
+  }, []);
+
+  useEffect(() => {
+    reload();
+    return () => running.current?.abort();
+  }, dependencies);
+
+  useEffect(() => {
+    const again = () => {
+      if (document.visibilityState === "visible") reload();
+    };
+    addEventListener("online", again);
+    const timer = every === undefined ? undefined : setInterval(again, every);
+    return () => {
+      removeEventListener("online", again);
+      clearInterval(timer);
+    };
+  }, [every, reload]);
+
+  return { ...state, reload };
+}

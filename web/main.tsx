@@ -1,0 +1,9 @@
+/** The console's entry: sets the theme before the first paint, then renders the page. */
+import { render } from "preact";
+import { App } from "./app.tsx";
+import { loadConfig } from "./data/config.ts";
+import { applyTheme } from "./ui/theme.tsx";
+
+applyTheme();
+loadConfig();
+addEventListener("DOMContentLoaded", () => render(<App />, document.getElementById("app")!));
