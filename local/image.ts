@@ -5,6 +5,7 @@
 import { fileURLToPath } from "node:url";
 import { openEmbedded, type Preparation, prepare } from "./database.ts";
 import { readMigrations } from "../cli/migrations.ts";
+import { whileLocked } from "./lock.ts";
 import { PLATFORM, SEED } from "./migrations.ts";
 import configuration from "../deno.json" with { type: "json" };
 
@@ -13,7 +14,8 @@ const FOLDER = fileURLToPath(new URL("../.local/images", import.meta.url));
 /** The image for this preparation, made first if need be: by one process, the others wait for it. */
 export async function preparedImage(preparation: Preparation): Promise<Blob> {
   const name = await preparationHash(preparation);
-  return await read(name) ?? await whileLocked(name, async () => {
+  await Deno.mkdir(FOLDER, { recursive: true });
+  return await read(name) ?? await whileLocked(`${FOLDER}/${name}.lock`, async () => {
     const made = await read(name);
     if (made) return made;
     const database = await openEmbedded();
@@ -34,14 +36,6 @@ async function read(name: string): Promise<Blob | undefined> {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-}
-
-/** A process that ends releases its lock. */
-async function whileLocked<T>(name: string, work: () => Promise<T>): Promise<T> {
-  await Deno.mkdir(FOLDER, { recursive: true });
-  using file = await Deno.open(`${FOLDER}/${name}.lock`, { create: true, write: true });
-  await file.lock(true);
-  return await work();
 }
 
 /** Writes the image in one step, so that no other process reads half of it; drops images older than a day. */

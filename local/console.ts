@@ -1,0 +1,119 @@
+/**
+ * The console of a local stack. Its page is built when it is first asked for, so that a stack without a
+ * browser has no part in it, and again when its sources have changed.
+ */
+import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
+import { type Console, createConsole } from "../cli/console/server.ts";
+import { Problem } from "../cli/problem.ts";
+import { type Sandbox } from "../sandbox/mod.ts";
+import { type Keys } from "./keys.ts";
+import { whileLocked } from "./lock.ts";
+
+const ROOT = new URL("../", import.meta.url);
+const FOLDER = fileURLToPath(new URL(".local/pages", ROOT));
+
+/** What the page is made from. */
+const SOURCES = ["web/", "supabase/functions/_shared/calendly/", "deno.json", "deno.lock"];
+
+type Files = ReadonlyMap<string, Uint8Array>;
+
+/** The console at a stack's own address. */
+export function localConsole(
+  { url, keys: { publishableKey, secretKey }, sandbox, demoUser }: {
+    url: string;
+    keys: Keys;
+    sandbox?: Sandbox;
+    demoUser: { email: string; password: string };
+  },
+): Console {
+  return createConsole({
+    files: readPage,
+    project: { url, publishableKey, secretKey, kind: "local" },
+    origins: [url, url.replace("127.0.0.1", "localhost")],
+    sandbox: sandbox && ((verb, args) => Promise.resolve(runVerb(sandbox, verb, args))),
+    demoUser,
+  });
+}
+
+function runVerb({ control, truth }: Sandbox, verb: string, args: unknown): unknown {
+  return verb === "state" ? truth() : control.run(verb, args as Record<string, unknown>);
+}
+
+/** The page that was read last, with the hash of its sources. */
+let page: { hash: string; files: Files } | undefined;
+
+/** The page of the present sources, built first if need be: by one process, the others wait for it. */
+export async function readPage(): Promise<Files> {
+  const hash = await hashSources();
+  if (page?.hash !== hash) page = { hash, files: await findPage(`${FOLDER}/${hash}`) };
+  return page.files;
+}
+
+async function findPage(folder: string): Promise<Files> {
+  await Deno.mkdir(FOLDER, { recursive: true });
+  return await readFiles(folder) ??
+    await whileLocked(`${FOLDER}/lock`, async () => {
+      const made = await readFiles(folder);
+      if (made) return made;
+      const files = await build();
+      await write(folder, files);
+      return files;
+    });
+}
+
+async function build(): Promise<Files> {
+  // Not a literal: Deno would fetch what it imports for every stack.
+  const builder = new URL("web/build.ts", ROOT).href;
+  try {
+    const { buildConsole } = await import(builder) as { buildConsole(): Promise<Files> };
+    return await buildConsole();
+  } catch (cause) {
+    throw new Problem(
+      "page_not_built",
+      `The console's page could not be built: ${(cause as Error).message}`,
+      "The first build fetches the page's libraries from the npm registry: look at the network and reload.",
+      { cause },
+    );
+  }
+}
+
+async function readFiles(folder: string): Promise<Files | undefined> {
+  try {
+    const names = [...Deno.readDirSync(folder)].map(({ name }) => name);
+    const contents = names.map(async (name) =>
+      [name, await Deno.readFile(`${folder}/${name}`)] as const
+    );
+    return new Map(await Promise.all(contents));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** In one step, so that no other process reads half of it. Pages of other sources go. */
+async function write(folder: string, files: Files): Promise<void> {
+  for (const { name, isDirectory } of Deno.readDirSync(FOLDER)) {
+    if (isDirectory) await Deno.remove(`${FOLDER}/${name}`, { recursive: true });
+  }
+  const unfinished = await Deno.makeTempDir({ dir: FOLDER });
+  for (const [name, bytes] of files) await Deno.writeFile(`${unfinished}/${name}`, bytes);
+  await Deno.rename(unfinished, folder);
+}
+
+async function hashSources(): Promise<string> {
+  const hash = createHash("sha256");
+  for (const source of SOURCES) {
+    for await (const path of filesOf(source)) {
+      hash.update(`${path}\n`).update(await Deno.readFile(new URL(path, ROOT)));
+    }
+  }
+  return hash.digest("hex").slice(0, 32);
+}
+
+async function* filesOf(path: string): AsyncGenerator<string> {
+  if (!path.endsWith("/")) return yield path;
+  const entries = await Array.fromAsync(Deno.readDir(new URL(path, ROOT)));
+  for (const { name, isDirectory } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
+    yield* filesOf(`${path}${name}${isDirectory ? "/" : ""}`);
+  }
+}
