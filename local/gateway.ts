@@ -1,4 +1,5 @@
-/** The project's one address: passes on requests to /rest, /auth and /functions. */
+/** The project's one address: passes on requests to /rest, /auth and /functions, and has the console. */
+import type { Console } from "../cli/console/server.ts";
 import { type Functions } from "./functions.ts";
 
 /** Milliseconds that requests are given to end. */
@@ -7,6 +8,7 @@ const SHUTDOWN_TIMEOUT = 5000;
 interface Routes {
   dataApi: (request: Request) => Promise<Response>;
   functions: Functions;
+  console: Pick<Console, "fetch">;
 }
 
 /**
@@ -17,7 +19,7 @@ export function serveGateway(
   port: number,
 ): { url: string; open: (routes: Routes) => void; stop: () => Promise<void> } {
   let routes: Routes | undefined;
-  const server = Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, (request) => {
+  const server = Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, async (request) => {
     if (!routes) return withCors(request, starting);
     const [, service, version, name] = new URL(request.url).pathname.split("/");
     if (version === "v1" && service === "functions" && name) {
@@ -26,7 +28,9 @@ export function serveGateway(
     if (version === "v1" && (service === "rest" || service === "auth")) {
       return withCors(request, routes.dataApi);
     }
-    return Response.json({ message: "no Route matched with those values" }, { status: 404 });
+    const answer = await routes.console.fetch(request);
+    return answer ??
+      Response.json({ message: "no Route matched with those values" }, { status: 404 });
   });
   return {
     url: `http://127.0.0.1:${server.addr.port}`,

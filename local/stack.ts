@@ -5,6 +5,7 @@
 import { createClient } from "@supabase/supabase-js";
 import { createSandbox, type Sandbox, type SandboxOptions, serveSandbox } from "../sandbox/mod.ts";
 
+import { localConsole } from "./console.ts";
 import { startTicker, type Ticker } from "./cron.ts";
 import { createDataApi } from "./data_api.ts";
 import {
@@ -85,6 +86,8 @@ export interface Stack {
   functions: Pick<Functions, "warm" | "kill" | "logs" | "memory" | "pid">;
   /** Runs what the schedule has between two points in time. */
   tick: Ticker["tick"];
+  /** A new link that opens operations in the console, once. The console itself is at `url`. */
+  consoleLink(): string;
   stop(): Promise<void>;
 }
 
@@ -113,7 +116,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       log,
       environment: () => ({
         ...platformEnvironment(gateway.url, keys),
-        ...calendlyEnvironment(calendlyUrl, keys, sandbox),
+        ...calendlyEnvironment(calendlyUrl, gateway.url, keys, sandbox),
         ...options.env,
       }),
     });
@@ -146,7 +149,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     undo.push(() => functions.stop()); // Before the rest: they use all of it.
     undo.push(() => void gateway.stop()); // Or a request would start them again.
     starting.signal.throwIfAborted();
-    gateway.open({ dataApi, functions });
+    const console = localConsole({ url: gateway.url, keys, sandbox, demoUser: DEMO_USER });
+    gateway.open({ dataApi, functions, console });
 
     return {
       url: gateway.url,
@@ -161,6 +165,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       signJwt: (claims) => signUserJwt(keys, claims),
       functions,
       tick: ticker.tick,
+      consoleLink: console.link,
       stop,
     };
   } catch (error) {
@@ -304,13 +309,18 @@ export function platformEnvironment(url: string, keys: Keys): Record<string, str
 }
 
 /** Stands in for the settings of .env.example that are not set. */
-function calendlyEnvironment(url: string, keys: Keys, sandbox?: Sandbox): Record<string, string> {
+function calendlyEnvironment(
+  url: string,
+  consoleUrl: string,
+  keys: Keys,
+  sandbox?: Sandbox,
+): Record<string, string> {
   return {
     CALENDLY_API_URL: url,
     CALENDLY_TOKEN_KEY: keys.calendlyTokenKey,
     CALENDLY_WEBHOOK_SIGNING_KEY: [keys.calendlyWebhookSigningKey, sandbox?.demo.app.signing_key]
       .filter((key) => key).join(","),
-    CALENDLY_RETURN_URL: "http://127.0.0.1:3000", // Where Supabase, too, expects an app in development.
+    CALENDLY_RETURN_URL: `${consoleUrl}/`,
     ...sandbox && {
       CALENDLY_AUTH_URL: url,
       CALENDLY_CLIENT_ID: sandbox.demo.app.client_id,

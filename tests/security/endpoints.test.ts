@@ -179,7 +179,7 @@ projectTest("Every endpoint", async (project, t) => {
         assert.equal(answer.headers.get("set-cookie"), null);
         if (!location) continue;
         const target = new URL(location);
-        assert.equal(target.origin, "http://127.0.0.1:3000");
+        assert.equal(target.origin + target.pathname, `${project.stack.url}/`);
         assert.deepEqual([...target.searchParams.keys()], ["code", "state", "error"]);
         assert.equal(target.searchParams.get("state"), HOSTILE);
       }
