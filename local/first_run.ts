@@ -307,6 +307,8 @@ function showResults(terminal: Terminal, results: SyncResult[]): void {
 function showProject(terminal: Terminal, stack: Stack): void {
   terminal.heading("Your project");
   terminal.pairs([
+    ["console", stack.url],
+    ["operations, once", stack.consoleLink()],
     ["Supabase URL", stack.url],
     ["publishable key", stack.publishableKey],
     ["secret key", stack.secretKey],
