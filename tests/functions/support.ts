@@ -21,6 +21,11 @@ export interface Answer {
   body: any;
 }
 
+export interface ProjectOptions extends StackOptions {
+  /** Whether the clocks stand still until a test moves them (the default), or run with real time. */
+  clock?: "pinned" | "real";
+}
+
 /** Registers a test once per database, each with a project of its own. */
 export function projectTest(
   name: string,
@@ -51,7 +56,7 @@ export function projectTests(
 
 /** A Supabase project with a sandbox Calendly. */
 export class Project {
-  /** What both clocks show. */
+  /** What both clocks show while they stand still. */
   now = NOW;
   #people = 0;
 
@@ -65,20 +70,23 @@ export class Project {
     readonly environment: Record<string, string>,
   ) {}
 
-  static async start(database: Kind, options: StackOptions = {}): Promise<Project> {
+  static async start(
+    database: Kind,
+    { clock = "pinned", ...options }: ProjectOptions = {},
+  ): Promise<Project> {
     const wire = new Wire();
     const env = { SUPABASE_URL: wire.url, ...options.env };
     try {
       const stack = await startTestStack(database, {
         ...options,
-        sandboxOptions: { now: NOW, ...options.sandboxOptions },
+        sandboxOptions: { ...clock === "pinned" && { now: NOW }, ...options.sandboxOptions },
         shortenPauses: options.shortenPauses ?? 10,
         env,
       });
       wire.leadTo(stack.url);
       const project = new Project(stack, stack.sandbox!, wire, database, env);
       if (options.migrations !== null) {
-        await project.setClock(NOW);
+        if (clock === "pinned") await project.setClock(NOW);
         await project.set("schedule_jitter", 0);
       }
       return project;

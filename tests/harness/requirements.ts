@@ -30,6 +30,9 @@ const realPostgresUrl = Deno.env.get("TEST_DATABASE_URL");
 /** Folder of a Postgres server's programs, of a version that has pg_cron; undefined: there is none. */
 export const SERVER_PROGRAMS = await findServer();
 
+/** Path of a Chromium; undefined: there is none. */
+export const CHROMIUM = await findChromium();
+
 export const REQUIREMENTS = {
   longRun: {
     label: "REQUIRE_ALL=1",
@@ -73,6 +76,11 @@ export const REQUIREMENTS = {
     met: SERVER_PROGRAMS !== undefined,
     how: "apt-get install postgresql-15 postgresql-15-cron: the test starts one of its own",
   },
+  chromium: {
+    label: "Chromium",
+    met: CHROMIUM !== undefined,
+    how: "apt-get install chromium, or CHROMIUM=path of one",
+  },
   supabaseCli: {
     label: `Supabase CLI ${SUPABASE_CLI}`,
     // Looked for only where a test needs it: npx takes a second.
@@ -112,6 +120,13 @@ async function findServer(): Promise<string | undefined> {
     const programs = `/usr/lib/postgresql/${version}/bin`;
     const extension = `/usr/share/postgresql/${version}/extension/pg_cron.control`;
     if (await exists(`${programs}/postgres`) && await exists(extension)) return programs;
+  }
+}
+
+async function findChromium(): Promise<string | undefined> {
+  const named = Deno.env.get("CHROMIUM");
+  for (const path of named ? [named] : ["/usr/bin/chromium", "/usr/bin/chromium-browser"]) {
+    if (await exists(path)) return path;
   }
 }
 

@@ -54,6 +54,8 @@ const READ_BY: [path: string, module: string][] = [
   ["supabase/functions/", "cli/payload.ts"],
   ["cli/releases.json", "cli/payload.ts"],
   ["cli/", "cli/package.ts"],
+  ["web/", "cli/package.ts"],
+  ["web/", "local/console.ts"],
   ["cli/", "tests/cli/program.ts"],
   ["supabase/functions/", "local/functions.ts"],
   ["supabase/functions/", "tests/functions/configuration.test.ts"],

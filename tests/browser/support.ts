@@ -1,0 +1,211 @@
+/**
+ * What the browser's tests share: a Chromium for each test file, a local stack for each test, and pages of
+ * its console, of somebody who is signed in, of an operator, or of a stranger.
+ *
+ *     browserTest("a booking appears", async ({ project }) => {
+ *       const ana = await project.person({ events: 3 });
+ *       const page = await openPage(project, { as: ana, theme: "dark", viewport: "phone" });
+ *       await page.getByRole("button", { name: "Sync Calendly" }).click();
+ *       await assertAccessible(page);
+ *     });
+ *
+ * A test fails if a page logs an error, breaks its content security policy, or asks for anything beyond this
+ * machine. Its clocks run with real time, in Calendly and in Postgres, as those of `deno task start` do.
+ */
+import axe from "axe-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { createClient } from "@supabase/supabase-js";
+import { type Person, Project } from "../functions/support.ts";
+import { CHROMIUM, needing } from "../harness/requirements.ts";
+import { type StackTestOptions } from "../harness/stack.ts";
+
+export type { Page } from "playwright-core";
+
+export const VIEWPORTS = {
+  phone: { width: 390, height: 844 },
+  tablet: { width: 820, height: 1180 },
+  desktop: { width: 1280, height: 800 },
+} as const;
+
+/** A foreign name that DNS leads to this machine. */
+export const REBOUND = "rebound.test";
+
+export interface PageOptions {
+  /** Light unless told otherwise. */
+  theme?: "light" | "dark";
+  /** Desktop unless told otherwise. */
+  viewport?: keyof typeof VIEWPORTS | { width: number; height: number };
+  /** Who is signed in when the page opens: nobody unless told otherwise. */
+  as?: Person | "demo";
+  /** Comes by a link for operations. */
+  operations?: boolean;
+  /** What follows the address, such as `#/operations/runs`. */
+  path?: string;
+  /** The zone of this browser: UTC unless told otherwise. */
+  timezone?: string;
+  /** Errors in the page's log that this test brings about. */
+  expectErrors?: RegExp[];
+}
+
+export interface BrowserTestOptions extends Omit<StackTestOptions, "on" | "long"> {
+  /** Only with REQUIRE_ALL=1. */
+  long?: boolean;
+}
+
+/** What is open in the present test. */
+const open: { context: BrowserContext; page: Page; problems: string[] }[] = [];
+let browser: Promise<Browser> | undefined;
+
+/** Registers a test with a project of its own, on the embedded Postgres. */
+export function browserTest(
+  name: string,
+  test: (context: { project: Project; t: Deno.TestContext }) => Promise<unknown>,
+  { long = false, ...options }: BrowserTestOptions = {},
+): void {
+  Deno.test({
+    ...needing(name, "chromium", ...long ? ["longRun" as const] : []),
+    async fn(t) {
+      await using project = await Project.start("embedded", { clock: "real", ...options });
+      try {
+        await test({ project, t });
+        assertNoProblems();
+      } catch (error) {
+        await photograph(name);
+        throw error;
+      } finally {
+        await Promise.all(open.splice(0).map(({ context }) => context.close()));
+      }
+    },
+  });
+}
+
+/** Fails if a page of this test has logged an error since the last time, or asked for what it must not. */
+export function assertNoProblems(): void {
+  const problems = open.flatMap(({ problems }) => problems.splice(0));
+  if (problems.length > 0) throw new Error(`In the browser:\n${problems.join("\n")}`);
+}
+
+/** Opens the console in a browser of its own, with its own cookies and storage. */
+export async function openPage(project: Project, options: PageOptions = {}): Promise<Page> {
+  const { theme = "light", viewport = "desktop", operations = false, path = "" } = options;
+  const { url } = project.stack;
+  const context = await (await launched()).newContext({
+    colorScheme: theme,
+    viewport: typeof viewport === "string" ? VIEWPORTS[viewport] : viewport,
+    hasTouch: viewport === "phone",
+    locale: "en-GB",
+    timezoneId: options.timezone ?? "UTC",
+    // A picture and a check of contrast must not depend on how far an animation has come.
+    reducedMotion: "reduce",
+    storageState: { cookies: [], origins: await signedIn(project, options.as) },
+  });
+  const page = await context.newPage();
+  const problems = watch(page, options.expectErrors ?? []);
+  open.push({ context, page, problems });
+  if (operations) await page.goto(project.stack.consoleLink());
+  if (!operations || path) await page.goto(`${url}/${path}`);
+  await page.waitForSelector("#app > *");
+  return page;
+}
+
+/** Fails with what axe finds: WCAG 2.2 A and AA, and its best practices. */
+export async function assertAccessible(page: Page): Promise<void> {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() =>
+    (globalThis as unknown as { axe: typeof axe }).axe.run(document, {
+      resultTypes: ["violations"],
+    })
+  );
+  if (violations.length === 0) return;
+  const found = violations.flatMap(({ id, help, nodes }) => [
+    `${id}: ${help}`,
+    ...nodes.map(({ target, failureSummary = "" }) =>
+      `  ${target.join(" ")}\n    ${failureSummary.replaceAll("\n", "\n    ")}`
+    ),
+  ]);
+  throw new Error(`axe finds in ${page.url()}:\n${found.join("\n")}`);
+}
+
+/** One for all tests of a file; it ends with the process. */
+function launched(): Promise<Browser> {
+  return browser ??= chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      "--disable-quic",
+      // Nothing beyond this machine has an address, and one name leads here that must not.
+      `--host-resolver-rules=MAP ${REBOUND} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost`,
+    ],
+  });
+}
+
+Deno.test.afterAll(async () => await (await browser)?.close());
+
+/** What the page must not do, as it happens. */
+function watch(page: Page, expected: RegExp[]): string[] {
+  const problems: string[] = [];
+  const report = (problem: string) => {
+    if (!expected.some((pattern) => pattern.test(problem))) problems.push(problem);
+  };
+  // A broken content security policy is an error in the log, too.
+  page.on("console", (message) => {
+    if (message.type() !== "error") return;
+    const { url } = message.location();
+    report(`error: ${message.text()}${url ? ` (${url})` : ""}`);
+  });
+  page.on("pageerror", (error) => report(`thrown: ${error.stack ?? error}`));
+  page.on("request", (request) => {
+    if (isOutside(request.url())) problems.push(`asked outside: ${request.url()}`);
+  });
+  page.on("websocket", (socket) => {
+    if (isOutside(socket.url())) problems.push(`connected outside: ${socket.url()}`);
+  });
+  return problems;
+}
+
+function isOutside(address: string): boolean {
+  const { protocol, hostname } = new URL(address);
+  return !["data:", "blob:"].includes(protocol) && !["127.0.0.1", "localhost"].includes(hostname);
+}
+
+/** The browser's storage after a sign-in, as auth-js keeps it. */
+async function signedIn({ stack }: Project, as: Person | "demo" | undefined) {
+  if (as === undefined) return [];
+  const session = as === "demo" ? await demoSession(stack) : {
+    access_token: as.account.access_token,
+    refresh_token: "not-used-before-the-hour-is-over",
+    token_type: "bearer",
+    expires_in: 3600,
+    expires_at: Math.floor(Date.now() / 1000) + 3600,
+    user: {
+      id: as.account.auth_user_id,
+      aud: "authenticated",
+      role: "authenticated",
+      email: as.host.email,
+      app_metadata: {},
+      user_metadata: {},
+      created_at: new Date().toISOString(),
+    },
+  };
+  const name = `calendly-console.auth.${new URL(stack.url).host}`;
+  return [{ origin: stack.url, localStorage: [{ name, value: JSON.stringify(session) }] }];
+}
+
+async function demoSession({ url, publishableKey, demoUser }: Project["stack"]) {
+  const { auth } = createClient(url, publishableKey, { auth: { persistSession: false } });
+  const { data, error } = await auth.signInWithPassword(demoUser);
+  if (error) throw error;
+  return data.session;
+}
+
+/** Keeps what a failed test's pages showed. */
+async function photograph(name: string): Promise<void> {
+  const folder = new URL("../../.local/browser/", import.meta.url);
+  await Deno.mkdir(folder, { recursive: true });
+  for (const [n, { page }] of open.entries()) {
+    const file = `${name.replaceAll(/\W+/g, "-")}-${n + 1}.png`;
+    const bytes = await page.screenshot({ fullPage: true }).catch(() => undefined);
+    if (!bytes) continue;
+    await Deno.writeFile(new URL(file, folder), bytes);
+    console.log(`The page is shown in .local/browser/${file}`);
+  }
+}
