@@ -16,8 +16,8 @@
 -- over that row where it is locked, and writes it only where the project's address is known. The
 -- very first sync or connection notes the address, and writes the row after step 1
 -- (calendly.check_project): while the address is not known, no worker has the row and waits for
--- step 1. The tick of the schedule writes it as well, and locks nothing after it; where the
--- database was restored it locks the connections before, by id.
+-- step 1. The tick of the schedule writes it as well, and locks nothing after it that anybody else
+-- locks; where the database was restored it locks the connections before, by id.
 --
 -- Whoever types several statements in one transaction deletes people before clearing their flags.
 -- In the other order step 6 comes before step 1: Postgres may end a delivery or a step of a sync

@@ -27,6 +27,7 @@ create table public.calendly_sync_runs (
   hosts_without_account integer,
   requests integer not null default 0,
   progress jsonb not null default '{}',
+  steps jsonb not null default '[]',
   error jsonb,
   resume_at timestamptz,
   started_at timestamptz not null,
@@ -48,6 +49,15 @@ create index calendly_sync_runs_finished_idx
 
 -- health shows a person's last run; erasing a person deletes their runs
 create index calendly_sync_runs_user_idx on public.calendly_sync_runs (user_id, started_at desc);
+
+-- operators look at the newest; the failed ones among them are few
+create index calendly_sync_runs_started_idx on public.calendly_sync_runs (started_at desc);
+create index calendly_sync_runs_failures_idx on public.calendly_sync_runs (started_at desc)
+  where status = 'failed';
+
+-- how fresh the connection was at a time; disconnecting for good deletes its runs
+create index calendly_sync_runs_connection_idx
+  on public.calendly_sync_runs (connection_id, status, finished_at);
 
 -- alerts ask for the users whose last run had problems, and since when runs fail; both are few
 create index calendly_sync_runs_problems_idx on public.calendly_sync_runs (user_id, started_at desc)
@@ -93,6 +103,8 @@ comment on column public.calendly_sync_runs.requests is
   'Requests to Calendly, retries included.';
 comment on column public.calendly_sync_runs.progress is
   '{phase, events, invitees_read, invitees_to_read}: see calendly.run_progress.';
+comment on column public.calendly_sync_runs.steps is
+  'What was done, in order: see calendly.add_step.';
 comment on column public.calendly_sync_runs.error is
   '{code, message, hint} of a failed or paused run.';
 comment on column public.calendly_sync_runs.heartbeat_at is

@@ -94,7 +94,8 @@ begin
       unchanged = run.unchanged, deleted = run.deleted, restored = run.restored,
       rejected = run.rejected, rejections = run.rejections, missing = run.missing,
       requests = run.requests, progress = calendly.run_progress(context.state),
-      error = run.error, resume_at = run.resume_at, heartbeat_at = run.heartbeat_at
+      steps = run.steps, error = run.error, resume_at = run.resume_at,
+      heartbeat_at = run.heartbeat_at
     where r.id = run.id;
   update public.calendly_connections c
     set rate_limit = connection.rate_limit, rate_remaining = connection.rate_remaining,
@@ -246,6 +247,78 @@ comment on function calendly.count_changes(
   'Adds to the run''s counts: one class per meeting. looked_at: so many meetings were looked at '
   'for the first time in this run; those that did not change are unchanged.';
 
+-- What was done when ------------------------------------------------------------------------------
+
+create function calendly.add_step(steps jsonb, added jsonb) returns jsonb
+language plpgsql immutable set search_path = ''
+as $$
+declare
+  -- The list is written with each step: a long run must not make it long.
+  kept constant integer := 40;
+  place integer;
+  same jsonb;
+begin
+  if jsonb_array_length(steps) >= kept then
+    place := (
+      select max(s.place) - 1 from jsonb_array_elements(steps) with ordinality s (step, place)
+      where s.step ->> 'kind' = added ->> 'kind');
+  end if;
+  if place is null then
+    return steps || added;
+  end if;
+  same := steps -> place;
+  return jsonb_set(steps, array[place::text],
+    same || added || jsonb_build_object('at', same -> 'at') || (
+      select jsonb_object_agg(total.key, total.sum)
+      from (
+        select n.key, sum(n.value::numeric) as sum
+        from (
+          select * from jsonb_each(same)
+          union all
+          select * from jsonb_each(added)
+        ) n
+        where jsonb_typeof(n.value) = 'number'
+        group by n.key
+      ) total));
+end
+$$;
+comment on function calendly.add_step(jsonb, jsonb) is
+  'Adds to calendly_sync_runs.steps, [{kind: list_events | fetch_events | fetch_invitees | pause, '
+  'at, until, steps (how many), …}]. The first 40 stand by themselves; a later one is added to the '
+  'last one of its kind.';
+
+create function calendly.record_applied(
+  before calendly.run_context, after calendly.run_context, interruption text
+) returns public.calendly_sync_runs
+language plpgsql stable set search_path = ''
+as $$
+declare
+  run public.calendly_sync_runs := after.run;
+  former constant public.calendly_sync_runs := before.run;
+begin
+  run.steps := calendly.add_step(run.steps, jsonb_strip_nulls(jsonb_build_object(
+    'kind', (before.state).phase,
+    'at', calendly.to_calendly(coalesce((before.state).step_began_at, former.heartbeat_at)),
+    'until', calendly.to_calendly(calendly.now()),
+    'steps', 1,
+    'requests', nullif(run.requests - former.requests, 0),
+    'events', nullif((after.state).processed - (before.state).processed, 0),
+    'invitees_read', nullif((after.state).invitees_read - (before.state).invitees_read, 0),
+    'created', nullif(run.created - former.created, 0),
+    'updated', nullif(run.updated - former.updated, 0),
+    'unchanged', nullif(run.unchanged - former.unchanged, 0),
+    'deleted', nullif(run.deleted - former.deleted, 0),
+    'restored', nullif(run.restored - former.restored, 0),
+    'rejected', nullif(run.rejected - former.rejected, 0),
+    'missing', nullif(run.missing - former.missing, 0),
+    'interruption', interruption)));
+  return run;
+end
+$$;
+comment on function calendly.record_applied(calendly.run_context, calendly.run_context, text) is
+  'Notes a step that was applied: when Calendly was asked, and by how much it has changed the '
+  'counts of the run (those that it has not changed are left out). interruption: its code.';
+
 -- Pause and result --------------------------------------------------------------------------------
 
 create function calendly.run_result(run public.calendly_sync_runs) returns jsonb
@@ -285,6 +358,9 @@ begin
   context.run.resume_at := pause.resume_at;
   context.run.error := reason;
   context.run.heartbeat_at := now_at;
+  context.run.steps := calendly.add_step((context.run).steps, jsonb_strip_nulls(
+    jsonb_build_object('kind', 'pause', 'at', calendly.to_calendly(now_at),
+      'until', calendly.to_calendly(pause.resume_at), 'steps', 1, 'code', reason ->> 'code')));
   if calendly.covers_connection(context.run, context.connection) then
     context.connection.next_sync_at := pause.resume_at;
     context.connection.updated_at := now_at;

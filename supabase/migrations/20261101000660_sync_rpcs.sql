@@ -310,10 +310,12 @@ set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   context calendly.run_context;
+  before calendly.run_context;
   asked_step integer;
 begin
   perform calendly.lock_connection(calendly_apply_step.run_id);
   context := calendly.read_run(calendly_apply_step.run_id);
+  before := context;
   asked_step := (context.state).step;
   if (context.run).status = 'paused' and asked_step = step + 1 then
     -- this very step has paused the run, and the answer was lost
@@ -329,6 +331,7 @@ begin
   context := calendly.record_requests(
     context, (result ->> 'requests')::integer, result -> 'rate');
   context := calendly.apply_result(context, result);
+  context.run := calendly.record_applied(before, context, result #>> '{interruption,code}');
   if result ? 'interruption' then
     return calendly.interrupt(context, result -> 'interruption');
   end if;

@@ -268,6 +268,19 @@ comment on function calendly.delivered_event(jsonb, integer) is
   'Reads the event of a delivery to this user. One that names no host is theirs as well where they '
   'have connected for themselves: their subscription brings their own events only.';
 
+create function calendly.events_of_delivery(body jsonb) returns text[]
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  return array_remove(array[
+    body #>> '{payload,scheduled_event,uri}',
+    calendly.event_of(body #>> '{payload,old_invitee}'),
+    calendly.event_of(body #>> '{payload,new_invitee}')], null);
+end
+$$;
+comment on function calendly.events_of_delivery(jsonb) is
+  'The events that a delivery locks: its own, and those that its invitee moves from or to.';
+
 create function calendly.apply_delivery(body jsonb, user_id integer, now_at timestamptz)
 returns calendly.delivery_outcome
 language plpgsql set search_path = ''
@@ -286,10 +299,7 @@ begin
   if event.problem is not null then
     return calendly.not_understood('scheduled_event: ' || event.problem);
   end if;
-  event_uris := array_remove(array[
-    event.uri,
-    calendly.event_of(body #>> '{payload,old_invitee}'),
-    calendly.event_of(body #>> '{payload,new_invitee}')], null);
+  event_uris := calendly.events_of_delivery(body);
   if calendly.concerns_nobody(event, event_uris) then
     return ignored;
   end if;
@@ -632,31 +642,99 @@ comment on function calendly.stored_delivery(uuid) is
   'Locks a delivery to apply it again: step 3 of the lock order. Errors: not_found, '
   'payload_not_kept.';
 
+create type calendly.replayed_delivery as (
+  user_id integer,
+  body jsonb,
+  outcome calendly.delivery_outcome
+);
+comment on type calendly.replayed_delivery is
+  'A stored delivery that was applied again: whose it is now, and what became of it.';
+
+create function calendly.apply_again(
+  delivery public.calendly_webhook_events, now_at timestamptz
+) returns calendly.replayed_delivery
+language plpgsql set search_path = ''
+as $$
+declare
+  outcome constant calendly.delivery_outcome :=
+    calendly.try_delivery(delivery.payload, delivery.user_id, now_at);
+  owner_id constant integer :=
+    calendly.user_of_delivery(delivery.user_id, outcome, delivery.payload);
+begin
+  update public.calendly_webhook_events e
+    set status = outcome.status, error = outcome.error, user_id = owner_id,
+      attempts = 1,  -- as if it had just come
+      processed_at = case when outcome.status <> 'deferred' then now_at end,
+      payload = case when outcome.status <> 'ignored' then e.payload end
+    where e.id = delivery.id;
+  return row(owner_id, delivery.payload, outcome)::calendly.replayed_delivery;
+end
+$$;
+comment on function calendly.apply_again(public.calendly_webhook_events, timestamptz) is
+  'Applies a stored delivery that the caller has locked. calendly.follow_delivery comes after it.';
+
 create function public.calendly_replay_webhook_event(id uuid) returns jsonb
 language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
 set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
   now_at constant timestamptz := calendly.now();
-  delivery public.calendly_webhook_events;
-  outcome calendly.delivery_outcome;
+  replayed calendly.replayed_delivery;
 begin
   perform calendly.lock_against_erasure();
-  delivery := calendly.stored_delivery(calendly_replay_webhook_event.id);
-  outcome := calendly.try_delivery(delivery.payload, delivery.user_id, now_at);
-  delivery.user_id := calendly.user_of_delivery(delivery.user_id, outcome, delivery.payload);
-  update public.calendly_webhook_events e
-    set status = outcome.status, error = outcome.error, user_id = delivery.user_id,
-      attempts = 1,  -- as if it had just come
-      processed_at = case when outcome.status <> 'deferred' then now_at end,
-      payload = case when outcome.status <> 'ignored' then e.payload end
-    where e.id = delivery.id;
-  perform calendly.follow_delivery(outcome, delivery.user_id, delivery.payload, null, now_at);
-  return calendly.delivery_answer(outcome);
+  replayed := calendly.apply_again(
+    calendly.stored_delivery(calendly_replay_webhook_event.id), now_at);
+  perform calendly.follow_delivery(
+    replayed.outcome, replayed.user_id, replayed.body, null, now_at);
+  return calendly.delivery_answer(replayed.outcome);
 end
 $$;
 comment on function public.calendly_replay_webhook_event(uuid) is
   'Applies a stored delivery again, a dead one for instance: {status, created?, error?}. Errors: '
   'not_found, payload_not_kept.';
+
+create function calendly.lock_dead_deliveries(since timestamptz, at_most integer)
+returns public.calendly_webhook_events[]
+language plpgsql set search_path = ''
+as $$
+begin
+  return array(
+    select e from public.calendly_webhook_events e
+    where e.status = 'dead' and e.created_at >= coalesce(since, '-infinity')
+    -- the order of the index of what is dead; one person's in the order in which they came
+    order by e.user_id, e.created_at
+    limit at_most
+    for update skip locked);  -- a replay or a cleaner that works on it
+end
+$$;
+comment on function calendly.lock_dead_deliveries(timestamptz, integer) is
+  'Locks dead deliveries that came since then (null: all), at most so many.';
+
+create function public.calendly_replay_dead(since timestamptz default null) returns integer
+language plpgsql security definer set search_path = '' set lock_timeout = '5s' set jit = off
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set statement_timeout = '30s'
+as $$
+declare
+  now_at constant timestamptz := calendly.now();
+  slice constant integer := 100;
+  dead public.calendly_webhook_events[];
+  replayed calendly.replayed_delivery[];
+begin
+  -- Several deliveries in one transaction: each step of the lock order for all of them at once.
+  perform calendly.lock_against_erasure();
+  dead := calendly.lock_dead_deliveries(calendly_replay_dead.since, slice);
+  perform calendly.lock_events(array(
+    select uri from unnest(dead) d, unnest(calendly.events_of_delivery(d.payload)) uri));
+  replayed := array(select calendly.apply_again(d, now_at) from unnest(dead) d);
+  perform calendly.lock_people(array(
+    select person from unnest(replayed) r, unnest((r.outcome).user_ids) person));
+  perform calendly.follow_delivery(r.outcome, r.user_id, r.body, null, now_at)
+    from unnest(replayed) r;
+  return cardinality(dead);
+end
+$$;
+comment on function public.calendly_replay_dead(timestamptz) is
+  'Applies dead webhook events that came since then (null: all) again, at most 100 in a call, and '
+  'returns how many. What fails again is deferred to the next sync. Call it until it returns 0.';
 
 select calendly.revoke_all();

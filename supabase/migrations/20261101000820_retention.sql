@@ -107,11 +107,14 @@ begin
       -- an entry that a restart of Postgres cut off has no end
       and coalesce(d.end_time, d.start_time, '-infinity') < now() - s.job_log_retention;
   get diagnostics cleaned = row_count;
+  delete from calendly.ticks t
+    using calendly.settings s
+    where t.at < calendly.now() - s.job_log_retention;
   return cleaned;
 end
 $$;
 comment on function calendly.clean_job_log() is
   'Deletes old entries of our own jobs from pg_cron''s log, which pg_cron never does, and returns '
-  'how many.';
+  'how many. What calendly.ticks knows of the same time goes with them.';
 
 select calendly.revoke_all();

@@ -276,6 +276,46 @@ $$;
 comment on function calendly.nudges_to_send(integer, calendly.project, timestamptz) is
   'How many workers to nudge: as many as there is due work for, fewer where nobody answers.';
 
+create table calendly.ticks (
+  at timestamptz primary key,
+  due integer not null,
+  nudges integer not null,
+  running_workers integer not null,
+  unanswered_since timestamptz
+);
+alter table calendly.ticks enable row level security;
+comment on table calendly.ticks is
+  'The ticks of the schedule, for operators. They go with pg_cron''s log: calendly.clean_job_log.';
+comment on column calendly.ticks.due is
+  'Syncs that a worker could claim, no more than there were free slots.';
+comment on column calendly.ticks.nudges is 'Workers that were asked to come.';
+comment on column calendly.ticks.running_workers is 'Runs that a worker was working on.';
+comment on column calendly.ticks.unanswered_since is
+  'Since when nobody had come when nudged, as this tick found it; null: somebody had.';
+
+create function calendly.record_tick(tick calendly.ticks) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  with ticked as (
+    update calendly.project p
+      set ticked_at = tick.at,
+        -- A nudge that was lost and is not repeated, because nothing is due any more, is no alert.
+        unanswered_since = case when p.url is not null and tick.due > 0
+          then coalesce(p.unanswered_since, tick.at) end
+      where p.only_row
+      returning true
+  )
+  insert into calendly.ticks as t (at, due, nudges, running_workers, unanswered_since)
+    select tick.* from ticked
+    on conflict on constraint ticks_pkey do update
+      set due = excluded.due, nudges = t.nudges + excluded.nudges,
+        running_workers = excluded.running_workers;
+end
+$$;
+comment on function calendly.record_tick(calendly.ticks) is
+  'Notes a tick, in one statement, and since when nobody answers.';
+
 create function calendly.nudge() returns integer
 language plpgsql set search_path = '' set jit = off
 set enable_seqscan = off set plan_cache_mode = force_generic_plan
@@ -284,24 +324,21 @@ declare
   now_at constant timestamptz := calendly.now();
   -- pg_net forgets failures, so the answers are never read. What was claimed is the truth.
   answer_timeout constant integer := 5000;  -- milliseconds
+  running constant integer := calendly.running_workers(now_at);
   project calendly.project;
   due integer;
   nudges integer;
 begin
   perform calendly.notice_restore(now_at);
   due := calendly.count_due(now_at, greatest(0,
-    (select s.max_workers from calendly.settings s) - calendly.running_workers(now_at)));
+    (select s.max_workers from calendly.settings s) - running));
   if due = 0 and calendly.revocations_are_due(now_at) then
     due := 1;
   end if;
   select p.* into project from calendly.project p;
   nudges := calendly.nudges_to_send(due, project, now_at);
-  update calendly.project p
-    set ticked_at = now_at,
-      -- A nudge that was lost and is not repeated, because nothing is due any more, is no alert.
-      unanswered_since = case when p.url is not null and due > 0
-        then coalesce(p.unanswered_since, now_at) end
-    where p.only_row;
+  perform calendly.record_tick(
+    row(now_at, due, nudges, running, project.unanswered_since)::calendly.ticks);
   perform net.http_post(
       url := project.url || '/functions/v1/calendly-sync/nudge',
       body := '{}'::jsonb,

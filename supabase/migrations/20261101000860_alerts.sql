@@ -1,6 +1,7 @@
 -- What a person must do something about: one small view for each alert, all with the same columns,
 -- and calendly_alerts, which shows them together. An alert is there from when its reason began
--- until the reason is gone; nothing has to be acknowledged.
+-- until the reason is gone; nothing has to be acknowledged. Each names its evidence: ids for a
+-- program, and a statement for the SQL editor that shows the rows.
 
 create view calendly.alert_limits with (security_invoker = true) as
   select
@@ -22,7 +23,10 @@ create view calendly.alert_reconnect_required with (security_invoker = true) as
   select 'reconnect_required' as code, 'critical' as severity, c.user_id, c.updated_at as since,
     format('Calendly refuses the token of user %s: %s', c.user_id, c.last_error ->> 'message')
       as message,
-    'The person connects again: POST /functions/v1/calendly-connect.' as what_to_do
+    'The person connects again: POST /functions/v1/calendly-connect.' as what_to_do,
+    jsonb_build_object('connection_ids', jsonb_build_array(c.id)) as evidence,
+    format('select state, refusals, last_error from calendly_connections where id = %L;', c.id)
+      as evidence_sql
   from public.calendly_connections c
   where c.state = 'reconnect_required';
 comment on view calendly.alert_reconnect_required is 'A connection whose token is refused.';
@@ -33,7 +37,8 @@ create view calendly.alert_stale with (security_invoker = true) as
     from unnest('{true,false}'::boolean[]) enabled
   ),
   late as materialized (
-    select c.user_id, u.auth_user_id, coalesce(c.current_as_of, c.connected_at) as since, l.now_at
+    select c.id, c.user_id, u.auth_user_id, l.now_at,
+      coalesce(c.current_as_of, c.connected_at) as since
     from calendly.alert_limits l
     cross join public.calendly_connections c
     join public.calendly_users u on u.id = c.user_id
@@ -49,7 +54,11 @@ create view calendly.alert_stale with (security_invoker = true) as
   )
   select 'stale' as code, 'critical' as severity, late.user_id, late.since,
     format('User %s has not been synced for two intervals.', late.user_id) as message,
-    'See last_error in calendly_sync_health and the runs in calendly_sync_runs.' as what_to_do
+    'See last_error in calendly_sync_health and the runs in calendly_sync_runs.' as what_to_do,
+    jsonb_build_object('connection_ids', jsonb_build_array(late.id)) as evidence,
+    format('select id, status, trigger, started_at, error from calendly_sync_runs '
+      'where connection_id = %L order by started_at desc limit 10;', late.id)
+      as evidence_sql
   from late
   -- A banned account is not synced on purpose.
   where late.auth_user_id is null or exists (
@@ -60,16 +69,24 @@ comment on view calendly.alert_stale is
   'A connection that has not been synced completely for two intervals.';
 
 create view calendly.alert_failing with (security_invoker = true) as
-  select 'failing' as code, 'critical' as severity, c.user_id, (
-      select min(r.finished_at)
-      from public.calendly_sync_runs r
-      where r.user_id = c.user_id and r.status = 'failed'
-        and r.finished_at >= coalesce(c.current_as_of, c.connected_at)) as since,
+  select 'failing' as code, 'critical' as severity, c.user_id, failed.since,
     format('The last %s syncs of user %s failed: %s',
       c.failures, c.user_id, c.last_error ->> 'message') as message,
-    coalesce(c.last_error ->> 'hint', 'See calendly_sync_runs.error.') as what_to_do
+    coalesce(c.last_error ->> 'hint', 'See calendly_sync_runs.error.') as what_to_do,
+    jsonb_build_object('connection_ids', jsonb_build_array(c.id), 'run_ids', failed.run_ids)
+      as evidence,
+    format('select id, finished_at, error from calendly_sync_runs where connection_id = %L '
+      'and status = ''failed'' order by finished_at desc limit 10;', c.id)
+      as evidence_sql
   from calendly.alert_limits l
   join public.calendly_connections c on c.failures > l.failures
+  cross join lateral (
+    select min(r.finished_at) as since,
+      (array_agg(r.id order by r.finished_at desc))[:10] as run_ids
+    from public.calendly_sync_runs r
+    where r.user_id = c.user_id and r.status = 'failed'
+      and r.finished_at >= coalesce(c.current_as_of, c.connected_at)
+  ) failed
   where c.state = 'active';
 comment on view calendly.alert_failing is 'A connection whose syncs fail again and again.';
 
@@ -95,8 +112,8 @@ create view calendly.last_runs_with_problems with (security_invoker = true) as
       limit 1
     ) following
   )
-  select c.user_id, r.missing, r.fetched_active + r.fetched_canceled as fetched, r.rejected,
-    r.finished_at
+  select c.user_id, r.id as run_id, r.missing, r.fetched_active + r.fetched_canceled as fetched,
+    r.rejected, r.finished_at
   from problem p
   join public.calendly_connections c on c.user_id = p.user_id and c.state <> 'disconnected'
   join public.calendly_sync_runs r on r.id = p.id
@@ -113,7 +130,11 @@ create view calendly.alert_mass_absence with (security_invoker = true) as
     format('%s of the meetings of user %s were missing from the last listing, which showed %s.',
       r.missing, r.user_id, r.fetched) as message,
     'They are kept, and looked up one by one. Check at Calendly whether the account still sees its '
-      'events.' as what_to_do
+      'events.' as what_to_do,
+    jsonb_build_object('run_ids', jsonb_build_array(r.run_id)) as evidence,
+    format('select missing, fetched_active, fetched_canceled, min_start_time, max_start_time '
+      'from calendly_sync_runs where id = %L;', r.run_id)
+      as evidence_sql
   from calendly.alert_limits l
   join calendly.last_runs_with_problems r
     on r.missing > greatest(l.missing, r.fetched * l.missing_share);
@@ -124,7 +145,11 @@ create view calendly.alert_rejected_rows with (security_invoker = true) as
   select 'rejected_rows' as code, 'warning' as severity, r.user_id, r.finished_at as since,
     format('The last sync of user %s could not use %s events or invitees.', r.user_id, r.rejected)
       as message,
-    'See rejections in calendly_sync_runs.' as what_to_do
+    'See rejections in calendly_sync_runs.' as what_to_do,
+    jsonb_build_object('run_ids', jsonb_build_array(r.run_id)) as evidence,
+    format('select x ->> ''uri'' as uri, x ->> ''problem'' as problem from calendly_sync_runs r, '
+      'jsonb_array_elements(r.rejections) x where r.id = %L;', r.run_id)
+      as evidence_sql
   from calendly.last_runs_with_problems r
   where r.rejected > 0;
 comment on view calendly.alert_rejected_rows is 'Something in a listing that could not be used.';
@@ -136,7 +161,11 @@ create view calendly.alert_webhook_disabled with (security_invoker = true) as
     format('The webhook subscription of user %s is disabled at Calendly.', c.user_id) as message,
     concat_ws(' ', 'Where Calendly allows it, a new one is made within a day, or at once: POST '
       '/functions/v1/calendly-connect/webhooks.', 'The last try failed: '
-      || (c.webhook_error ->> 'message'), c.webhook_error ->> 'hint') as what_to_do
+      || (c.webhook_error ->> 'message'), c.webhook_error ->> 'hint') as what_to_do,
+    jsonb_build_object('connection_ids', jsonb_build_array(c.id)) as evidence,
+    format('select webhook_state, webhooks_lost_at, webhook_error '
+      'from calendly_connections where id = %L;', c.id)
+      as evidence_sql
   from public.calendly_connections c
   where c.state <> 'disconnected' and c.webhook_state = 'disabled';
 comment on view calendly.alert_webhook_disabled is 'A subscription that Calendly has ended.';
@@ -147,7 +176,11 @@ create view calendly.alert_webhook_unknown with (security_invoker = true) as
     format('The webhook subscription of user %s cannot be looked at, and may be gone: %s',
       c.user_id, c.webhook_error ->> 'message') as message,
     concat_ws(' ', 'Until then the schedule brings the changes.', c.webhook_error ->> 'hint')
-      as what_to_do
+      as what_to_do,
+    jsonb_build_object('connection_ids', jsonb_build_array(c.id)) as evidence,
+    format('select webhook_state, webhooks_unseen_since, webhook_error '
+      'from calendly_connections where id = %L;', c.id)
+      as evidence_sql
   from public.calendly_connections c
   where c.state <> 'disconnected' and c.webhook_state = 'unknown';
 comment on view calendly.alert_webhook_unknown is
@@ -157,7 +190,11 @@ create view calendly.alert_webhooks_failing with (security_invoker = true) as
   select 'webhooks_failing' as code, 'warning' as severity, c.user_id, c.webhooks_lost_at as since,
     format('What Calendly delivers for user %s is refused.', c.user_id) as message,
     'See the log of calendly-webhook: CALENDLY_WEBHOOK_SIGNING_KEY may be another than that of the '
-      'OAuth app. Until then the schedule brings the changes.' as what_to_do
+      'OAuth app. Until then the schedule brings the changes.' as what_to_do,
+    jsonb_build_object('connection_ids', jsonb_build_array(c.id)) as evidence,
+    format('select webhook_state, webhooks_lost_at, webhooks_checked_at '
+      'from calendly_connections where id = %L;', c.id)
+      as evidence_sql
   from public.calendly_connections c
   join public.calendly_users u on u.id = c.user_id
   where c.state <> 'disconnected' and c.webhook_state = 'active'
@@ -170,7 +207,13 @@ create view calendly.alert_dead_webhook_events with (security_invoker = true) as
     min(e.created_at) as since,
     format('%s webhook events could not be applied.', count(*)) as message,
     'See error in calendly_webhook_events; select calendly_replay_webhook_event(id) tries one '
-      'again.' as what_to_do
+      'again.' as what_to_do,
+    jsonb_build_object('webhook_event_ids', (array_agg(e.id order by e.created_at))[:10])
+      as evidence,
+    format('select id, created_at, event_type, attempts, error from calendly_webhook_events '
+      'where status = ''dead'' and user_id %s order by created_at;',
+      coalesce('= ' || e.user_id, 'is null'))
+      as evidence_sql
   from public.calendly_webhook_events e
   where e.status = 'dead'
   group by e.user_id;
@@ -182,11 +225,15 @@ create view calendly.alert_schedule_not_running with (security_invoker = true) a
   select 'schedule_not_running' as code, 'critical' as severity, null::integer as user_id, t.since,
     'pg_cron has not run calendly-nudge for more than five minutes.' as message,
     'select * from cron.job_run_details order by start_time desc limit 10; If the job is missing: '
-      'select calendly.schedule_jobs();' as what_to_do
+      'select calendly.schedule_jobs();' as what_to_do,
+    jsonb_build_object('job', 'calendly-nudge', 'ticked_at', t.ticked_at) as evidence,
+    'select d.start_time, d.status, d.return_message from cron.job_run_details d join cron.job j '
+      'using (jobid) where j.jobname = ''calendly-nudge'' order by d.runid desc limit 10;'
+      as evidence_sql
   from calendly.alert_limits l
   cross join (
     -- Before anybody is connected nothing has to run.
-    select greatest(p.ticked_at, min(c.connected_at)) as since
+    select p.ticked_at, greatest(p.ticked_at, min(c.connected_at)) as since
     from calendly.project p
     join public.calendly_connections c on c.state = 'active'
     group by p.ticked_at
@@ -200,7 +247,10 @@ create view calendly.alert_functions_unreachable with (security_invoker = true) 
     format('Functions at %s are nudged and ask for no work.', p.url) as message,
     'Deploy calendly-sync with verify_jwt = false. It is nudged again within 15 minutes, or at '
       'once: POST /functions/v1/calendly-sync/nudge. If the project has moved: '
-      'select calendly_confirm_project(''https://…'').' as what_to_do
+      'select calendly_confirm_project(''https://…'').' as what_to_do,
+    jsonb_build_object('url', p.url) as evidence,
+    'select at, due, nudges, unanswered_since from calendly.ticks order by at desc limit 30;'
+      as evidence_sql
   from calendly.alert_limits l
   join calendly.project p on p.unanswered_since < l.now_at - l.grace;
 comment on view calendly.alert_functions_unreachable is 'Nobody comes when nudged.';
@@ -211,7 +261,10 @@ create view calendly.alert_project_moved with (security_invoker = true) as
     format('This database belongs to %s, and functions run under %s: nothing is synced.',
       p.url, p.moved_to) as message,
     format('If the project has moved for good: select calendly_confirm_project(%L); '
-      'A copy has nothing to sync.', p.moved_to) as what_to_do
+      'A copy has nothing to sync.', p.moved_to) as what_to_do,
+    jsonb_build_object('url', p.url, 'moved_to', p.moved_to) as evidence,
+    'select url, moved_to, moved_at from calendly.project;'
+      as evidence_sql
   from calendly.project p
   where p.moved_to is not null;
 comment on view calendly.alert_project_moved is 'Functions run under another address than before.';
@@ -222,7 +275,10 @@ create view calendly.alert_database_read_only with (security_invoker = true) as
     'The database takes no writes (default_transaction_read_only is on): nothing is synced, and '
       'deliveries are refused until it does. Then they come again.' as message,
     'The platform does this when the disk is nearly full: make room or enlarge it under Project '
-      'Settings > Compute and Disk.' as what_to_do
+      'Settings > Compute and Disk.' as what_to_do,
+    jsonb_build_object('setting', 'default_transaction_read_only') as evidence,
+    'show default_transaction_read_only;'
+      as evidence_sql
   -- not transaction_read_only: the Data API reads in read-only transactions
   where current_setting('default_transaction_read_only')::boolean;
 comment on view calendly.alert_database_read_only is
@@ -237,7 +293,11 @@ create view calendly.alert_many_accounts_ended with (security_invoker = true) as
       'neither synced nor erased until somebody has looked.' as message,
     'If auth.users was not restored with the rest, restore it. If they were deleted on purpose: '
       'select calendly.release_accounts(array(select user_id from calendly.ended_accounts));'
-      as what_to_do
+      as what_to_do,
+    jsonb_build_object('view', 'calendly.ended_accounts') as evidence,
+    'select u.id, u.auth_user_id, u.email from calendly_users u '
+      'join calendly.ended_accounts e on e.user_id = u.id;'
+      as evidence_sql
   where calendly.too_many_ended_accounts();
 comment on view calendly.alert_many_accounts_ended is
   'More accounts have ended at once than calendly.end_closed_accounts believes.';
@@ -249,7 +309,11 @@ create view calendly.alert_email_unproven with (security_invoker = true) as
       'members are not recognized by these e-mails.',
       case when e.looked_at = l.accounts then 'at least ' end, e.accounts) as message,
     'Switch on Authentication > Sign In / Providers > Email > Confirm email. Members whose e-mail '
-      'is unproven connect once themselves: POST /functions/v1/calendly-connect.' as what_to_do
+      'is unproven connect once themselves: POST /functions/v1/calendly-connect.' as what_to_do,
+    jsonb_build_object('accounts', e.accounts) as evidence,
+    'select id, email, email_confirmed_at from auth.users where email_confirmed_at is not null '
+      'and confirmation_sent_at is null order by email_confirmed_at limit 100;'
+      as evidence_sql
   from calendly.alert_limits l
   cross join lateral calendly.unproven_emails(case when exists (
     select from public.calendly_connections c
@@ -268,7 +332,10 @@ create view calendly.alert_live_updates_refused with (security_invoker = true) a
     format('Live updates are off, because the policy on realtime.messages was refused: %s', r.error)
       as message,
     format('As the owner of realtime.messages: %s Then, as the owner of the schema calendly: '
-      'select calendly.enable_live_updates();', calendly.live_updates_policy()) as what_to_do
+      'select calendly.enable_live_updates();', calendly.live_updates_policy()) as what_to_do,
+    jsonb_build_object('error', r.error) as evidence,
+    'select refused_at, error from calendly.live_updates_refusal;'
+      as evidence_sql
   from calendly.live_updates_refusal r;
 comment on view calendly.alert_live_updates_refused is 'The policy for live updates is missing.';
 
@@ -278,7 +345,11 @@ create view calendly.alert_own_table_failing with (security_invoker = true) as
     format('%s failed, so that its table is not up to date: %s (SQLSTATE %s). Failures: %s.',
       f.source, f.error, f.sqlstate, f.failures) as message,
     format('Mend it, fill the table again (docs/own-tables.md), then: '
-      'select calendly_clear_own_table_failure(%L);', f.source) as what_to_do
+      'select calendly_clear_own_table_failure(%L);', f.source) as what_to_do,
+    jsonb_build_object('source', f.source, 'sqlstate', f.sqlstate, 'failures', f.failures)
+      as evidence,
+    format('select * from calendly.own_table_failures where source = %L;', f.source)
+      as evidence_sql
   from calendly.own_table_failures f;
 comment on view calendly.alert_own_table_failing is
   'A trigger of the app that keeps a table of its own in step has failed.';
@@ -287,7 +358,8 @@ comment on view calendly.alert_own_table_failing is
 
 create function calendly.alerts()
 returns table (
-  code text, severity text, user_id integer, since timestamptz, message text, what_to_do text
+  code text, severity text, user_id integer, since timestamptz, message text, what_to_do text,
+  evidence jsonb, evidence_sql text
 )
 language sql stable security definer set search_path = '' set jit = off
 as $$
@@ -314,7 +386,8 @@ comment on function calendly.alerts() is
   'rights.';
 
 create view public.calendly_alerts with (security_invoker = true) as
-  select a.code, a.severity, a.user_id, a.since, a.message, a.what_to_do
+  select a.code, a.severity, a.user_id, a.since, a.message, a.what_to_do, a.evidence,
+    a.evidence_sql
   from calendly.alerts() a;
 comment on view public.calendly_alerts is
   'One row per thing that a person must do something about; empty when all is well.';
@@ -323,6 +396,11 @@ comment on column public.calendly_alerts.severity is
   'be.';
 comment on column public.calendly_alerts.user_id is 'Whom it concerns; null: everybody.';
 comment on column public.calendly_alerts.since is 'Since when; null: not known.';
+comment on column public.calendly_alerts.evidence is
+  'What it was concluded from: {connection_ids?, run_ids?, webhook_event_ids?} (the latest ten) or '
+  'what else there is.';
+comment on column public.calendly_alerts.evidence_sql is
+  'A statement for the SQL editor that shows the evidence.';
 
 create function public.calendly_health() returns jsonb
 -- plpgsql: calendly.version() is made later
@@ -340,13 +418,15 @@ begin
       end,
       'version', calendly.version(),
       'alerts', (
-        select coalesce(jsonb_agg(to_jsonb(a) order by a.severity, a.code, a.user_id), '[]')
+        select coalesce(jsonb_agg(to_jsonb(a) - '{evidence,evidence_sql}'::text[]
+          order by a.severity, a.code, a.user_id), '[]')
         from alerts a),
       'freshness', (select to_jsonb(f) from public.calendly_freshness f)));
 end
 $$;
 comment on function public.calendly_health() is
   'For uptime monitors: {status: healthy | unhealthy, version, alerts, freshness}; unhealthy where '
-  'an alert is critical. version is the database''s, see calendly.version.';
+  'an alert is critical. version is the database''s, see calendly.version. The evidence of alerts '
+  'is in calendly_alerts.';
 
 select calendly.revoke_all();
