@@ -56,8 +56,9 @@ create view calendly.alert_stale with (security_invoker = true) as
     format('User %s has not been synced for two intervals.', late.user_id) as message,
     'See last_error in calendly_sync_health and the runs in calendly_sync_runs.' as what_to_do,
     jsonb_build_object('connection_ids', jsonb_build_array(late.id)) as evidence,
-    format('select id, status, trigger, started_at, error from calendly_sync_runs '
-      'where connection_id = %L order by started_at desc limit 10;', late.id)
+    format('select c.current_as_of, c.next_sync_at, c.failures, r.id as run_id, r.status, '
+      'r.started_at, r.error from calendly_connections c left join calendly_sync_runs r '
+      'on r.connection_id = c.id where c.id = %L order by r.started_at desc limit 10;', late.id)
       as evidence_sql
   from late
   -- A banned account is not synced on purpose.
@@ -227,8 +228,9 @@ create view calendly.alert_schedule_not_running with (security_invoker = true) a
     'select * from cron.job_run_details order by start_time desc limit 10; If the job is missing: '
       'select calendly.schedule_jobs();' as what_to_do,
     jsonb_build_object('job', 'calendly-nudge', 'ticked_at', t.ticked_at) as evidence,
-    'select d.start_time, d.status, d.return_message from cron.job_run_details d join cron.job j '
-      'using (jobid) where j.jobname = ''calendly-nudge'' order by d.runid desc limit 10;'
+    'select j.jobname, j.schedule, j.active, d.start_time, d.status, d.return_message '
+      'from cron.job j left join cron.job_run_details d using (jobid) '
+      'where j.jobname = ''calendly-nudge'' order by d.runid desc limit 10;'
       as evidence_sql
   from calendly.alert_limits l
   cross join (

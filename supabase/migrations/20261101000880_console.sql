@@ -150,7 +150,8 @@ begin
     with person as materialized (select * from calendly.people_for_history(people)),
     point as (
       select now_at - n * taken_step as at from generate_series(0, points - 1) n
-      where n * taken_step <= span
+      -- the division was rounded
+      where n * taken_step <= span + interval '1 millisecond'
     ),
     -- what each connection had last proven at that time
     proof as (
@@ -390,7 +391,9 @@ begin
       ) t
       cross join calendly.project p
     )
-    select t.at, t.due, t.nudges, case when t.nudges > 0 then t.unanswered is null end,
+    select t.at, t.due, t.nudges,
+      case when t.nudges > 0 and (t.unanswered is null or isfinite(t.next_at))
+        then t.unanswered is null end,
       t.running_workers, started.runs, null::text
     from tick t
     cross join lateral (
@@ -408,7 +411,7 @@ $$;
 comment on function public.calendly_schedule_ticks(timestamptz) is
   'The ticks since then (null: an hour ago), at most the latest 360: due (syncs, up to the free '
   'slots), nudges (workers asked to come), answered (somebody came before the next tick; null: '
-  'nobody was asked), running_workers, runs_started until the next tick (whatever started them, up '
-  'to 1,000), error (of a tick that failed, as pg_cron has it; the rest is null).';
+  'nobody was asked, or has come yet), running_workers, runs_started (until the next tick, whatever '
+  'started them, up to 1,000), error (of a tick that failed, as pg_cron has it; the rest is null).';
 
 select calendly.revoke_all();

@@ -3,7 +3,23 @@ begin;
 select plan(96);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 
+-- Each of them is looked at: does its evidence show something?
+create function tests.check_evidence(alert public.calendly_alerts) returns void
+language plpgsql as $$
+declare
+  shown record;
+begin
+  if alert.evidence is null or alert.evidence = '{}' then
+    raise exception '% has no evidence', alert.code;
+  end if;
+  for shown in execute alert.evidence_sql loop
+    return;
+  end loop;
+  raise exception 'the evidence of % shows nothing: %', alert.code, alert.evidence_sql;
+end
+$$;
 create function tests.alerts() returns text language sql as $$
+  select tests.check_evidence(a) from public.calendly_alerts a;
   select coalesce(string_agg(
     a.code || coalesce(' ' || substring(u.calendly_user_uri from '[^/]+$'), ''), ', '
     order by a.code, u.calendly_user_uri), 'none')

@@ -1,7 +1,7 @@
 -- Whoever writes holds off erasures, whoever erases waits for all writers, and a statement that
 -- people type waits until no rule has people locked: steps 1 and 6 of the order in 060_locks.
 begin;
-select plan(26);
+select plan(27);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 
 -- Rows by hand: connecting would take the locks that are looked for here.
@@ -141,6 +141,11 @@ select is(tests.locks_of(
       values ('x', 'invitee.created', tests.delivery(), calendly.now(), 'dead')$$,
     $$select public.calendly_replay_webhook_event(e.id) from public.calendly_webhook_events e$$),
   'erasure shared, people shared', 'so does a replay');
+select is(tests.locks_of(
+    $$insert into public.calendly_webhook_events (event_id, event_type, payload, created_at, status)
+      values ('x', 'invitee.created', tests.delivery(), calendly.now(), 'dead')$$,
+    $$select public.calendly_replay_dead()$$),
+  'erasure shared, people shared', 'so does a replay of what is dead');
 
 -- retention
 select is(tests.locks_of('select public.clean_old_webhook_events()'), 'erasure shared',

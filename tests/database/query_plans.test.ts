@@ -114,6 +114,24 @@ const STATEMENTS_OF_THE_SYNC = {
   "erasing a guest": "select calendly_erase_invitee('guest12000@example.com')",
 };
 
+const STATEMENTS_OF_THE_CONSOLE = {
+  "the newest runs": "select * from calendly_sync_runs order by started_at desc limit 50",
+  "the newest runs that failed":
+    "select * from calendly_sync_runs where status = 'failed' order by started_at desc limit 50",
+  "the newest runs of a person":
+    "select * from calendly_sync_runs where user_id = 12000 order by started_at desc limit 50",
+  "one run":
+    "select calendly_run_details((select id from calendly_sync_runs where user_id = 12000 limit 1))",
+  "the newest deliveries": "select * from calendly_webhook_events order by created_at desc limit 50",
+  "the dead deliveries": `select * from calendly_webhook_events
+    where status = 'dead' order by created_at desc limit 50`,
+  "one delivery": `select calendly_delivery_details(
+    (select id from calendly_webhook_events where event_id = '777'))`,
+  "the deliveries of an hour": "select * from calendly_deliveries_by_day(calendly.now() - '1 hour')",
+  "the ticks": "select * from calendly_schedule_ticks()",
+  "replaying what is dead": "select calendly_replay_dead()",
+};
+
 /** These answer about all people and connections, so they may read both. */
 const STATEMENTS_ABOUT_ALL = {
   "the alerts": "select * from calendly_alerts",
@@ -121,6 +139,7 @@ const STATEMENTS_ABOUT_ALL = {
   "the figures for a monitor": "select calendly_metrics()",
   "the freshness": "select * from calendly_freshness",
   "the end of accounts": "select calendly.end_closed_accounts()",
+  "the console's first screen": "select calendly_console_overview()",
 };
 const ONE_USER = {
   "by id": "user_id = 12000",
@@ -148,6 +167,16 @@ databaseTest(
         assert.equal(await readsInFull(database, statement), null);
       });
     }
+    for (const [what, statement] of Object.entries(STATEMENTS_OF_THE_CONSOLE)) {
+      await t.step(what, async () => {
+        assert.equal(await readsInFull(database, statement), null);
+        assert.equal(await readsMuch(database, statement), null);
+      });
+    }
+    await t.step("freshness over time: of the large tables, people and connections alone", async () => {
+      const statement = "select * from calendly_freshness_history(calendly.now() - '1 day')";
+      assert.match((await readsInFull(database, statement))!, /^public.calendly_connections, public.calendly_users$/);
+    });
     await database.query(`update public.calendly_connections set scope = 'organization'
       where user_id = 20000`);
     for (const [what, statement] of Object.entries(STATEMENTS_ABOUT_ALL)) {
