@@ -64,7 +64,8 @@ select is(tests.statuses(),
   'each becomes what it would have become when it came; older ones are left');
 select is((select array_agg(substring(m.calendly_event_uri from '[^/]+$') order by m.id)
   from public.calendly_meetings m), '{E2,E3}', 'their meetings are written');
-select is((select count(*) from public.calendly_users u where u.last_calendly_sync = calendly.now()),
+select is((select count(*) from public.calendly_users u
+    where u.last_calendly_sync = calendly.now()),
   2::bigint, 'what follows from a delivery follows from each of them');
 select is((select row(e.attempts, e.error, e.processed_at)::text
     from public.calendly_webhook_events e where e.event_id = 'E2'),

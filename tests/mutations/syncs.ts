@@ -396,6 +396,20 @@ export const SYNCS: Mutation[] = [
     ],
   },
   {
+    breaks: "a long run writes all its steps again with each step",
+    file: sql("610_sync_lease_and_progress"),
+    from: "kept constant integer := 40;",
+    to: "kept constant integer := 4000;",
+    caughtBy: [pgtap("console", "forty steps stand by themselves, and one of each kind")],
+  },
+  {
+    breaks: "one person's click proves a whole organization in the history of freshness",
+    file: sql("880_console"),
+    from: " and r.subject = c.subject",
+    to: "",
+    caughtBy: [pgtap("console", "half of the people are fresher than p50")],
+  },
+  {
     breaks: "an unanswered nudge is an alert for ever",
     file: SCHEDULE,
     from: `unanswered_since = case when p.url is not null and tick.due > 0

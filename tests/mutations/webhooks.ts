@@ -46,6 +46,26 @@ export const WEBHOOKS: Mutation[] = [
     ],
   },
   {
+    breaks: "dead deliveries are replayed with one event locked after the other",
+    file: DELIVERY,
+    from: `  perform calendly.lock_events(array(
+    select uri from unnest(dead) d, unnest(calendly.events_of_delivery(d.payload)) uri));
+`,
+    to: "",
+    caughtBy: [
+      pgtap("replay_dead", "all events are locked before the first meeting is written"),
+    ],
+  },
+  {
+    breaks: "all that is dead is replayed, since whenever it was asked for",
+    file: DELIVERY,
+    from: " and e.created_at >= coalesce(since, '-infinity')",
+    to: "",
+    caughtBy: [
+      pgtap("replay_dead", "what is dead and came since then is replayed, and counted"),
+    ],
+  },
+  {
     breaks: "a delivery is stored with the conference's password",
     file: DELIVERY,
     from: "calendly.without_conference_password(body #> '{payload,scheduled_event}'))",
