@@ -10,6 +10,7 @@ import { Control, Truth } from "./control.ts";
 import { SandboxError } from "./errors.ts";
 import { Faults } from "./faults.ts";
 import { OAuth } from "./oauth.ts";
+import type { PopulateInput } from "./populate.ts";
 import { Random } from "./random.ts";
 import { RateLimit } from "./rate_limit.ts";
 import { RequestLog } from "./request_log.ts";
@@ -50,8 +51,8 @@ export interface SandboxOptions {
   seed?: number;
   /** Pins the virtual clock at this time; without it the clock runs with real time. */
   now?: string;
-  /** Events to give the demo user at the start (0). */
-  events?: number;
+  /** Events to give the demo user at the start (0): so many, or as `populate` takes them. */
+  events?: number | PopulateInput;
   /** Who sends webhooks: the sandbox at once, or `control.deliver`, as with a pinned clock. */
   deliver?: "automatic" | "manual";
   /**
@@ -79,6 +80,8 @@ export interface Sandbox {
   truth(): Truth;
   /** The whole state as JSON, for `loadSandbox`. */
   save(): SavedState;
+  /** Calls `listener` after each request, verb and webhook: whenever the state may have changed. */
+  onChange(listener: () => void): void;
   /** Stops retries and ends stalled requests. */
   close(): void;
 }
@@ -106,7 +109,7 @@ export function createSandbox(options: SandboxOptions = {}): Sandbox {
   if (now === undefined) clock.advance("1000d");
   else clock.set(now);
   const sandbox = open(parts, { user, organization, token, app });
-  if (events) control.populate({ events });
+  if (events) control.populate(typeof events === "number" ? { events } : events);
   return sandbox;
 }
 
@@ -171,8 +174,13 @@ function assemble(
 }
 
 function open(parts: Parts, demo: Sandbox["demo"]): Sandbox {
-  const { bookings, clock, control, webhooks } = parts;
-  control.defaultUser = demo.user.uri;
+  const { bookings, clock, webhooks } = parts;
+  const listeners = new Set<() => void>();
+  const changed = () => listeners.forEach((listener) => listener());
+  webhooks.onAttempt = changed;
+  clock.onMove(changed);
+  parts.control.defaultUser = demo.user.uri;
+  const control = followedBy(changed, parts.control);
   const closing = new AbortController();
   const api = new Api({
     ...parts,
@@ -202,20 +210,40 @@ function open(parts: Parts, demo: Sandbox["demo"]): Sandbox {
     return JSON.parse(JSON.stringify(state));
   };
   return {
-    fetch: (request) =>
-      new URL(request.url).pathname.startsWith("/_sandbox")
-        ? serveControl({ control, save }, request)
-        : api.fetch(request),
+    async fetch(request) {
+      if (new URL(request.url).pathname.startsWith("/_sandbox")) {
+        return await serveControl({ control, save }, request);
+      }
+      const response = await api.fetch(request);
+      changed();
+      return response;
+    },
     control,
     clock,
     demo,
     truth: () => control.state(),
     save,
+    onChange: (listener) => void listeners.add(listener),
     close() {
       webhooks.close();
       closing.abort();
     },
   };
+}
+
+/** The same verbs, each with a call of `after` when it has acted. */
+function followedBy(after: () => void, control: Control): Control {
+  return new Proxy(control, {
+    get(target, name) {
+      const verb = Reflect.get(target, name, target);
+      if (typeof verb !== "function") return verb;
+      return (...input: unknown[]) => {
+        const answer = verb.apply(target, input);
+        after();
+        return answer;
+      };
+    },
+  });
 }
 
 /** A URL to which a path can be added. */

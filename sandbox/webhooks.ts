@@ -81,6 +81,8 @@ export class Webhooks {
   readonly #timers = new Map<string, NodeJS.Timeout>();
   readonly #underWay = new Set<Promise<unknown>>();
   #made = 0;
+  /** Is called when an attempt to deliver has ended. */
+  onAttempt: () => void = () => {};
 
   constructor(world: World, options: WebhookOptions) {
     this.#world = world;
@@ -314,6 +316,7 @@ export class Webhooks {
     } else if (delivery.state === "pending") {
       this.#failed(delivery, subscription, now);
     }
+    this.onAttempt();
   }
 
   #failed(delivery: Delivery, subscription: Subscription | undefined, now: Micros): void {
