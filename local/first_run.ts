@@ -5,9 +5,17 @@ import { Problem } from "../cli/problem.ts";
 import { LOCAL_FOLDER } from "../cli/target.ts";
 import { type Stack, type StackOptions, startStack } from "./stack.ts";
 import { type Terminal } from "../cli/terminal.ts";
+import { count } from "../cli/words.ts";
+import { DEMO_TOKEN, type PopulateInput } from "../sandbox/mod.ts";
 
-/** Events of the demo user in the sandbox: few enough for a first sync within the rate limit. */
-const DEMO_EVENTS = 250;
+/**
+ * The demo user's events in the sandbox: few enough for a first sync within the rate limit, and all within
+ * the range of an INCREMENTAL sync, so that a repeat lists each of them.
+ */
+function demoEvents(): PopulateInput {
+  const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString();
+  return { events: 250, from: inDays(-80), to: inDays(150) };
+}
 
 /** The answer of `POST /functions/v1/calendly-sync`. */
 interface SyncResult {
@@ -34,12 +42,16 @@ export async function start(
   options: StackOptions,
   interrupted: AbortSignal,
 ): Promise<number> {
-  terminal.heading("Calendly Sync for Supabase");
-  const stack = await boot(terminal, options, interrupted);
+  const log = new HeldLog((source, line) => terminal.log(source, line));
+  const stack = await boot(terminal, options, interrupted, log.add).catch((error) => {
+    if (!interrupted.aborted) log.release();
+    throw error;
+  });
   const folder = options.folder ?? LOCAL_FOLDER;
   const file = `${folder}/stack.json`;
   try {
     if (stack.sandbox) await unlessAborted(interrupted, syncDemo(terminal, stack));
+    log.drop();
     showProject(terminal, stack);
     await Deno.mkdir(folder, { recursive: true }); // an ephemeral stack has not needed it so far
     await Deno.writeTextFile(file, JSON.stringify(description(stack), null, 2) + "\n", {
@@ -48,6 +60,9 @@ export async function start(
     await untilAborted(interrupted);
     terminal.line();
     return 0;
+  } catch (error) {
+    if (!interrupted.aborted) log.release();
+    throw error;
   } finally {
     await removeDescription(file, stack);
     await stack.stop();
@@ -60,8 +75,8 @@ export async function runOnce(
   options: StackOptions,
   interrupted: AbortSignal,
 ): Promise<number> {
-  terminal.heading("Calendly Sync for Supabase: the main job, once");
-  const stack = await boot(terminal, options, interrupted);
+  const log = (source: string, line: string) => terminal.log(source, line);
+  const stack = await boot(terminal, options, interrupted, log);
   try {
     return await unlessAborted(interrupted, showMainJob(terminal, stack));
   } finally {
@@ -69,17 +84,45 @@ export async function runOnce(
   }
 }
 
+/**
+ * What the functions print while the project starts: a person needs it only where the start fails. What
+ * they print afterwards is passed on.
+ */
+class HeldLog {
+  readonly #print: (source: string, line: string) => void;
+  #held: [source: string, line: string][] | undefined = [];
+
+  constructor(print: (source: string, line: string) => void) {
+    this.#print = print;
+  }
+
+  add = (source: string, line: string): void => {
+    if (this.#held) this.#held.push([source, line]);
+    else this.#print(source, line);
+  };
+
+  drop(): void {
+    this.#held = undefined;
+  }
+
+  release(): void {
+    for (const [source, line] of this.#held ?? []) this.#print(source, line);
+    this.drop();
+  }
+}
+
 async function boot(
   terminal: Terminal,
   options: StackOptions,
   interrupted: AbortSignal,
+  log: StackOptions["log"],
 ): Promise<Stack> {
   const stack = await startStack({
     ...options,
     signal: interrupted,
-    sandboxOptions: { events: DEMO_EVENTS },
+    sandboxOptions: { events: demoEvents() },
     step: (title, work, outcome) => terminal.step(title, work, outcome),
-    log: (source, line) => terminal.log(source, line),
+    log,
   });
   try {
     await terminal.step(
@@ -205,7 +248,22 @@ function isWithin(range: SyncResult["range"], time: string): boolean {
 async function syncDemo(terminal: Terminal, stack: Stack): Promise<void> {
   const demo = await connectDemo(terminal, stack);
   await switchWebhooksOn(terminal, demo);
-  showResults(terminal, [await sync(terminal, stack, demo)]);
+  const result = await sync(terminal, stack, demo);
+  terminal.check(describeSync(result), true);
+}
+
+/** One line: what a sync has found and written, and how much it has asked Calendly for. */
+function describeSync(result: SyncResult): string {
+  const { sync_type, created, updated, unchanged, deleted, restored } = result;
+  const changes = { new: created, updated, deleted, restored };
+  const written = Object.entries(changes).filter(([, meetings]) => meetings > 0)
+    .map(([what, meetings]) => `${meetings} ${what}`).join(", ");
+  const meetings = count(created + updated + unchanged + deleted + restored, "meeting");
+  const requests = count(result.requests, "request");
+  const outcome = written ? `${written}; ${requests}` : `${requests}, nothing written`;
+  return `${sync_type} sync of ${meetings}: ${outcome}  ${
+    (result.duration_ms / 1000).toFixed(1)
+  } s`;
 }
 
 /** Signs the demo user in and connects the sandbox's account, as an app would do it. */
@@ -304,8 +362,27 @@ function showResults(terminal: Terminal, results: SyncResult[]): void {
   ]);
 }
 
+/** The page first: what a person opens. Then what an app and other programs need. */
 function showProject(terminal: Terminal, stack: Stack): void {
-  terminal.heading("Your project");
+  const { email, password } = stack.demoUser;
+  terminal.heading("Open");
+  terminal.pairs([
+    ["page", terminal.bold(`${stack.url}/`)],
+    ["sign in", `${email} / ${password}`],
+  ]);
+  terminal.heading("Try, in another terminal");
+  terminal.pairs(
+    stack.sandbox
+      ? [
+        ["somebody books", "npx -y deno@2.9.6 task sandbox book"],
+        ["how it goes", "npx -y deno@2.9.6 task status"],
+      ]
+      : [
+        ["connect", "npx -y deno@2.9.6 task cli connect"],
+        ["how it goes", "npx -y deno@2.9.6 task status"],
+      ],
+  );
+  terminal.heading("For your app and other programs");
   terminal.pairs([
     ["console", stack.url],
     ["operations, once", stack.consoleLink()],
@@ -313,25 +390,15 @@ function showProject(terminal: Terminal, stack: Stack): void {
     ["publishable key", stack.publishableKey],
     ["secret key", stack.secretKey],
     ["Postgres", stack.databaseUrl],
-    [stack.sandbox ? "sandbox Calendly" : "Calendly", stack.calendlyUrl],
-    ["demo sign-in", `${stack.demoUser.email} / ${stack.demoUser.password}`],
+    ...stack.sandbox
+      ? [
+        ["sandbox Calendly", stack.calendlyUrl],
+        ["Calendly token", `${DEMO_TOKEN} (the demo user's)`],
+      ] as [string, string][]
+      : [["Calendly", stack.calendlyUrl]] as [string, string][],
   ]);
-  terminal.heading("Try next");
-  const { sandbox } = stack;
-  const [title, call, body] = sandbox
-    ? ["sync", "calendly-sync", '{"user_id": 1}']
-    : ["connect", "calendly-connect", '{"token": "<personal access token>"}'];
-  terminal.line(terminal.dim(`    ${title}`));
-  terminal.line(`    curl -X POST ${stack.url}/functions/v1/${call} \\`);
-  terminal.line(`      -H 'apikey: ${stack.secretKey}' -d '${body}'`);
-  terminal.line(terminal.dim("    health"));
-  terminal.line(`    psql '${stack.databaseUrl}' -xc 'select * from calendly_sync_health'`);
-  if (sandbox) {
-    terminal.line(terminal.dim("    somebody books a meeting"));
-    terminal.line("    npx -y deno@2.9.6 task sandbox book");
-  }
   terminal.line();
-  terminal.line(terminal.dim("    Ctrl-C ends it."));
+  terminal.line("  Ctrl-C ends it.");
   terminal.line();
 }
 

@@ -8,16 +8,24 @@ import { Problem } from "../cli/problem.ts";
 import type { StackOptions } from "./stack.ts";
 import { Terminal } from "../cli/terminal.ts";
 
+const PORT = 54321;
+/** Not 54322, where the Supabase CLI expects the database of `supabase start`. */
+const DATABASE_PORT = 54329;
+const SANDBOX_PORT = 54328;
+
 const HELP = `Usage: npx -y deno@2.9.6 task start [options]
 
-  --port <n>             where the project answers (54321; with --once --ephemeral a free port)
-  --ephemeral            keep the database in memory, leave nothing behind
+Starts a whole local Supabase project, with a sandbox in place of Calendly: it connects a demo user,
+syncs them, and stays until Ctrl-C. The folder .local keeps the database and the sandbox's account.
+
+  --port <n>             where the project answers (${PORT}; with --once --ephemeral a free port)
+  --ephemeral            keep everything in memory, leave nothing behind
   --database-url <url>   a real Postgres (superuser) in place of the embedded one
   --calendly-url <url>   a Calendly in place of the sandbox; nothing is synced at the start
-  --no-open              open no browser window
   --once                 show the main job once, then stop; exit code 0 only if it worked
-  --help
+  -h, --help             show this
 
+Postgres answers at port ${DATABASE_PORT} and the sandbox at port ${SANDBOX_PORT}; where one is taken, at a free one.
 Settings for the functions (see .env.example) are taken from the environment and from the file .env.`;
 
 export interface Options {
@@ -39,9 +47,8 @@ export function parseOptions(
         ephemeral: { type: "boolean", default: false },
         "database-url": { type: "string" },
         "calendly-url": { type: "string" },
-        "no-open": { type: "boolean" },
         once: { type: "boolean", default: false },
-        help: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
       },
     }));
   } catch (cause) {
@@ -50,14 +57,14 @@ export function parseOptions(
       "unknown_option",
       message,
       "npx -y deno@2.9.6 task start --help lists the options.",
-      {
-        cause,
-      },
+      { cause },
     );
   }
   if (values.help) return "help";
 
-  const port = Number(values.port ?? (values.once && values.ephemeral ? 0 : 54321));
+  // Shown once and gone: beside a project that runs it takes no port that somebody may want.
+  const isPassing = values.once && values.ephemeral;
+  const port = Number(values.port ?? (isPassing ? 0 : PORT));
   if (!Number.isInteger(port) || port < 0 || port > 65535 || values.port === "") {
     throw new Problem("bad_option", `--port ${values.port} is no port.`, "Such as --port 54321.");
   }
@@ -73,7 +80,8 @@ export function parseOptions(
     once: values.once,
     stack: {
       port,
-      databasePort: values.once ? 0 : 54322,
+      databasePort: isPassing ? 0 : DATABASE_PORT,
+      sandboxPort: isPassing ? 0 : SANDBOX_PORT,
       ephemeral: values.ephemeral,
       databaseUrl: url("--database-url", values["database-url"], /^postgres(ql)?:$/),
       calendlyUrl,
@@ -111,16 +119,48 @@ export async function main(args: string[], terminal: Terminal, folder?: string):
       terminal.line(HELP);
       return 0;
     }
-    const { start, runOnce } = await unlessAborted(interrupted, loadFirstRun());
+    terminal.heading(`Calendly Sync for Supabase${options.once ? ": the main job, once" : ""}`);
+    const { start, runOnce } = await unlessAborted(interrupted, loadLibraries(terminal));
     const run = options.once ? runOnce : start;
     return await run(terminal, { ...options.stack, folder }, interrupted);
   } catch (error) {
     if (interrupted.aborted && error === interrupted.reason) return 130;
     if (!(error instanceof Problem)) throw error;
     terminal.line();
-    terminal.line(`  ${terminal.red(error.code)}  ${error.message}`);
-    terminal.line(`  ${error.hint}`);
+    terminal.problem(error);
     return 1;
+  }
+}
+
+/** Milliseconds after which a person wants to know what is waited for. */
+const PATIENCE = 1500;
+
+/**
+ * The first start fetches some 90 packages. Deno would print a line for each (but for `--quiet`, with which
+ * the task runs); here it is one line, and none where all are there.
+ */
+async function loadLibraries(terminal: Terminal): Promise<typeof import("./first_run.ts")> {
+  const loading = loadFirstRun();
+  const began = performance.now();
+  if (await isQuick(loading)) return await loading;
+  return await terminal.step("Packages from the npm registry", async (note) => {
+    const seconds = () => note(`… ${Math.round((performance.now() - began) / 1000)} s`);
+    const counting = setInterval(seconds, 1000);
+    try {
+      return await loading;
+    } finally {
+      clearInterval(counting);
+    }
+  });
+}
+
+async function isQuick(work: Promise<unknown>): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<false>((resolve) => timer = setTimeout(() => resolve(false), PATIENCE));
+  try {
+    return await Promise.race([late, work.then(() => true as const)]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -3,8 +3,8 @@
  * and a sandbox Calendly. `deno task start` runs one for a person, the tests run one each.
  */
 import { createClient } from "@supabase/supabase-js";
-import { createSandbox, type Sandbox, type SandboxOptions, serveSandbox } from "../sandbox/mod.ts";
-
+import { type Sandbox, type SandboxOptions } from "../sandbox/mod.ts";
+import { startSandbox } from "./calendly.ts";
 import { localConsole } from "./console.ts";
 import { startTicker, type Ticker } from "./cron.ts";
 import { createDataApi } from "./data_api.ts";
@@ -21,6 +21,7 @@ import { preparedImage } from "./image.ts";
 import { keepKeys, type Keys, makeKeys, signUserJwt } from "./keys.ts";
 import { type Migration } from "../cli/migrations.ts";
 import { MigrationChanged, MigrationFailed } from "./migrations.ts";
+import { keepPorts, portOf, type Ports, readPorts } from "./ports.ts";
 import { Problem } from "../cli/problem.ts";
 import { LOCAL_FOLDER } from "../cli/target.ts";
 import { type Terminal } from "../cli/terminal.ts";
@@ -28,8 +29,13 @@ import { type Terminal } from "../cli/terminal.ts";
 export interface StackOptions extends Preparation {
   /** Where the project answers; 0 (the default) picks a free port. */
   port?: number;
-  /** Where the embedded Postgres answers; taken or 0 (the default), a free port is used. */
+  /**
+   * Where the embedded Postgres answers; taken or 0 (the default), a free port is used. A project that is
+   * kept prefers the port that it had before.
+   */
   databasePort?: number;
+  /** The same for the sandbox. */
+  sandboxPort?: number;
   /** Keeps everything in memory and leaves nothing behind but a cache. */
   ephemeral?: boolean;
   /** A real Postgres (superuser) in place of the embedded one. */
@@ -38,7 +44,7 @@ export interface StackOptions extends Preparation {
   database?: Database;
   /** A Calendly to use in place of the sandbox. */
   calendlyUrl?: string;
-  /** How the sandbox begins. */
+  /** How the sandbox begins, where its state has not been kept. */
   sandboxOptions?: SandboxOptions;
   /** More for the functions' environment, or other values. */
   env?: Record<string, string>;
@@ -50,7 +56,7 @@ export interface StackOptions extends Preparation {
   shortenPauses?: number;
   /** Whether the schedule runs by itself (the default) or only by `tick`. */
   cron?: boolean;
-  /** Folder of the embedded Postgres and the project's keys. */
+  /** Folder of the embedded Postgres, the sandbox's state, and the project's keys and ports. */
   folder?: string;
   /** Gets what the functions and the schedule print. */
   log?: (source: string, line: string) => void;
@@ -108,6 +114,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     signal?.throwIfAborted();
     if (!options.ephemeral) undo.push(await claimFolder(folder));
     const keys = options.ephemeral ? await makeKeys() : await keepKeys(`${folder}/keys.json`);
+    const portsFile = `${folder}/ports.json`;
+    const ports: Ports = {
+      postgres: options.databasePort,
+      sandbox: options.sandboxPort,
+      ...options.ephemeral ? {} : await readPorts(portsFile),
+    };
 
     const functions = new Functions({
       folder: options.functions,
@@ -125,14 +137,17 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 
     const database = await step(
       options.databaseUrl === undefined ? "Embedded Postgres" : "Postgres",
-      (note) => openDatabase({ ...options, signal: starting.signal }, folder, note),
-      (database) => database.url,
+      (note) =>
+        openDatabase(
+          { ...options, databasePort: ports.postgres, signal: starting.signal },
+          folder,
+          note,
+        ),
     );
     undo.push(() => database.close(), () => gateway.stop()); // Requests that are not answered yet need the database.
     const dataApi = await step(
       "Data API and Auth",
       () => createDataApi(database, keys, gateway.url),
-      () => gateway.url,
     );
     await confirmAddress(database, gateway.url);
     const ticker = await startTicker(database, {
@@ -141,11 +156,26 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     });
     undo.push(() => ticker.stop());
 
-    const sandbox = options.calendlyUrl ? undefined : createSandbox(options.sandboxOptions);
-    const served = sandbox &&
-      await step("Sandbox Calendly", () => serveSandbox(sandbox), ({ url }) => url);
-    if (served) undo.push(() => served.stop());
+    const served = options.calendlyUrl ? undefined : await step(
+      "Sandbox Calendly",
+      () =>
+        startSandbox({
+          file: options.ephemeral ? undefined : `${folder}/sandbox.json`,
+          port: ports.sandbox ?? 0,
+          options: options.sandboxOptions,
+        }),
+    );
+    if (served) {
+      undo.push(() => served.stop().catch((error) => log("sandbox", reason(error))));
+    }
+    const sandbox = served?.sandbox;
     const calendlyUrl = options.calendlyUrl ?? served!.url;
+    if (!options.ephemeral) {
+      await keepPorts(portsFile, {
+        ...database.kind === "embedded" && { postgres: portOf(database.url) },
+        ...served && { sandbox: portOf(served.url) },
+      });
+    }
     undo.push(() => functions.stop()); // Before the rest: they use all of it.
     undo.push(() => void gateway.stop()); // Or a request would start them again.
     starting.signal.throwIfAborted();
