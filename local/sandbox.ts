@@ -1,6 +1,6 @@
 /**
  * `deno task sandbox`: the sandbox's own commands. Beside a running stack, a command that changes a
- * booking also prints how long it took until a webhook had stored the change in Postgres.
+ * booking also tells how long it took until a webhook had stored the change in Postgres.
  */
 import { type BookingChange, type ChangeObserver, run } from "../sandbox/main.ts";
 
@@ -29,11 +29,12 @@ export function watch(stack: RunningStack): ChangeObserver {
       const rows = await inviteeRows(stack, invitee);
       if (rows.some((row) => shows(row, change))) {
         const ms = Math.round(performance.now() - change.since);
-        return console.log(`In Postgres after ${ms} ms.`);
+        return { arrived: true, text: `In Postgres after ${ms} ms.` };
       }
+      if (change.signal.aborted) return; // No webhook was sent: the next sync brings it.
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
-    console.log("Not in Postgres: is the host connected, and are webhooks on?");
+    return { arrived: false, text: "Not in Postgres: is the host connected, and are webhooks on?" };
   };
 }
 

@@ -9,27 +9,51 @@ import type { z } from "zod";
 import { parseTime } from "./clock.ts";
 import { createSandbox, DEMO_TOKEN, loadSandbox, SandboxError, serveSandbox } from "./mod.ts";
 import type { Delivery, Sandbox, Truth } from "./mod.ts";
-import { readStateFile, writeStateFile } from "./state_file.ts";
-import { isVerb, VERBS } from "./verbs.ts";
+import { describeAnswer, describeWebhooks, wasAccepted } from "./report.ts";
+import { keepState, readStateFile } from "./state_file.ts";
+import { commandOf, PROGRAM, table, verbHelp } from "./verb_help.ts";
+import { BOOKING_VERBS, isVerb, type Verb, VERBS } from "./verbs.ts";
 
 const DEFAULT_PORT = 8090;
 
-/** Verbs that cause webhooks. */
-const BOOKING_VERBS = ["book", "cancel", "reschedule", "mark_no_show", "undo_no_show"];
+const HELP = `Usage: ${PROGRAM} <verb> [options]
+       ${PROGRAM} [serve] [options]
 
-const HELP = `A Calendly to develop against.
+Acts on the sandbox that stands in for Calendly in the local project; without a verb it serves one
+by itself. What a verb takes: ${PROGRAM} <verb> --help
 
-  npx -y deno@2.9.6 task sandbox [--port ${DEFAULT_PORT}] [--seed 1] [--events 250] [--now <time>]
-      serves one; with --now its clock stands still until it is advanced. --public-url names the
-      address that links such as next_page lead to, where clients use another one. --state keeps
-      everything in a file: it goes on from there, and saves when it is stopped
-  npx -y deno@2.9.6 task sandbox book [--name Ana] [--email ana@example.com] [--start-time <time>]
-  npx -y deno@2.9.6 task sandbox cancel | reschedule | no-show | undo-no-show [<event or invitee>]
-      the latest booking unless one is named
-  npx -y deno@2.9.6 task sandbox <verb> [--field value …]
-      any verb of the control API; values may be JSON; --url names another sandbox
+Verbs
+${
+  table(
+    Object.entries(VERBS).map(([verb, { description = "" }]) => [
+      commandOf(verb as Verb),
+      description,
+    ]),
+  ).join("\n")
+}
 
-Verbs: ${Object.keys(VERBS).map((verb) => verb.replaceAll("_", "-")).join(", ")}`;
+Options of every verb
+${
+  table([
+    ["--url <address>", "of the sandbox; the local project's unless given"],
+    ["--json", "print the whole answer as JSON"],
+  ]).join("\n")
+}
+
+Options of serve
+${
+  table([
+    ["--port <n>", `where it answers (${DEFAULT_PORT})`],
+    ["--seed <n>", "the same seed gives the same account (1)"],
+    ["--events <n>", "events of the demo user (250)"],
+    ["--now <time>", "the clock stands still there until it is advanced"],
+    [
+      "--public-url <url>",
+      "where links lead to, such as next_page, if clients use another address",
+    ],
+    ["--state <file>", "goes on from there, and keeps every change in it"],
+  ]).join("\n")
+}`;
 
 /** What a verb has just changed of a booking; its webhooks are being sent. */
 export interface BookingChange {
@@ -40,10 +64,14 @@ export interface BookingChange {
   answer: any;
   /** `performance.now()` when it was asked for. */
   since: number;
+  /** Aborts when no webhook tells anybody of the change. */
+  signal: AbortSignal;
 }
 
-/** Is called with each change of a booking, and may print what becomes of it. */
-export type ChangeObserver = (change: BookingChange) => Promise<void>;
+/** Is called with each change of a booking, and may tell in a sentence what becomes of it. */
+export type ChangeObserver = (
+  change: BookingChange,
+) => Promise<{ arrived: boolean; text: string } | undefined>;
 
 /** A refusal that a person can act on: printed without a stack. */
 class UsageError extends Error {}
@@ -61,28 +89,29 @@ export async function run(args: string[], observer?: ChangeObserver): Promise<vo
 
 async function main(
   [command = "serve", ...args]: string[],
-  observer: ChangeObserver = () => Promise.resolve(),
+  observer: ChangeObserver = () => Promise.resolve(undefined),
 ): Promise<void> {
-  if (command.startsWith("--") && command !== "--help") return await serve([command, ...args]);
+  if (["help", "--help", "-h"].includes(command)) return console.log(HELP);
+  if (command.startsWith("-")) return await serve([command, ...args]);
   if (command === "serve") return await serve(args);
-  if (command === "help" || command === "--help") return console.log(HELP);
   await act(command, args, observer);
 }
 
 async function serve(args: string[]): Promise<void> {
-  const { values } = parse(args, ["port", "seed", "events", "now", "public_url", "state"]);
+  const fields = ["port", "seed", "events", "now", "public_url", "state"];
+  const { values, help, json } = parse(args, fields, `${PROGRAM} --help`);
+  if (help) return console.log(HELP);
+  if (json) throw new UsageError("--json is for verbs, and serve has no answer to print.");
   const port = wholeNumber(values, "port", DEFAULT_PORT);
   const file = values.state;
   const state = file === undefined ? undefined : await readStateFile(file);
   const { sandbox, server } = await serving(port, sandboxMaker(values, state));
-  const save = async () => {
-    if (file !== undefined) await writeStateFile(file, sandbox.save());
-  };
-  await save(); // A file that cannot be written is told now, not when the sandbox is stopped.
+  // A file that cannot be written is told now, not when the sandbox is stopped.
+  const kept = file === undefined ? undefined : await keepState(file, sandbox);
   console.log(greeting(server.url, sandbox));
   const stop = async () => {
     await server.stop();
-    await save();
+    await kept?.stop();
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () =>
@@ -133,7 +162,7 @@ Try
   curl -H 'Authorization: Bearer ${DEMO_TOKEN}' ${url}/users/me
   curl -H 'Authorization: Bearer ${DEMO_TOKEN}' '${url}/scheduled_events?user=${user.uri}&count=2'
   curl -X POST ${url}/_sandbox/book
-  npx -y deno@2.9.6 task sandbox book --url ${url}
+  ${PROGRAM} book --url ${url}
 
 Ctrl-C stops it.`;
 }
@@ -155,19 +184,22 @@ function refusal({ message, hint }: { message: string; hint?: string }): string 
   return [message, hint].filter(Boolean).join(" ");
 }
 
-/** Calls a verb of the running sandbox, and prints its answer. */
+/** Calls a verb of the running sandbox, and prints what it has done. */
 async function act(command: string, args: string[], observer: ChangeObserver): Promise<void> {
   const verb = { no_show: "mark_no_show" }[command.replaceAll("-", "_")] ??
     command.replaceAll("-", "_");
-  if (!isVerb(verb)) throw new UsageError(`There is no command ${command}.\n\n${HELP}`);
+  if (!isVerb(verb)) {
+    throw new UsageError(`There is no verb ${command}. ${PROGRAM} --help lists them.`);
+  }
   const shape: Record<string, z.ZodType> = VERBS[verb].shape;
-  const { values, positionals } = parse(args, [...Object.keys(shape), "url", "name", "email"]);
-  const { url = await runningSandbox(), name, email, ...given } = values;
-  const input: Record<string, unknown> = Object.fromEntries(
-    Object.entries(given).map(([field, value]) => [field, fieldValue(shape[field], value!)]),
+  const { values, positionals, help, json } = parse(
+    args,
+    [...Object.keys(shape), "url", "name", "email"],
+    `${PROGRAM} ${command} --help`,
   );
-  if (verb === "book" && (name || email)) input.invitee = { name, email };
-  else Object.assign(input, name && { name }, email && { email });
+  if (help) return console.log(verbHelp(verb));
+  const { url = await runningSandbox(), ...given } = values;
+  const input = inputOf(verb, shape, given);
   const [target] = positionals;
   if (target) input[target.includes("/invitees/") ? "invitee" : "event"] = target;
   else if (needsBooking(verb, input)) input.invitee = latestInvitee(verb, await call(url, "state"));
@@ -175,17 +207,42 @@ async function act(command: string, args: string[], observer: ChangeObserver): P
   const before = new Set((await call<Delivery[]>(url, "deliveries")).map(({ id }) => id));
   const since = performance.now();
   const answer = await call(url, verb, input);
-  console.log(JSON.stringify(answer, null, 2));
-  if (!BOOKING_VERBS.includes(verb)) return;
-  await Promise.all([reportDeliveries(url, before), observer({ url, verb, answer, since })]);
+  if (json) return console.log(JSON.stringify(answer, null, 2));
+  const unobserved = new AbortController();
+  // At once, because it tells how long the change takes.
+  const observed = BOOKING_VERBS.includes(verb)
+    ? observer({ url, verb, answer, since, signal: unobserved.signal })
+    : undefined;
+  console.log(await describeAnswer(verb, answer, () => call(url, "state")));
+  if (!observed) return;
+  const deliveries = await causedDeliveries(url, before);
+  if (deliveries.length === 0) unobserved.abort();
+  const outcome = await observed;
+  if (!outcome?.arrived || !deliveries.every(wasAccepted)) {
+    console.log(describeWebhooks(deliveries));
+  }
+  if (outcome) console.log(outcome.text);
 }
 
-function needsBooking(verb: string, input: Record<string, unknown>): boolean {
+function inputOf(
+  verb: Verb,
+  shape: Record<string, z.ZodType>,
+  { name, email, ...given }: Values,
+): Record<string, unknown> {
+  const input: Record<string, unknown> = Object.fromEntries(
+    Object.entries(given).map(([field, value]) => [field, fieldValue(shape[field], value!)]),
+  );
+  if (verb !== "book") return Object.assign(input, name && { name }, email && { email });
+  if (name || email) input.invitee = { name, email };
+  return input;
+}
+
+function needsBooking(verb: Verb, input: Record<string, unknown>): boolean {
   return BOOKING_VERBS.includes(verb) && verb !== "book" &&
     input.event === undefined && input.invitee === undefined;
 }
 
-function latestInvitee(verb: string, state: Truth): string {
+function latestInvitee(verb: Verb, state: Truth): string {
   const fits = state.scheduled_events.flatMap(({ invitees }) => invitees).filter((invitee) =>
     verb === "undo_no_show"
       ? invitee.no_show !== null
@@ -196,22 +253,13 @@ function latestInvitee(verb: string, state: Truth): string {
   return latest.uri;
 }
 
-/** Waits a moment for the webhooks that the verb has caused, and prints how long each took. */
-async function reportDeliveries(url: string, before: Set<string>): Promise<void> {
-  for (let tries = 0; tries < 50; tries++) {
+/** The webhooks that a verb has caused, once each has been tried, or as they are after five seconds. */
+async function causedDeliveries(url: string, before: Set<string>): Promise<Delivery[]> {
+  for (let tries = 0;; tries++) {
     const made = (await call<Delivery[]>(url, "deliveries")).filter(({ id }) => !before.has(id));
-    const attempted = made.filter((delivery) => delivery.attempts.length > 0);
-    if (attempted.length === made.length) {
-      for (const { event, url, created_at, attempts: [first] } of made) {
-        const ms = Date.parse(first.answered_at) - Date.parse(created_at);
-        console.log(`${event} → ${url}: ${first.status ?? first.error} after ${ms} ms`);
-      }
-      if (made.length === 0) console.log("No webhook subscription covers this.");
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    if (tries === 100 || made.every(({ attempts }) => attempts.length > 0)) return made;
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  console.log("Webhooks are waiting: `npx -y deno@2.9.6 task sandbox deliver` sends them.");
 }
 
 /** The sandbox of the local stack of this folder if one runs, else the default address. */
@@ -233,7 +281,9 @@ async function call<T = Truth>(
 ): Promise<T> {
   const request = input === undefined ? {} : { method: "POST", body: JSON.stringify(input) };
   const response = await fetch(`${url}/_sandbox/${verb}`, request).catch(() => {
-    throw new UsageError(`No sandbox answers at ${url}. Start one: npx -y deno@2.9.6 task sandbox`);
+    throw new UsageError(
+      `No sandbox answers at ${url}. npx -y deno@2.9.6 task start starts a local project with one.`,
+    );
   });
   const answer = await response.json();
   if (response.ok) return answer;
@@ -243,23 +293,37 @@ async function call<T = Truth>(
 /** Values of the options, by the name of the field. */
 type Values = Record<string, string | undefined>;
 
-/** `--start-time x` for the field start_time. */
-function parse(args: string[], fields: string[]): { positionals: string[]; values: Values } {
+interface Parsed {
+  positionals: string[];
+  values: Values;
+  help: boolean;
+  json: boolean;
+}
+
+/** `--start-time x` for the field start_time. `hint` is the command that lists what there is. */
+function parse(args: string[], fields: string[], hint: string): Parsed {
   const names = [...new Set(fields)].map((field) => field.replaceAll("_", "-"));
   try {
-    const { values, positionals } = parseArgs({
+    const { values: { help = false, json = false, ...values }, positionals } = parseArgs({
       args,
       allowPositionals: true,
-      options: Object.fromEntries(names.map((name) => [name, { type: "string" as const }])),
+      options: {
+        ...Object.fromEntries(names.map((name) => [name, { type: "string" as const }])),
+        help: { type: "boolean", short: "h" },
+        json: { type: "boolean" },
+      },
     });
     return {
       positionals,
       values: Object.fromEntries(
         Object.entries(values).map(([name, value]) => [name.replaceAll("-", "_"), String(value)]),
       ) as Values,
+      help,
+      json,
     };
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    const [reason] = (error as Error).message.split(". To specify");
+    throw new UsageError(`${reason}. ${hint} lists the options.`);
   }
 }
 

@@ -6,8 +6,6 @@ import type { Sandbox } from "./mod.ts";
 
 /** Milliseconds in which changes are gathered until they are written together. */
 const GATHERED_FOR = 100;
-/** Writing takes at most this part of the time, however large the state is. */
-const SHARE = 1 / 10;
 
 /** What the file has, or undefined where there is none. */
 export async function readStateFile(file: string): Promise<unknown> {
@@ -55,7 +53,8 @@ export async function keepState(
   const write = async () => {
     const began = performance.now();
     await writeStateFile(file, sandbox.save());
-    pause = Math.max(GATHERED_FOR, (performance.now() - began) / SHARE);
+    // A large state is written less often.
+    pause = Math.max(GATHERED_FOR, 3 * (performance.now() - began));
   };
   sandbox.onChange(() => {
     if (stopped) return;

@@ -97,7 +97,10 @@ export const VERBS = {
     ...oneUser,
     limit: Count.nullable().describe("null: none; the plan's unless given").optional(),
   }).describe("sets how many requests a minute a user has"),
-  faults: z.strictObject({ rules: z.array(CheckedRule).optional() })
+  faults: z.strictObject({
+    rules: z.array(CheckedRule)
+      .describe('such as [{"path": "/users/me", "effect": {"kind": "rate_limited"}}]').optional(),
+  })
     .describe("adds rules for faults, and lists those in force"),
   clear_faults: Nothing.describe("ends all faults"),
   requests: RequestFilter.describe("lists the requests that were served, with counts"),
@@ -108,6 +111,15 @@ export const VERBS = {
 
 export type Verb = keyof typeof VERBS;
 export type Input<V extends Verb> = z.input<(typeof VERBS)[V]>;
+
+/** Verbs that cause webhooks. */
+export const BOOKING_VERBS: Verb[] = [
+  "book",
+  "cancel",
+  "reschedule",
+  "mark_no_show",
+  "undo_no_show",
+];
 
 export function isVerb(name: string): name is Verb {
   return Object.hasOwn(VERBS, name);
