@@ -8,6 +8,7 @@ import { PROGRAM } from "./command.ts";
 import { compareVersions, type FunctionName } from "./payload.ts";
 import { type ForeignAnswer, functionProblem, unreachable, wrongKey } from "./platform_answers.ts";
 import { Problem } from "./problem.ts";
+import type { ProblemCode } from "./problem_codes.ts";
 import type { Project } from "./target.ts";
 
 /** Each answer of our functions has it. */
@@ -94,7 +95,8 @@ export function refusalProblem(
   if (code === "invalid_key" || code === "not_authenticated" || code === "invalid_jwt") {
     return wrongKey(url);
   }
-  return new Problem(code, message, hint ?? `The log of ${name} may have more.`);
+  // A newer function may have a code that is not in the list.
+  return new Problem(code as ProblemCode, message, hint ?? `The log of ${name} may have more.`);
 }
 
 function parse(text: string): unknown {

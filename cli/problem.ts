@@ -1,3 +1,5 @@
+import type { ProblemCode } from "./problem_codes.ts";
+
 /**
  * An error that a person can mend: `code`, what happened, what to do. A command that ends with one exits
  * with 1, or with 2 where it could not find out how things are (`cannotTell`).
@@ -7,7 +9,7 @@ export class Problem extends Error {
   readonly cannotTell: boolean;
 
   constructor(
-    readonly code: string,
+    readonly code: ProblemCode,
     message: string,
     readonly hint: string,
     { cannotTell = false, ...options }: ErrorOptions & { cannotTell?: boolean } = {},

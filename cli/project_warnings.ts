@@ -4,11 +4,12 @@ import { join } from "node:path";
 import type { TomlTable } from "smol-toml";
 import { isTable } from "./config_toml.ts";
 import { FUNCTIONS } from "./payload.ts";
+import type { ProblemCode } from "./problem_codes.ts";
 import { migrationsOf, versionOf } from "./project_files.ts";
 import type { ProjectFolder } from "./project_folder.ts";
 
 export interface Warning {
-  code: string;
+  code: ProblemCode;
   message: string;
   /** What to do. */
   hint: string;

@@ -1,6 +1,7 @@
 /** A project's database, as deploy and uninstall ask it: by the Supabase CLI, or directly by its address. */
 import postgres from "postgres";
 import { Problem } from "./problem.ts";
+import type { ProblemCode } from "./problem_codes.ts";
 
 export interface SqlDatabase {
   /**
@@ -73,7 +74,7 @@ export function explainSqlError(error: unknown): unknown {
   const [, code, text] = message.match(/^([a-z_]+): ([^]*)$/) ??
     [, detail?.match(/^[a-z_]+$/)?.[0] ?? "database_error", message];
   return new Problem(
-    code!,
+    code as ProblemCode,
     text!,
     hint || `Postgres says it (SQLSTATE ${sqlstate}). Nothing was changed by this step.`,
     { cause: error },

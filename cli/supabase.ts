@@ -7,6 +7,7 @@ import { x } from "tinyexec";
 import { z } from "zod";
 import { removeLeftFiles, withPrivateFile } from "./private_file.ts";
 import { Problem } from "./problem.ts";
+import type { ProblemCode } from "./problem_codes.ts";
 import { type SqlDatabase, SqlError } from "./sql_database.ts";
 
 /** The oldest major version that knows `--remote` and `--output-format`. */
@@ -268,7 +269,7 @@ const LOG_IN = "Sign in with `npx supabase login`, or set SUPABASE_ACCESS_TOKEN 
 /** What a failure means, where its code or message is like this. */
 interface Meaning {
   matches: RegExp;
-  code: string;
+  code: ProblemCode;
   message: string | ((failure: Failure, command: string) => string);
   hint: string | ((permission: string) => string);
   cannotTell?: boolean;

@@ -13,6 +13,7 @@ import { REMOTE } from "../deployment.ts";
 import { callFunction, readFunctions } from "../functions_api.ts";
 import { pause, untilInterrupted } from "../interrupt.ts";
 import { Problem } from "../problem.ts";
+import type { ProblemCode } from "../problem_codes.ts";
 import { age, describeProgress, type Run, RUN_COLUMNS } from "../runs.ts";
 import { findTarget, type Project } from "../target.ts";
 import type { Bar, Terminal } from "../terminal.ts";
@@ -72,7 +73,7 @@ export interface Telling {
 // Connecting ------------------------------------------------------------------------------------
 
 /** What to do with this program, where the function says what to do with its calls. */
-const HINTS: Record<string, string> = {
+const HINTS: { [Code in ProblemCode]?: string } = {
   token_invalid:
     "Make one at Calendly: Integrations & apps > API and webhooks > Personal access tokens, with the " +
     "scopes users:read and scheduled_events:read, and webhooks:write for webhooks.",
@@ -338,7 +339,7 @@ async function readToken(isJson: boolean): Promise<string> {
     throw new Problem(
       "token_invalid",
       "What was given is no Calendly token: it is too long, or has spaces or other characters in it.",
-      HINTS.token_invalid,
+      HINTS.token_invalid!,
     );
   }
   return token;

@@ -103,9 +103,10 @@ function show(terminal: Terminal, result: Result): void {
 }
 
 function explain(error: unknown): never {
-  const { code, message, hint } = error instanceof ApiError
-    ? error
-    : { code: "reencrypt_failed", message: error instanceof Error ? error.message : String(error) };
+  const { code, message, hint } = error instanceof ApiError ? error : {
+    code: "reencrypt_failed" as const,
+    message: error instanceof Error ? error.message : String(error),
+  };
   throw new Problem(
     code,
     message,

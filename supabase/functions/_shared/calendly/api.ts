@@ -7,6 +7,7 @@ import ky, { HTTPError, type Options } from "ky";
 import { z } from "zod";
 import { setting } from "./environment.ts";
 import { ApiError } from "./errors.ts";
+import type { ErrorCode } from "./error_codes.ts";
 import { cleanAnswer, parseJson } from "./json.ts";
 import { nextPageToken, Pagination, Paging } from "./paging.ts";
 import { reasonOf, withoutSecrets } from "./reason.ts";
@@ -15,7 +16,10 @@ import { secondsUntil, wholeNumber } from "./rate_limit.ts";
 /** Calendly did not answer as it should, but may do so later. `retryAfter` in seconds. */
 export class TemporaryFailure extends Error {
   constructor(
-    readonly code: "rate_limited" | "calendly_unavailable" | "page_token_expired",
+    readonly code: Extract<
+      ErrorCode,
+      "rate_limited" | "calendly_unavailable" | "page_token_expired"
+    >,
     message: string,
     readonly retryAfter?: number,
   ) {

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { type Answer, type Arguments, parseAnswer, RPC, type RpcName } from "./contract.ts";
 import { secretKey, setting } from "./environment.ts";
+import type { ErrorCode } from "./error_codes.ts";
 import { ApiError, APPLY_MIGRATIONS, DatabaseError } from "./errors.ts";
 
 /** How much longer an answer is waited for than Postgres lets the statement run, in milliseconds. */
@@ -95,7 +96,7 @@ function parse(text: string): unknown {
 function errorOf(name: string, status: number, { code, message, details, hint }: Refusal): Error {
   // Raised by calendly.raise_error: its code is the detail. An app's own trigger has no such detail.
   if (code === "P0001" && /^[a-z_]+$/.test(details)) {
-    return new ApiError(details, message, hint || undefined);
+    return new ApiError(details as ErrorCode, message, hint || undefined);
   }
   // A trigger of the app's own may miss a function, too: only the name tells whose it is.
   if (code === "PGRST202" || (code === "42883" && /\bcalendly[._]/.test(message))) {

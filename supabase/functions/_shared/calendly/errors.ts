@@ -1,11 +1,13 @@
 /**
  * Errors that a caller can act on. Each has a code, a message for a person and, where there is one, a
- * hint; they travel as `{"error": {code, message, hint?, …}}`. Codes raised in SQL (calendly.raise_error)
- * have their HTTP status here.
+ * hint; they travel as `{"error": {code, message, hint?, …}}`. error_codes.ts lists the codes, those that
+ * SQL raises (calendly.raise_error) among them, with their HTTP status.
  */
+import { ERROR_CODES, type ErrorCode, type ErrorCodeEntry } from "./error_codes.ts";
+
 export class ApiError extends Error {
   constructor(
-    readonly code: string,
+    readonly code: ErrorCode,
     message: string,
     readonly hint?: string,
     readonly details: Record<string, unknown> = {},
@@ -14,7 +16,9 @@ export class ApiError extends Error {
   }
 
   get status(): number {
-    return STATUS[this.code] ?? 500;
+    // A newer database may raise a code that is not in the list.
+    const entry: ErrorCodeEntry | undefined = ERROR_CODES[this.code];
+    return entry?.status ?? 500;
   }
 
   toJSON(): Record<string, unknown> {
@@ -64,53 +68,3 @@ function hintOf({ code, reported, rpc }: DatabaseError): string {
 /** What to do where the database lacks something that these functions ask for. */
 export const APPLY_MIGRATIONS =
   "Apply the migrations: `npx sync-for-calendly deploy`, or `npx supabase db push --remote`.";
-
-const STATUS: Record<string, number> = {
-  invalid_body: 400,
-  invalid_query: 400,
-  body_incomplete: 400,
-  user_id_required: 400,
-  not_authenticated: 401,
-  invalid_jwt: 401,
-  invalid_key: 401,
-  not_authentic: 401,
-  another_user: 403,
-  account_closed: 403,
-  not_found: 404,
-  unknown_user: 404,
-  method_not_allowed: 405,
-  sync_in_progress: 409,
-  lease_lost: 409,
-  not_connected: 409,
-  reconnect_required: 409,
-  calendly_user_taken: 409,
-  another_calendly_user: 409,
-  connection_changed: 409,
-  synced_by_organization: 409,
-  project_moved: 409,
-  subscription_ended: 410,
-  body_too_large: 413,
-  oauth_state_invalid: 409,
-  no_organization: 422,
-  token_invalid: 422,
-  oauth_code_invalid: 422,
-  scopes_missing: 422,
-  organization_left: 424,
-  token_refused: 424,
-  scope_missing: 424,
-  calendly_refused: 424,
-  webhooks_need_plan: 424,
-  webhooks_need_role: 424,
-  webhooks_refused: 424,
-  token_unreadable: 500,
-  internal: 500,
-  calendly_unavailable: 502,
-  not_configured: 503,
-  auth_unavailable: 503,
-  database_unavailable: 503,
-  key_claims_refused: 503,
-  schema_not_exposed: 503,
-  migrations_missing: 503,
-  database_outdated: 503,
-  functions_outdated: 503,
-};

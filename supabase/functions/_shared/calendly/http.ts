@@ -126,7 +126,7 @@ function parseInput<T>(schema: z.ZodType<T>, value: unknown, part: "body" | "que
   throw new ApiError(
     `invalid_${part}`,
     `${issue.path.join(".") || part}: ${issue.message}`,
-    `See the README for the fields of the ${part}.`,
+    `docs/reference/http.md lists the fields of the ${part}.`,
   );
 }
 
