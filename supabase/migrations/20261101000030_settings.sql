@@ -41,6 +41,7 @@ insert into calendly.settings default values;
 alter table calendly.settings enable row level security;
 
 comment on table calendly.settings is 'One row: every number that a rule depends on.';
+comment on column calendly.settings.only_row is 'True: there is one row.';
 comment on column calendly.settings.full_days_back is
   'A FULL sync lists events that start this many days back.';
 comment on column calendly.settings.full_days_forward is

@@ -25,6 +25,7 @@ alter table public.calendly_users enable row level security;
 
 comment on table public.calendly_users is
   'The people whose meetings are kept: one row per Calendly user.';
+comment on column public.calendly_users.id is 'The user_id of every table and call here.';
 comment on column public.calendly_users.auth_user_id is
   'Their account of Supabase Auth (auth.users.id), if they have one.';
 comment on column public.calendly_users.calendly_user_uri is
@@ -40,6 +41,7 @@ comment on column public.calendly_users.calendly_initial_sync_complete is
   'True once a FULL sync has finished. Set it to false to make the next sync FULL.';
 comment on column public.calendly_users.calendly_webhook_enabled is
   'True while a webhook subscription is known to deliver.';
+comment on column public.calendly_users.created_at is 'When the row was made here.';
 
 create function calendly.user_of(auth_user_id uuid) returns integer
 language plpgsql stable set search_path = ''

@@ -49,6 +49,8 @@ comment on column public.calendly_connections.id is
 comment on column public.calendly_connections.user_id is 'Whose token it is.';
 comment on column public.calendly_connections.calendly_user_uri is
   'The same person at Calendly: user=… of a listing.';
+comment on column public.calendly_connections.calendly_organization_uri is
+  'The organization''s URI at Calendly; read again with each daily check of webhooks.';
 comment on column public.calendly_connections.scope is
   'user: the person''s own meetings. organization: those of its members.';
 comment on column public.calendly_connections.members is
@@ -91,6 +93,8 @@ comment on column public.calendly_connections.rate_remaining is
 comment on column public.calendly_connections.rate_resets_at is
   'When Calendly''s rate window starts again.';
 comment on column public.calendly_connections.connected_at is 'When the present token was given.';
+comment on column public.calendly_connections.created_at is 'When the row was made here.';
+comment on column public.calendly_connections.updated_at is 'When the row was last written here.';
 
 -- Who reads ---------------------------------------------------------------------------------------
 

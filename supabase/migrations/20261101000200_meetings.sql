@@ -240,8 +240,13 @@ comment on column public.calendly_meetings.user_id is
   'Whose meeting it is: a host. An event with two hosts who are kept has two rows.';
 comment on column public.calendly_meetings.calendly_event_uri is
   'The event''s URI at Calendly: a name, never fetched as an address.';
+comment on column public.calendly_meetings.name is 'The event''s name, as Calendly has it.';
 comment on column public.calendly_meetings.status is
   'Calendly''s: active or canceled. Canceled is final.';
+comment on column public.calendly_meetings.start_time is 'When the meeting starts.';
+comment on column public.calendly_meetings.end_time is 'When the meeting ends.';
+comment on column public.calendly_meetings.event_type_uri is
+  'URI of the event type that was booked; null where the event has none.';
 comment on column public.calendly_meetings.location_type is
   'Calendly''s location type: zoom, google_conference, physical, …; null without a location.';
 comment on column public.calendly_meetings.location is

@@ -56,6 +56,8 @@ comment on column public.calendly_invitees.meeting_id is
 comment on column public.calendly_invitees.user_id is
   'Whose meeting it is: for row level security. The foreign key makes it the meeting''s own.';
 comment on column public.calendly_invitees.uri is 'The invitee''s URI at Calendly.';
+comment on column public.calendly_invitees.email is 'As Calendly has it.';
+comment on column public.calendly_invitees.name is 'As Calendly has it.';
 comment on column public.calendly_invitees.timezone is
   'IANA name as Calendly has it, old aliases included.';
 comment on column public.calendly_invitees.status is

@@ -66,12 +66,16 @@ create index calendly_sync_runs_failed_idx on public.calendly_sync_runs (user_id
   where status = 'failed';
 
 comment on table public.calendly_sync_runs is 'Every sync, as it was asked for and as it went.';
+comment on column public.calendly_sync_runs.id is 'The run_id of answers and log lines.';
+comment on column public.calendly_sync_runs.connection_id is 'The connection whose token it uses.';
 comment on column public.calendly_sync_runs.user_id is 'Whose sync it is.';
 comment on column public.calendly_sync_runs.subject is
   'URI of the Calendly user or organization whose events are listed.';
 comment on column public.calendly_sync_runs.trigger is
   'manual: the person''s click. service: a secret key. scheduled. connect: right after connecting. '
   'Where several have moved a run that was paused, the latest.';
+comment on column public.calendly_sync_runs.sync_type is
+  'FULL or INCREMENTAL: the range of days is in min_start_time and max_start_time.';
 comment on column public.calendly_sync_runs.initial is 'It completed somebody''s initial sync.';
 comment on column public.calendly_sync_runs.min_start_time is
   'Events that start after this are listed. Decided when the run begins, then fixed.';
@@ -87,6 +91,8 @@ comment on column public.calendly_sync_runs.created is
   'Meetings that are new here. Each meeting counts in one class only.';
 comment on column public.calendly_sync_runs.updated is
   'Meetings of which something changed, an invitee included.';
+comment on column public.calendly_sync_runs.unchanged is
+  'Meetings of which nothing changed: nothing was written.';
 comment on column public.calendly_sync_runs.deleted is
   'Meetings that became deleted in this run: canceled, gone or reassigned.';
 comment on column public.calendly_sync_runs.restored is
@@ -107,8 +113,13 @@ comment on column public.calendly_sync_runs.steps is
   'What was done, in order: see calendly.add_step.';
 comment on column public.calendly_sync_runs.error is
   '{code, message, hint} of a failed or paused run.';
+comment on column public.calendly_sync_runs.resume_at is
+  'When a paused run goes on; null: it is not paused.';
+comment on column public.calendly_sync_runs.started_at is 'When the run began.';
 comment on column public.calendly_sync_runs.heartbeat_at is
   'Last sign of life: when the step that is being worked on was given out, or the run ended.';
+comment on column public.calendly_sync_runs.finished_at is
+  'When the run ended; null while it is running or paused.';
 
 alter table public.calendly_sync_runs enable row level security;
 

@@ -46,6 +46,7 @@ create index calendly_webhook_events_emails_idx
 
 comment on table public.calendly_webhook_events is
   'Every authentic delivery, stored in the transaction that applies it.';
+comment on column public.calendly_webhook_events.id is 'What calendly_replay_webhook_event takes.';
 comment on column public.calendly_webhook_events.event_id is
   'Names the delivery, not the meeting: the same change delivered twice has the same one. A digest '
   'in 43 characters, see calendly.delivery_id.';

@@ -109,9 +109,14 @@ comment on view public.calendly_sync_health is
   'One row per user: how fresh and how complete the stored meetings are. A signed-in user sees the '
   'own row and, with an organization connection that keeps everyone, those that it brings: of '
   'these one is asked for by user_id, because by e-mail the meetings of all of them are counted.';
+comment on column public.calendly_sync_health.user_id is 'calendly_users.id.';
 comment on column public.calendly_sync_health.email is 'As Calendly has it.';
 comment on column public.calendly_sync_health.last_calendly_sync is
   'Last complete sync or applied webhook.';
+comment on column public.calendly_sync_health.calendly_initial_sync_complete is
+  'True once a FULL sync has finished.';
+comment on column public.calendly_sync_health.calendly_webhook_enabled is
+  'True while a webhook subscription is known to deliver.';
 comment on column public.calendly_sync_health.active_calendly_meetings is
   'Meetings from Calendly that are not deleted.';
 comment on column public.calendly_sync_health.deleted_calendly_meetings is

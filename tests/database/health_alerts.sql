@@ -1,6 +1,6 @@
 -- Alerts: what a person must act on. Each is one row, from when its reason began until it is gone.
 begin;
-select plan(96);
+select plan(97);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 
 -- Each of them is looked at: does its evidence show something?
@@ -47,6 +47,14 @@ create function tests.sync_next(events jsonb[]) returns void language sql as $$
   select tests.sync('ana', events);
 $$;
 
+select bag_eq(
+  $$select substring(v.relname from '^alert_(.*)'), 1 from pg_class v
+    where v.relnamespace = 'calendly'::regnamespace and v.relkind = 'v'
+      and v.relname ~ '^alert_' and v.relname not in ('alert_kinds', 'alert_limits')$$,
+  $$select k.code, regexp_count(f.body, 'calendly\.alert_' || k.code || '\M')
+    from calendly.alert_kinds k
+    cross join pg_get_functiondef('calendly.alerts()'::regprocedure) f (body)$$,
+  'each alert is in the list of alerts, has a view, and is shown once');
 select is(tests.alerts(), 'none', 'where nobody is connected there is no alert');
 select is(tests.status(), 'healthy', 'without an alert the status is healthy');
 select tests.add_person('ana');
@@ -162,7 +170,8 @@ select is((tests.alert('failing')).severity, 'critical', 'failing is critical');
 select is((tests.alert('failing')).since, calendly.now() - interval '2 minutes',
   'failing counts from the first failure');
 select ok((tests.alert('failing')).message ~ 'The key is missing', 'failing says why');
-select is((tests.alert('failing')).what_to_do, 'Set CALENDLY_TOKEN_KEY.',
+select is((tests.alert('failing')).what_to_do,
+  'Set CALENDLY_TOKEN_KEY. See error in calendly_sync_runs, and its code in docs/operate.md.',
   'failing hands on the hint of the error');
 select tests.sync('ana', '{}');
 select is(tests.alerts(), 'none', 'a complete sync ends failing');

@@ -1,7 +1,7 @@
 -- Who may do what: every right of the API's roles on anything of ours, compared with this list. An object
 -- that grants something and is not in it is an object that nobody has decided about.
 begin;
-select plan(14);
+select plan(15);
 
 create temporary table role as select * from unnest('{anon,authenticated,service_role}'::text[]) name;
 -- what there is, but for what belongs to an extension
@@ -100,6 +100,8 @@ select is_empty($$select o.name from object o join pg_proc f on f.oid = o.oid
 -- said in words
 select is_empty($$select o.name from object o where o.kind in ('r', 'p', 'v', 'm') and obj_description(o.oid, 'pg_class') is null$$, 'every table and view says what it is for');
 select is_empty($$select o.name from object o where o.kind = 'function' and obj_description(o.oid, 'pg_proc') is null$$, 'and every function');
+select is_empty($$select o.name || '.' || a.attname from object o join pg_attribute a on a.attrelid = o.oid and a.attnum > 0 and not a.attisdropped
+  where o.kind in ('r', 'v') and (o.name like 'public.calendly%' or o.name = 'calendly.settings') and col_description(o.oid, a.attnum) is null$$, 'every column that people read, and every setting, says what it is');
 
 -- an app's own objects whose names begin like ours
 create table public.calendly_users_extra (id serial primary key);
