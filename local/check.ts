@@ -1,7 +1,8 @@
 /**
  * `deno task check`: formatting, lint and types of everything, and the rules of style.ts. A function is
  * checked with its own deno.json, which is deployed, and its deno.lock, which is not: what a deploy
- * resolves must be what is locked. It pins the same versions as the root's deno.json.
+ * resolves must be what is locked. It pins the same versions as the root's deno.json. The pages that
+ * `deno task docs` writes must say what the sources say.
  */
 import root from "../deno.json" with { type: "json" };
 import { lockedPackages, resolvedPackages, untested } from "./graph.ts";
@@ -30,6 +31,7 @@ for (const folder of functions) {
   await comparePins(folder);
 }
 await compareGraphs();
+await deno("run", "--allow-all", "--quiet", "local/docs.ts", "--check");
 await checkStyle();
 if (failed) Deno.exit(1);
 

@@ -281,8 +281,11 @@ as $$
     'webhooks', jsonb_build_object('state', 'none', 'enabled', false)))
 $$;
 comment on function calendly.connection_status(integer) is
-  'What GET /calendly-connect answers. by: organization where somebody else''s connection brings '
-  'this user''s meetings. user_id is null for an account that was never connected.';
+  'What GET /calendly-connect answers: {state: active | reconnect_required | disconnected, scope, '
+  'user_id, calendly_user: {uri, name, email, organization}, webhooks: {state, enabled, error?}, '
+  'initial_sync_complete, last_sync}. Of the own connection also members, next_sync, last_error '
+  'and connected_at; where somebody else''s connection brings this user''s meetings, by: organization. '
+  'user_id is null for an account that was never connected.';
 
 create function public.calendly_connection_status(request jsonb) returns jsonb
 language sql stable security definer set search_path = ''

@@ -342,7 +342,10 @@ begin
 end
 $$;
 comment on function calendly.run_result(public.calendly_sync_runs) is
-  'What POST /calendly-sync answers.';
+  'What POST /calendly-sync answers: {run_id, user_id, sync_type, range: {min_start_time, '
+  'max_start_time}, fetched: {active, canceled}, created, updated, unchanged, deleted, restored, '
+  'rejected, requests, status: complete | paused}. Of a paused run also resume_at and reason; of '
+  'an organization''s hosts_without_account; where something was rejected, rejections.';
 
 create function calendly.pause(
   context calendly.run_context, resume_at timestamptz, reason jsonb

@@ -11,8 +11,8 @@ create view calendly.alert_kinds with (security_invoker = true) as
       'See the last runs: select * from cron.job_run_details order by start_time desc limit 10; '
       'If the job calendly-nudge is missing: select calendly.schedule_jobs();'),
     ('functions_unreachable', 'critical',
-      'Deploy calendly-sync with verify_jwt = false. It is nudged again within 15 minutes, or at '
-      'once: POST /functions/v1/calendly-sync/nudge. If the project has moved: '
+      'Deploy calendly-sync with verify_jwt = false, and see its log. It is nudged again within '
+      '15 minutes, or at once: POST /functions/v1/calendly-sync/nudge. If the project has moved: '
       'select calendly_confirm_project(''https://…'');'),
     ('project_moved', 'critical',
       'If the project has moved for good: select calendly_confirm_project(%L); '
@@ -23,8 +23,9 @@ create view calendly.alert_kinds with (security_invoker = true) as
     ('reconnect_required', 'critical',
       'The person connects again: POST /functions/v1/calendly-connect.'),
     ('stale', 'critical',
-      'See last_error in calendly_sync_health and the last runs of this user in '
-      'calendly_sync_runs.'),
+      'See last_error in calendly_sync_health and error in the last runs of this user in '
+      'calendly_sync_runs; docs/operate.md says what each code means. If there is no run: see '
+      'calendly_schedule().'),
     ('failing', 'critical',
       '%s See error in calendly_sync_runs, and its code in docs/operate.md.'),
     ('mass_absence', 'critical',
@@ -42,13 +43,15 @@ create view calendly.alert_kinds with (security_invoker = true) as
       'Where Calendly allows it, a new one is made within a day, or at once: '
       'POST /functions/v1/calendly-connect/webhooks. %s'),
     ('webhook_unknown', 'warning',
-      'Until then the schedule brings the changes. %s'),
+      'Do what the reason in the message asks for, such as connecting again with a token that may '
+      'read webhooks. It is looked at again daily. Until then the schedule brings the changes. %s'),
     ('webhooks_failing', 'warning',
       'See the log of calendly-webhook: CALENDLY_WEBHOOK_SIGNING_KEY may be another than that of '
       'the OAuth app. Until then the schedule brings the changes.'),
     ('dead_webhook_events', 'warning',
-      'See error in calendly_webhook_events; select calendly_replay_webhook_event(id) tries one '
-      'again.'),
+      'Mend what error in calendly_webhook_events says, then try them again: '
+      'select calendly_replay_webhook_event(id) from calendly_webhook_events '
+      'where status = ''dead'';'),
     ('email_unproven', 'warning',
       'Switch on Authentication > Sign In / Providers > Email > Confirm email. Members whose '
       'e-mail is unproven connect once themselves: POST /functions/v1/calendly-connect.'),

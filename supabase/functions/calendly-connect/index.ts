@@ -25,52 +25,88 @@ import { ConnectionChoice, type Credential } from "../_shared/calendly/contract.
 import { ConnectionToken } from "../_shared/calendly/credential.ts";
 import { Database } from "../_shared/calendly/database.ts";
 import { setting } from "../_shared/calendly/environment.ts";
+import type { ErrorCode } from "../_shared/calendly/error_codes.ts";
 import { ApiError } from "../_shared/calendly/errors.ts";
-import { json, readBody, readQuery, serve } from "../_shared/calendly/http.ts";
+import { json, readBody, readQuery, type Route, serve } from "../_shared/calendly/http.ts";
 import { currentKeys } from "../_shared/calendly/keys.ts";
 import { createSubscription, deleteAll, revokePending } from "../_shared/calendly/subscriptions.ts";
 import { sync } from "../_shared/calendly/sync.ts";
 import { encryptToken, type Token } from "../_shared/calendly/tokens.ts";
 import { finishConsent, giveBack, oauthCallback, startConsent } from "./consent.ts";
 
+const SyncNow = z.boolean().default(true)
+  .describe("`false` leaves the first sync to the schedule.");
 const Choice = z.strictObject({
-  scope: ConnectionChoice.shape.scope.default("user"),
-  members: ConnectionChoice.shape.members.default("accounts"),
-  replace: z.boolean().default(false),
+  scope: ConnectionChoice.shape.scope.default("user")
+    .describe(
+      "`user`: the person's own meetings. `organization`: those of its members; the token is an owner's or admin's.",
+    ),
+  members: ConnectionChoice.shape.members.default("accounts").describe(
+    "Of an organization. `accounts`: members with an account here. `everyone`: every host.",
+  ),
+  replace: z.boolean().default(false).describe(
+    "Changes over from another Calendly user, and erases what that one brought.",
+  ),
 });
 const Start = withMembersOfOrganization(Choice);
 const Connect = withMembersOfOrganization(Choice.extend({
-  token: z.string().trim().min(1).max(8192).regex(/^[\x21-\x7e]+$/, "is not a Calendly token"),
-  sync: z.boolean().default(true),
-  auth_user_id: z.guid().optional(),
+  token: z.string().trim().min(1).max(8192).regex(
+    /^[\x21-\x7e]+$/,
+    "is not a Calendly token",
+  )
+    .describe("A personal access token of the person's, from Calendly."),
+  sync: SyncNow,
+  auth_user_id: z.guid().optional().describe(
+    "For which account a server connects; without it the person need not have one.",
+  ),
 }));
 const Finish = z.strictObject({
-  code: z.string().min(1).max(2048),
-  state: z.string().min(1).max(256),
-  sync: z.boolean().default(true),
+  code: z.string().min(1).max(2048).describe(
+    "As Calendly sent it back with the person.",
+  ),
+  state: z.string().min(1).max(256).describe(
+    "As Calendly sent it back with the person.",
+  ),
+  sync: SyncNow,
 });
+const auth_user_id = z.guid().optional().describe(
+  "Whom a server means: auth.users.id.",
+);
 const Named = z.strictObject({
-  user_id: z.int32().positive().optional(),
-  auth_user_id: z.guid().optional(),
+  user_id: z.int32().positive().optional().describe(
+    "Whom a server means: calendly_users.id.",
+  ),
+  auth_user_id,
 });
 const NamedInQuery = z.object({
-  user_id: z.coerce.number().pipe(z.int32().positive()).optional(),
-  auth_user_id: z.guid().optional(),
+  user_id: z.coerce.number().pipe(z.int32().positive()).optional()
+    .describe("Whom a server means: calendly_users.id."),
+  auth_user_id,
 });
-const Disconnect = Named.extend({ erase: z.boolean().default(false) });
+const Disconnect = Named.extend({
+  erase: z.boolean().default(false).describe(
+    "Also erases the meetings, and the hosts without an account that the connection kept.",
+  ),
+});
 
 function withMembersOfOrganization<
   Schema extends z.ZodType<Pick<ConnectionChoice, "scope" | "members">>,
 >(schema: Schema) {
-  return schema.refine(({ scope, members }) => scope === "organization" || members === "accounts", {
-    path: ["members"],
-    error: '"everyone" needs the scope "organization"',
-  });
+  return schema.refine(
+    ({ scope, members }) => scope === "organization" || members === "accounts",
+    {
+      path: ["members"],
+      error: '"everyone" needs the scope "organization"',
+    },
+  );
 }
 
 async function connect(request: Request): Promise<Response> {
   const caller = await authenticate(request);
-  const { token, sync, auth_user_id, ...choice } = await readBody(request, Connect);
+  const { token, sync, auth_user_id, ...choice } = await readBody(
+    request,
+    Connect,
+  );
   return await saveConnection({ access_token: token }, {
     ...choice,
     kind: "personal_access_token",
@@ -87,7 +123,12 @@ async function startOAuth(request: Request): Promise<Response> {
 async function finishOAuth(request: Request): Promise<Response> {
   const authUserId = await authenticateUser(request);
   const { code, state, sync } = await readBody(request, Finish);
-  const { grant, choice } = await finishConsent(new Database(), authUserId, code, state);
+  const { grant, choice } = await finishConsent(
+    new Database(),
+    authUserId,
+    code,
+    state,
+  );
   try {
     return await saveConnection(grant, {
       ...choice,
@@ -97,13 +138,19 @@ async function finishOAuth(request: Request): Promise<Response> {
     }, sync);
   } catch (error) {
     // Nobody has the grant now, unless it was stored and only the answer was lost or not understood.
-    if (!(error instanceof ApiError && ANSWER_UNKNOWN.includes(error.code))) await giveBack(grant);
+    if (!(error instanceof ApiError && ANSWER_UNKNOWN.includes(error.code))) {
+      await giveBack(grant);
+    }
     throw error;
   }
 }
 
 /** Errors after which Postgres may have done what it was asked for. */
-const ANSWER_UNKNOWN = ["database_unavailable", "database_outdated", "functions_outdated"];
+const ANSWER_UNKNOWN = [
+  "database_unavailable",
+  "database_outdated",
+  "functions_outdated",
+];
 
 /**
  * Verifies a token with Calendly, stores it encrypted and starts the first sync in the background.
@@ -164,7 +211,11 @@ async function verify(token: Token): Promise<CalendlyUser> {
       );
     }
     if (error instanceof TemporaryFailure) {
-      throw new ApiError("calendly_unavailable", error.message, "Try again in a moment.");
+      throw new ApiError(
+        "calendly_unavailable",
+        error.message,
+        "Try again in a moment.",
+      );
     }
     throw error;
   }
@@ -177,19 +228,32 @@ async function readNamed<Body extends NamedUser>(
 ): Promise<{ named: NamedUser; body: Body }> {
   const caller = await authenticate(request);
   const body = await readBody(request, schema);
-  return { named: requestedUser(caller, { ...readQuery(request, NamedInQuery), ...body }), body };
+  return {
+    named: requestedUser(caller, {
+      ...readQuery(request, NamedInQuery),
+      ...body,
+    }),
+    body,
+  };
 }
 
 async function status(request: Request): Promise<Response> {
   const { named } = await readNamed(request, Named);
-  return json(await new Database().call("calendly_connection_status", { request: named }));
+  return json(
+    await new Database().call("calendly_connection_status", { request: named }),
+  );
 }
 
 async function disconnect(request: Request): Promise<Response> {
   const { named, body: { erase } } = await readNamed(request, Disconnect);
   const database = new Database();
-  const status = await database.call("calendly_disconnect", { request: { ...named, erase } });
-  inBackground(revokePending(database), "What has ended here could not be ended at Calendly");
+  const status = await database.call("calendly_disconnect", {
+    request: { ...named, erase },
+  });
+  inBackground(
+    revokePending(database),
+    "What has ended here could not be ended at Calendly",
+  );
   return json(status);
 }
 
@@ -197,28 +261,140 @@ async function enableWebhooks(request: Request): Promise<Response> {
   const { named } = await readNamed(request, Named);
   const database = new Database();
   await createSubscription(database, named);
-  return json(await database.call("calendly_connection_status", { request: named }), 201);
+  return json(
+    await database.call("calendly_connection_status", { request: named }),
+    201,
+  );
 }
 
 async function disableWebhooks(request: Request): Promise<Response> {
   const { named } = await readNamed(request, Named);
   const database = new Database();
-  const { ended, credential, status } = await database.call("calendly_disable_webhooks", {
-    request: { ...named, project_url: setting("SUPABASE_URL") },
-  });
-  if (credential) await deleteAll(new Calendly(new ConnectionToken(database, credential)), ended);
+  const { ended, credential, status } = await database.call(
+    "calendly_disable_webhooks",
+    {
+      request: { ...named, project_url: setting("SUPABASE_URL") },
+    },
+  );
+  if (credential) {
+    await deleteAll(
+      new Calendly(new ConnectionToken(database, credential)),
+      ended,
+    );
+  }
   return json(status);
 }
 
-export default {
-  fetch: serve("calendly-connect", {
-    "POST /": connect,
-    "GET /": status,
-    "DELETE /": disconnect,
-    "POST /webhooks": enableWebhooks,
-    "DELETE /webhooks": disableWebhooks,
-    "POST /oauth/start": startOAuth,
-    "POST /oauth/finish": finishOAuth,
-    "GET /oauth/callback": oauthCallback,
-  }),
+/** Errors of every call that is about somebody who may be connected. */
+const OF_NAMED: ErrorCode[] = [
+  "user_id_required",
+  "another_user",
+  "unknown_user",
+];
+/** Errors of storing a verified token. */
+const OF_CONNECTING: ErrorCode[] = [
+  "account_closed",
+  "scope_missing",
+  "calendly_user_taken",
+  "another_calendly_user",
+  "connection_changed",
+  "no_organization",
+  "project_moved",
+  "calendly_unavailable",
+];
+
+export const routes: Record<string, Route> = {
+  "POST /": {
+    handle: connect,
+    does:
+      "Connects by a personal access token, which is verified with Calendly and stored encrypted. " +
+      "The first sync starts in the background.",
+    caller: "a signed-in person or a server",
+    body: Connect,
+    answers: { 201: "calendly.connection_status" },
+    errors: ["token_invalid", "another_user", ...OF_CONNECTING],
+  },
+  "POST /oauth/start": {
+    handle: startOAuth,
+    does: "Gives the address of Calendly's consent page, to which the app sends the person.",
+    caller: "a signed-in person",
+    body: Start,
+    answers: { 200: '{"url": "https://auth.calendly.com/oauth/authorize?…"}' },
+    errors: ["account_closed"],
+  },
+  "GET /oauth/callback": {
+    handle: oauthCallback,
+    does:
+      "Where Calendly sends the browser. It is sent on to CALENDLY_RETURN_URL with code and state, " +
+      "or with error and error_description.",
+    caller: "anybody",
+    answers: { 302: "no body" },
+  },
+  "POST /oauth/finish": {
+    handle: finishOAuth,
+    does: "Connects by OAuth: only the person who started can finish, once, within ten minutes.",
+    caller: "a signed-in person",
+    body: Finish,
+    answers: { 201: "calendly.connection_status" },
+    errors: [
+      "oauth_state_invalid",
+      "oauth_code_invalid",
+      "scopes_missing",
+      "token_unreadable",
+      ...OF_CONNECTING,
+    ],
+  },
+  "GET /": {
+    handle: status,
+    does: "Tells how the connection is.",
+    caller: "a signed-in person or a server",
+    query: NamedInQuery,
+    answers: { 200: "calendly.connection_status" },
+    errors: OF_NAMED,
+  },
+  "DELETE /": {
+    handle: disconnect,
+    does: "Ends the connection, here and at Calendly: its webhook subscription and OAuth token.",
+    caller: "a signed-in person or a server",
+    body: Disconnect,
+    query: NamedInQuery,
+    answers: {
+      200: "calendly.connection_status, disconnected and, after erase, erased_meetings",
+    },
+    errors: [...OF_NAMED, "not_connected", "synced_by_organization"],
+  },
+  "POST /webhooks": {
+    handle: enableWebhooks,
+    does: "Makes a webhook subscription at Calendly, so that changes arrive within a second.",
+    caller: "a signed-in person or a server",
+    body: Named,
+    query: NamedInQuery,
+    answers: { 201: "calendly.connection_status" },
+    errors: [
+      ...OF_NAMED,
+      "not_connected",
+      "reconnect_required",
+      "project_moved",
+      "no_organization",
+      "organization_left",
+      "token_refused",
+      "scope_missing",
+      "webhooks_need_plan",
+      "webhooks_need_role",
+      "webhooks_refused",
+      "token_unreadable",
+      "calendly_unavailable",
+    ],
+  },
+  "DELETE /webhooks": {
+    handle: disableWebhooks,
+    does: "Deletes the webhook subscription. The schedule brings the changes.",
+    caller: "a signed-in person or a server",
+    body: Named,
+    query: NamedInQuery,
+    answers: { 200: "calendly.connection_status" },
+    errors: [...OF_NAMED, "not_connected", "project_moved"],
+  },
 };
+
+export default { fetch: serve("calendly-connect", routes) };

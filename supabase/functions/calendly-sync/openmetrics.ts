@@ -13,14 +13,24 @@ interface Family {
   samples: Sample[];
 }
 
-export function exposition(metrics: Metrics, configurationErrors: number): string {
-  return [...familiesOf(metrics, configurationErrors).flatMap(linesOf), "# EOF\n"].join("\n");
+export function exposition(
+  metrics: Metrics,
+  configurationErrors: number,
+): string {
+  return [
+    ...familiesOf(metrics, configurationErrors).flatMap(linesOf),
+    "# EOF\n",
+  ].join("\n");
 }
 
 type Figures = Metrics & { configurationErrors: number };
 
 /** Figures of the whole project; null: there is none. */
-const GAUGES: [name: string, help: string, value: (figures: Figures) => number | null][] = [
+const GAUGES: [
+  name: string,
+  help: string,
+  value: (figures: Figures) => number | null,
+][] = [
   [
     "calendly_sync_healthy",
     "1 while no alert is critical and no variable is wrong, else 0.",
@@ -31,7 +41,11 @@ const GAUGES: [name: string, help: string, value: (figures: Figures) => number |
     "Variables of the functions' environment that are wrong.",
     ({ configurationErrors }) => configurationErrors,
   ],
-  ["calendly_sync_users", "Users with an active connection.", ({ users }) => users],
+  [
+    "calendly_sync_users",
+    "Users with an active connection.",
+    ({ users }) => users,
+  ],
   [
     "calendly_sync_users_never_synced",
     "Of them, those without a complete sync.",
@@ -58,7 +72,11 @@ const GAUGES: [name: string, help: string, value: (figures: Figures) => number |
     "Runs that a worker is working on.",
     ({ running_workers }) => running_workers,
   ],
-  ["calendly_sync_max_workers", "So many may run at once.", ({ max_workers }) => max_workers],
+  [
+    "calendly_sync_max_workers",
+    "So many may run at once.",
+    ({ max_workers }) => max_workers,
+  ],
   [
     "calendly_sync_last_tick_timestamp_seconds",
     "When the schedule last ran.",
@@ -77,7 +95,9 @@ function familiesOf(metrics: Metrics, configurationErrors: number): Family[] {
     {
       name: "calendly_sync_alerts",
       help: "Rows of calendly_alerts.",
-      samples: metrics.alerts.map(({ code, severity, count }) => [{ code, severity }, count]),
+      samples: metrics.alerts.map((
+        { code, severity, count },
+      ) => [{ code, severity }, count]),
     },
     ...GAUGES.map(([name, help, valueOf]): Family => {
       const value = valueOf({ ...metrics, configurationErrors });
@@ -103,5 +123,8 @@ function labelsOf(labels: Labels): string {
 }
 
 function escape(value: string): string {
-  return value.replace(/\\/g, "\\\\").replace(/\n/g, "\\n").replace(/"/g, '\\"');
+  return value.replace(/\\/g, "\\\\").replace(/\n/g, "\\n").replace(
+    /"/g,
+    '\\"',
+  );
 }

@@ -12,7 +12,7 @@ import { DELIVERED_EVENTS, deliveryUrl } from "../_shared/calendly/delivery.ts";
 import { sha256Hex } from "../_shared/calendly/encoding.ts";
 import { setting } from "../_shared/calendly/environment.ts";
 import { ApiError } from "../_shared/calendly/errors.ts";
-import { json, readBytes, serve } from "../_shared/calendly/http.ts";
+import { json, readBytes, type Route, serve } from "../_shared/calendly/http.ts";
 import { parseJson } from "../_shared/calendly/json.ts";
 import { allKeys } from "../_shared/calendly/keys.ts";
 import { log, logCounted, logError } from "../_shared/calendly/log.ts";
@@ -43,7 +43,10 @@ async function receive(
 /** Errors that need no signature of Calendly's: whoever sends nonsense must not fill the log. */
 const FROM_ANYBODY = ["not_authentic", "body_too_large", "body_incomplete"];
 
-async function accept(request: Request, subscription: string | undefined): Promise<Response> {
+async function accept(
+  request: Request,
+  subscription: string | undefined,
+): Promise<Response> {
   const bytes = await readBytes(request, MAX_BODY);
   const signedAt = await verifySignature(
     request.headers.get("calendly-webhook-signature"),
@@ -67,7 +70,10 @@ async function keysFor(subscription: string | undefined): Promise<string[]> {
   const configured = setting("CALENDLY_WEBHOOK_SIGNING_KEY");
   if (subscription === undefined) {
     if (configured.length === 0) {
-      throw new ApiError("not_authentic", "CALENDLY_WEBHOOK_SIGNING_KEY is not set.");
+      throw new ApiError(
+        "not_authentic",
+        "CALENDLY_WEBHOOK_SIGNING_KEY is not set.",
+      );
     }
     return configured;
   }
@@ -85,10 +91,15 @@ function parseBody(bytes: Uint8Array): unknown {
 }
 
 function report({ status, event_id, created, error }: ReceivedDelivery): void {
-  if (status === "duplicate") log("Webhook event already processed, skipping", { event_id });
-  else if (status === "deferred") log("Webhook event deferred", { event_id, error });
-  else if (status === "ignored") log("Webhook event ignored", { event_id });
-  else log(created ? "Meeting created from webhook" : "Meeting updated from webhook", { event_id });
+  if (status === "duplicate") {
+    log("Webhook event already processed, skipping", { event_id });
+  } else if (status === "deferred") {
+    log("Webhook event deferred", { event_id, error });
+  } else if (status === "ignored") log("Webhook event ignored", { event_id });
+  else {log(
+      created ? "Meeting created from webhook" : "Meeting updated from webhook",
+      { event_id },
+    );}
 }
 
 /** How to make a subscription by hand, and whether its signing key is set. */
@@ -107,10 +118,39 @@ function test(): Promise<Response> {
   }));
 }
 
-export default {
-  fetch: serve("calendly-webhook", {
-    "GET /test": test,
-    "POST /": receive,
-    "POST /:subscription": receive,
-  }),
+const DELIVERY: Omit<Route, "does"> = {
+  handle: receive,
+  caller: "anybody",
+  answers: {
+    200: '{"status": "processed" | "duplicate" | "ignored" | "deferred"}',
+  },
+  errors: [
+    "not_authentic",
+    "invalid_body",
+    "body_too_large",
+    "body_incomplete",
+  ],
 };
+
+export const routes: Record<string, Route> = {
+  "POST /": {
+    ...DELIVERY,
+    does:
+      "Takes a delivery of a subscription that was made by hand, or by an OAuth app: the header " +
+      "Calendly-Webhook-Signature must be made with CALENDLY_WEBHOOK_SIGNING_KEY.",
+  },
+  "POST /:subscription": {
+    ...DELIVERY,
+    does: "The same for a subscription that calendly-connect made, whose key is derived from " +
+      "CALENDLY_TOKEN_KEY and the id in the path.",
+    errors: [...DELIVERY.errors!, "subscription_ended"],
+  },
+  "GET /test": {
+    handle: test,
+    does: "Says how to make a subscription by hand, and whether its signing key is set.",
+    caller: "anybody",
+    answers: { 200: "{url, events, signing_key_configured, steps}" },
+  },
+};
+
+export default { fetch: serve("calendly-webhook", routes) };

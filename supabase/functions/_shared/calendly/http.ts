@@ -1,5 +1,6 @@
 /** Requests and responses of every function: routes, CORS, bodies within bounds, errors in one form. */
 import { z } from "zod";
+import type { ErrorCode } from "./error_codes.ts";
 import { ApiError, toApiError } from "./errors.ts";
 import { logCounted, messageOf } from "./log.ts";
 import { VERSION } from "./version.ts";
@@ -38,15 +39,32 @@ type RouteHandler = (
   parameters: Record<string, string | undefined>,
 ) => Promise<Response>;
 
+/** What answers a method and path, and what docs/reference/http.md says of it. */
+export interface Route {
+  handle: RouteHandler;
+  does: string;
+  caller:
+    | "anybody"
+    | "a signed-in person"
+    | "a server"
+    | "a signed-in person or a server";
+  body?: z.ZodType;
+  query?: z.ZodType;
+  /** What comes with which status. `calendly.…`: what the comment on that SQL function says. */
+  answers: Record<number, string>;
+  /** Errors of this route alone: those that many have are listed once. */
+  errors?: ErrorCode[];
+}
+
 /**
  * Serves the routes of one function, `{"POST /": …, "DELETE /:id": …}`. Paths are what follows the
  * function's name, which the platform and the local stack prefix differently. What answers GET answers
  * HEAD, without the body.
  */
-export function serve(name: string, routes: Record<string, RouteHandler>): Handler {
-  const table = Object.entries(routes).map(([route, handler]) => {
+export function serve(name: string, routes: Record<string, Route>): Handler {
+  const table = Object.entries(routes).map(([route, { handle }]) => {
     const [method, pathname] = route.split(" ");
-    return { method, pattern: new URLPattern({ pathname }), handler };
+    return { method, pattern: new URLPattern({ pathname }), handle };
   });
   return async (request) => {
     const response = await answer(request);
@@ -58,20 +76,34 @@ export function serve(name: string, routes: Record<string, RouteHandler>): Handl
     if (request.method === "OPTIONS") {
       return new Response(null, {
         status: 204,
-        headers: { ...corsHeaders, "access-control-max-age": String(PREFLIGHT_LASTS) },
+        headers: {
+          ...corsHeaders,
+          "access-control-max-age": String(PREFLIGHT_LASTS),
+        },
       });
     }
     const wanted = request.method === "HEAD" ? "GET" : request.method;
     try {
       const { pathname: full } = new URL(request.url);
-      const pathname = full.replace(new RegExp(`^.*?/${name}(?=/|$)`), "").replace(/\/+$/, "") ||
+      const pathname = full.replace(new RegExp(`^.*?/${name}(?=/|$)`), "").replace(
+        /\/+$/,
+        "",
+      ) ||
         "/";
-      const found = table.map((route) => ({ ...route, match: route.pattern.exec({ pathname }) }))
+      const found = table.map((route) => ({
+        ...route,
+        match: route.pattern.exec({ pathname }),
+      }))
         .filter(({ match }) => match);
       const route = found.find(({ method }) => method === wanted);
-      if (route) return await route.handler(request, route.match!.pathname.groups);
+      if (route) {
+        return await route.handle(request, route.match!.pathname.groups);
+      }
       throw found.length > 0
-        ? new ApiError("method_not_allowed", `${request.method} is not possible here.`)
+        ? new ApiError(
+          "method_not_allowed",
+          `${request.method} is not possible here.`,
+        )
         : new ApiError("not_found", `There is nothing at ${pathname}.`);
     } catch (error) {
       const known = logFailure(error);
@@ -89,7 +121,11 @@ export function logFailure(error: unknown): ApiError {
   const known = toApiError(error);
   if (known !== error) {
     const stack = error instanceof Error ? error.stack : String(error);
-    logCounted("Unexpected error", { error: stack }, `Unexpected error: ${messageOf(error)}`);
+    logCounted(
+      "Unexpected error",
+      { error: stack },
+      `Unexpected error: ${messageOf(error)}`,
+    );
   } else if (known.status >= 500) {
     logCounted(known.message, { code: known.code, hint: known.hint });
   }
@@ -99,7 +135,10 @@ export function logFailure(error: unknown): ApiError {
 const MAX_BODY = 16 * 1024;
 
 /** The JSON body, `{}` where there is none. Errors: invalid_body, body_too_large, body_incomplete. */
-export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<T> {
+export async function readBody<T>(
+  request: Request,
+  schema: z.ZodType<T>,
+): Promise<T> {
   const text = await readText(request, MAX_BODY);
   let value: unknown;
   try {
@@ -116,15 +155,23 @@ export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promi
 
 /** The parameters of the query; unknown ones are ignored. Error: invalid_query. */
 export function readQuery<T>(request: Request, schema: z.ZodType<T>): T {
-  return parseInput(schema, Object.fromEntries(new URL(request.url).searchParams), "query");
+  return parseInput(
+    schema,
+    Object.fromEntries(new URL(request.url).searchParams),
+    "query",
+  );
 }
 
-function parseInput<T>(schema: z.ZodType<T>, value: unknown, part: "body" | "query"): T {
+function parseInput<T>(
+  schema: z.ZodType<T>,
+  value: unknown,
+  part: "body" | "query",
+): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new ApiError(
-    `invalid_${part}`,
+    part === "body" ? "invalid_body" : "invalid_query",
     `${issue.path.join(".") || part}: ${issue.message}`,
     `docs/reference/http.md lists the fields of the ${part}.`,
   );
@@ -136,13 +183,19 @@ async function readText(request: Request, limit: number): Promise<string> {
 }
 
 /** The body's bytes, read no further than `limit`. Errors: body_too_large, body_incomplete. */
-export async function readBytes(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+export async function readBytes(
+  request: Request,
+  limit: number,
+): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of chunksOf(request)) {
     size += chunk.byteLength;
     if (size > limit) {
-      throw new ApiError("body_too_large", `The body is larger than ${limit} bytes.`);
+      throw new ApiError(
+        "body_too_large",
+        `The body is larger than ${limit} bytes.`,
+      );
     }
     chunks.push(chunk);
   }
@@ -160,6 +213,10 @@ async function* chunksOf(request: Request): AsyncGenerator<Uint8Array> {
   try {
     yield* request.body ?? [];
   } catch {
-    throw new ApiError("body_incomplete", "The body ends too early.", "Send it again.");
+    throw new ApiError(
+      "body_incomplete",
+      "The body ends too early.",
+      "Send it again.",
+    );
   }
 }
