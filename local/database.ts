@@ -9,7 +9,7 @@ import { CompiledQuery } from "kysely";
 import postgres from "postgres"; // The driver of @supabase/lite/postgres, which leaves its choice to us.
 import { isolateExitCode, Session, shareSession } from "./embedded.ts";
 import { type Migration, readMigrations } from "../cli/migrations.ts";
-import { AS_OWNER, migrate, PLATFORM, SEED } from "./migrations.ts";
+import { AS_OWNER, migrate, PLATFORM, REALTIME, SEED } from "./migrations.ts";
 import { servePostgresWire } from "./wire.ts";
 
 /** An open database. Times come back as text in UTC, jsonb parsed. */
@@ -25,6 +25,8 @@ export interface Database {
   script(sql: string, last?: { sql: string; parameters: unknown[] }): Promise<void>;
   /** One command by itself as a role, not in a transaction: it may commit. */
   command(role: string, sql: string): Promise<void>;
+  /** Calls `notified` with the payload of each NOTIFY on the channel, until the function that it returns is called. */
+  listen(channel: string, notified: (payload: string) => void): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
 
@@ -35,17 +37,33 @@ export interface Preparation {
   /** Folder of the migrations, or null for none at all. */
   migrations?: URL | null;
   seed?: boolean;
+  /** Whether it has what Realtime makes in a database: by default not. */
+  realtime?: boolean;
   onApply?: (migration: Migration) => void;
 }
 
 /** Makes an open database like a Supabase project's, migrates and seeds it. Returns what was applied. */
 export async function prepare(database: Database, options: Preparation = {}): Promise<string[]> {
-  const { defaultPrivileges = "none", migrations, seed = true, onApply } = options;
+  const { defaultPrivileges = "none", migrations, seed = true, realtime = false, onApply } =
+    options;
   await database.script(await platformSql(defaultPrivileges));
+  if (realtime) await database.script(await Deno.readTextFile(REALTIME));
   if (migrations === null) return [];
   const applied = await migrate(database, await readMigrations(migrations), onApply);
+  if (realtime) await enableLiveUpdates(database);
   if (seed) await database.script(AS_OWNER + await Deno.readTextFile(SEED));
   return applied;
+}
+
+/** In a database that was migrated before it had Realtime, as the README says. */
+async function enableLiveUpdates(database: Database): Promise<void> {
+  const [{ missing }] = await database.query(
+    `select to_regprocedure('calendly.enable_live_updates()') is not null and not exists (
+       select from pg_catalog.pg_policies p
+       where p.schemaname = 'realtime' and p.policyname = 'People receive their own Calendly updates'
+     ) as missing`,
+  );
+  if (missing) await database.script(AS_OWNER + "select calendly.enable_live_updates()");
 }
 
 /**
@@ -88,6 +106,7 @@ export async function openEmbedded(
           await pglite.exec("reset role");
         }
       }),
+    listen: (channel, notified) => session.listen(channel, notified),
     image: () =>
       session.use(async (pglite) => {
         await pglite.exec("checkpoint"); // Without it, each start from the image would replay the log.
@@ -155,6 +174,11 @@ export async function openPostgres(url: string, signal?: AbortSignal): Promise<D
         await session.unsafe("reset role");
         session.release();
       }
+    },
+    listen: async (channel, notified) => {
+      // On a connection of its own, which the driver makes again whenever it is lost.
+      const { unlisten } = await connection.driver.listen(channel, notified);
+      return async () => void await unlisten();
     },
     close: () => connection.driver.end({ timeout: 5 }),
   };

@@ -19,8 +19,13 @@ import {
 /** The one session, used by one client at a time. */
 export class Session {
   readonly #mutex = new Mutex();
+  readonly #listeners = new Map<string, Set<(payload: string) => void>>();
 
-  constructor(readonly pglite: PGlite) {}
+  constructor(readonly pglite: PGlite) {
+    pglite.onNotification((channel, payload) => {
+      for (const notified of this.#listeners.get(channel) ?? []) notified(payload);
+    });
+  }
 
   /** Waits for the session; the function that it returns releases it. */
   async acquire(): Promise<() => void> {
@@ -40,6 +45,25 @@ export class Session {
     } finally {
       release();
     }
+  }
+
+  /** Calls `notified` for each NOTIFY on the channel, until the function that it returns is called. */
+  async listen(channel: string, notified: (payload: string) => void): Promise<() => Promise<void>> {
+    const listeners = this.#listeners.get(channel) ?? new Set();
+    this.#listeners.set(channel, listeners.add(notified));
+    await this.use((pglite) => pglite.exec(`listen "${channel}"`));
+    return async () => {
+      listeners.delete(notified);
+      if (listeners.size > 0) return;
+      this.#listeners.delete(channel);
+      await this.use((pglite) => pglite.exec(`unlisten "${channel}"`));
+    };
+  }
+
+  /** For whoever has the session: a client on the wire may have ended all listening, with `discard all`. */
+  async listenAgain(): Promise<void> {
+    if (this.#listeners.size === 0) return;
+    await this.pglite.exec([...this.#listeners.keys()].map((name) => `listen "${name}"`).join(";"));
   }
 }
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { openEmbedded, type Preparation, prepare } from "./database.ts";
 import { readMigrations } from "../cli/migrations.ts";
 import { whileLocked } from "./lock.ts";
-import { PLATFORM, SEED } from "./migrations.ts";
+import { PLATFORM, REALTIME, SEED } from "./migrations.ts";
 import configuration from "../deno.json" with { type: "json" };
 
 const FOLDER = fileURLToPath(new URL("../.local/images", import.meta.url));
@@ -58,11 +58,12 @@ async function dropIfOld(file: string): Promise<void> {
 
 /** The same for preparations that make the same database. */
 export async function preparationHash(preparation: Preparation): Promise<string> {
-  const { migrations, seed = true, defaultPrivileges = "none" } = preparation;
+  const { migrations, seed = true, realtime = false, defaultPrivileges = "none" } = preparation;
   const parts = [
     configuration.imports["@electric-sql/pglite"],
     defaultPrivileges,
     await Deno.readTextFile(PLATFORM),
+    realtime ? await Deno.readTextFile(REALTIME) : null,
     migrations === null ? null : await readMigrations(migrations),
     migrations === null || !seed ? null : await Deno.readTextFile(SEED),
   ];

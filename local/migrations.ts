@@ -13,6 +13,7 @@ export interface Migratable {
 
 export const SEED = new URL("../supabase/seed.sql", import.meta.url);
 export const PLATFORM = new URL("./platform.sql", import.meta.url);
+export const REALTIME = new URL("./realtime.sql", import.meta.url);
 
 /** As on the platform, what a project's SQL makes belongs to `postgres`, which is no superuser. */
 export const AS_OWNER = "set local role postgres;\n";

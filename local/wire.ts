@@ -30,7 +30,11 @@ export function servePostgresWire(
         .catch(() => {}) // A client may disconnect at any time.
         .finally(async () => {
           clients.delete(connection);
-          if (clients.size === 0) await session.use((pglite) => pglite.exec("discard all"));
+          if (clients.size > 0) return;
+          await session.use(async (pglite) => {
+            await pglite.exec("discard all");
+            await session.listenAgain();
+          });
         });
       clients.set(connection, served);
     }
@@ -58,18 +62,21 @@ async function serveClient(session: Session, connection: Deno.TcpConn): Promise<
       if (message[0] === TERMINATE && message !== input.startup) return;
       release ??= await session.acquire();
       answers.idle = false;
-      const output: Uint8Array[] = [];
+      let output: Uint8Array[] = [];
       await session.pglite.execProtocolRawStream(message, {
         onRawData: (data) => {
           answers.read(data);
           output.push(data.slice());
         },
       });
+      const answered = output;
       if (answers.idle) {
+        output = []; // The answers to what follows are not the client's.
+        await session.listenAgain();
         release();
         release = undefined;
       }
-      for (const data of output) await writer.write(data);
+      for (const data of answered) await writer.write(data);
     }
   } finally {
     try {
