@@ -1,6 +1,10 @@
-/** The project's one address: passes on requests to /rest, /auth and /functions, and has the console. */
+/**
+ * The project's one address: passes on requests to /rest, /auth, /functions and /realtime, and has the
+ * console.
+ */
 import type { Console } from "../cli/console/server.ts";
 import { type Functions } from "./functions.ts";
+import { type Realtime } from "./realtime.ts";
 
 /** Milliseconds that requests are given to end. */
 const SHUTDOWN_TIMEOUT = 5000;
@@ -9,6 +13,8 @@ interface Routes {
   dataApi: (request: Request) => Promise<Response>;
   functions: Functions;
   console: Pick<Console, "fetch">;
+  /** Undefined: the stack has no Realtime. */
+  realtime?: Realtime;
 }
 
 /**
@@ -27,6 +33,9 @@ export function serveGateway(
     }
     if (version === "v1" && (service === "rest" || service === "auth")) {
       return withCors(request, routes.dataApi);
+    }
+    if (version === "v1" && service === "realtime" && routes.realtime) {
+      return routes.realtime.fetch(request);
     }
     const answer = await routes.console.fetch(request);
     return answer ??

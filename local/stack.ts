@@ -22,6 +22,7 @@ import { keepKeys, type Keys, makeKeys, signUserJwt } from "./keys.ts";
 import { type Migration } from "../cli/migrations.ts";
 import { MigrationChanged, MigrationFailed } from "./migrations.ts";
 import { keepPorts, portOf, type Ports, readPorts } from "./ports.ts";
+import { startRealtime } from "./realtime.ts";
 import { Problem } from "../cli/problem.ts";
 import { LOCAL_FOLDER } from "../cli/target.ts";
 import { type Terminal } from "../cli/terminal.ts";
@@ -156,6 +157,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     });
     undo.push(() => ticker.stop());
 
+    const realtime = options.realtime
+      ? await startRealtime(database, keys, { log: (line) => log("realtime", line) })
+      : undefined;
+    if (realtime) undo.push(() => realtime.stop());
+
     const served = options.calendlyUrl ? undefined : await step(
       "Sandbox Calendly",
       () =>
@@ -180,7 +186,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     undo.push(() => void gateway.stop()); // Or a request would start them again.
     starting.signal.throwIfAborted();
     const console = localConsole({ url: gateway.url, keys, sandbox, demoUser: DEMO_USER });
-    gateway.open({ dataApi, functions, console });
+    gateway.open({ dataApi, functions, realtime, console });
 
     return {
       url: gateway.url,
