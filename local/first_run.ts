@@ -118,6 +118,7 @@ async function boot(
   log: StackOptions["log"],
 ): Promise<Stack> {
   const stack = await startStack({
+    realtime: true,
     ...options,
     signal: interrupted,
     sandboxOptions: { events: demoEvents() },
