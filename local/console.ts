@@ -20,9 +20,10 @@ type Files = ReadonlyMap<string, Uint8Array>;
 
 /** The console at a stack's own address. */
 export function localConsole(
-  { url, keys: { publishableKey, secretKey }, sandbox, demoUser }: {
+  { url, keys: { publishableKey, secretKey }, realtime, sandbox, demoUser }: {
     url: string;
     keys: Keys;
+    realtime: boolean;
     sandbox?: Sandbox;
     demoUser: { email: string; password: string };
   },
@@ -31,6 +32,7 @@ export function localConsole(
     files: readPage,
     project: { url, publishableKey, secretKey, kind: "local" },
     origins: [url, url.replace("127.0.0.1", "localhost")],
+    realtime,
     sandbox: sandbox && ((verb, args) => Promise.resolve(runVerb(sandbox, verb, args))),
     demoUser,
   });

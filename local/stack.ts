@@ -185,7 +185,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     undo.push(() => functions.stop()); // Before the rest: they use all of it.
     undo.push(() => void gateway.stop()); // Or a request would start them again.
     starting.signal.throwIfAborted();
-    const console = localConsole({ url: gateway.url, keys, sandbox, demoUser: DEMO_USER });
+    const console = localConsole({
+      url: gateway.url,
+      keys,
+      realtime: realtime !== undefined,
+      sandbox,
+      demoUser: DEMO_USER,
+    });
     gateway.open({ dataApi, functions, realtime, console });
 
     return {
