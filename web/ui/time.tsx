@@ -18,10 +18,16 @@ if (globalThis.document) {
 /** The viewer's time zone, such as Europe/Berlin. */
 export const viewerZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
+/** A point in time as PostgREST sends it ("2026-11-26T08:43:12+00:00") or Postgres prints it ("2026-11-26 08:43:12+00"). */
+export function toDate(at: string | number | Date): Date {
+  if (typeof at !== "string") return new Date(at);
+  return new Date(at.replace(" ", "T").replace(/([+-]\d\d)$/, "$1:00"));
+}
+
 /** A point in time as the switch says; the other forms when pointed at. `at` is ISO 8601 or milliseconds. */
 export function Time({ at, mode }: { at: string | number | null | undefined; mode?: TimeMode }) {
   if (at === null || at === undefined) return <span class="muted">never</span>;
-  const date = new Date(at);
+  const date = toDate(at);
   const shown = mode ?? timeMode.value;
   return (
     <time dateTime={date.toISOString()} title={`${formatLocal(date)}\n${formatUtc(date)}`}>
