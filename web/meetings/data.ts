@@ -3,7 +3,7 @@ import type { PostgrestSingleResponse } from "@supabase/postgrest-js";
 import type { Database } from "../../supabase/functions/_shared/calendly/database.types.ts";
 import { counted, rows } from "../data/operator.ts";
 import { person } from "../data/person.ts";
-import { toDate } from "../ui/time.tsx";
+import { intervalSeconds, toDate } from "../ui/time.tsx";
 import { pattern } from "./search.ts";
 
 type Tables = Database["public"]["Tables"];
@@ -279,6 +279,8 @@ export interface Situation {
   /** Somebody else's connection brings the meetings. */
   byOrganization: boolean;
   health?: Health;
+  /** When all was compared with Calendly, in milliseconds by the browser's clock. */
+  comparedAt?: number;
   /** The person's last run of each kind, the latest first. */
   runs: Run[];
 }
@@ -303,6 +305,9 @@ export async function fetchSituation(authUserId: string): Promise<Situation> {
     connection: own,
     byOrganization: !own && self.connection_id !== null,
     health: health[0],
+    comparedAt: health[0]?.staleness
+      ? Date.now() - intervalSeconds(health[0].staleness) * 1000
+      : undefined,
     runs,
   };
 }

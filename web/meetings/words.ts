@@ -62,7 +62,9 @@ export function freshness(
     return {
       tone: "good",
       title: "As Calendly has it",
-      sentence: `${checked} Calendly tells of each booking since then by webhook.`,
+      sentence:
+        "All meetings were compared with Calendly, and each booking since then arrives by " +
+        "webhook within a second or so.",
     };
   }
   return {
@@ -193,8 +195,9 @@ export function progressWords(run: Run): string {
   return [
     PHASES[phase] ?? "Working",
     plural(events, "event"),
-    ...invitees_to_read ? [`invitees of ${invitees_read} of ${plural(invitees_to_read, "event")}`]
-    : [],
+    ...invitees_to_read
+      ? [`invitees of ${invitees_read} of ${plural(invitees_to_read, "event")}`]
+      : [],
     plural(run.requests, "request"),
   ].join(" · ");
 }

@@ -39,7 +39,7 @@ export function Failure(
       <Icon name="error" />
       <div>
         {title && <strong>{title}</strong>}
-        <p>{problem.message}</p>
+        {problem.message && <p>{problem.message}</p>}
         {problem.hint && <p class="muted">{problem.hint}</p>}
         <p class="code muted">{problem.code}</p>
         {(retry || children) && (
