@@ -1,0 +1,121 @@
+/**
+ * The first sentence of the operations: all is well, or what is wrong and what to do about it. The worst
+ * comes first: what hides everything else, then alerts by their severity, then what mends itself.
+ */
+import { duration } from "../../cli/runs.ts";
+import { count } from "../../cli/words.ts";
+
+/** What the sentence is made of; times are milliseconds. */
+export interface Facts {
+  alerts: readonly {
+    code: string;
+    severity: string;
+    message: string;
+    what_to_do: string;
+  }[];
+  /** Of connected people. max is null where nobody has been synced yet. */
+  freshness: { users: number; neverSynced: number; maxSeconds: number | null };
+  /** The worst run that waits, if any. */
+  paused: { runs: number; resumeInSeconds: number | null; code: string | null };
+  /** Why the functions cannot be asked; null: they answer. Undefined: not known yet. */
+  functionsProblem?: { message: string; hint: string } | null;
+  kind: "local" | "hosted";
+}
+
+export type Tone = "good" | "warning" | "critical" | "empty";
+
+export interface Sentence {
+  tone: Tone;
+  headline: string;
+  /** What to do, or what it means. */
+  detail: string;
+  /** Where more of it is shown. */
+  link?: { text: string; href: string };
+}
+
+const ALERTS = "#/operations/alerts";
+
+export function firstSentence(facts: Facts): Sentence {
+  return functionsAway(facts) ?? alerting(facts, "critical") ?? nobody(facts) ??
+    alerting(facts, "warning") ?? well(facts);
+}
+
+function functionsAway({ functionsProblem }: Facts): Sentence | undefined {
+  if (!functionsProblem) return;
+  return {
+    tone: "critical",
+    headline: "The Edge Functions do not answer: nothing is synced and no delivery is taken.",
+    detail: `${sentenceOf(functionsProblem.message)} ${sentenceOf(functionsProblem.hint)}`.trim(),
+    link: { text: "Schedule", href: "#/operations/schedule" },
+  };
+}
+
+function alerting({ alerts }: Facts, severity: "critical" | "warning"): Sentence | undefined {
+  const [first, ...others] = alerts.filter((alert) =>
+    severity === "critical" ? alert.severity === severity : alert.severity !== "critical"
+  );
+  if (!first) return;
+  const hidden = alerts.length - 1;
+  return {
+    tone: severity,
+    headline: severity === "critical"
+      ? sentenceOf(first.message)
+      : `Meetings are up to date, and something was lost or is slow. ${sentenceOf(first.message)}`,
+    detail: sentenceOf(first.what_to_do),
+    link: others.length > 0 || hidden > 0
+      ? { text: `${count(alerts.length, "alert")}, each with its evidence`, href: ALERTS }
+      : { text: "See the evidence", href: ALERTS },
+  };
+}
+
+function nobody({ freshness, kind }: Facts): Sentence | undefined {
+  if (freshness.users > 0) return;
+  return {
+    tone: "empty",
+    headline: "Nobody is connected to Calendly yet.",
+    detail: kind === "local"
+      ? "Open My meetings, sign in as the demo user and connect with a token of the sandbox."
+      : "A person connects in your app, or a server does: POST /functions/v1/calendly-connect, or " +
+        "calendly-sync connect in a terminal.",
+    ...(kind === "local" && { link: { text: "My meetings", href: "#/meetings" } }),
+  };
+}
+
+function well({ freshness, paused }: Facts): Sentence {
+  const { users, neverSynced, maxSeconds } = freshness;
+  const proven = users - neverSynced;
+  const waits = paused.runs > 0
+    ? `${count(paused.runs, "sync")} ${paused.runs === 1 ? "is" : "are"} paused and ` +
+      `${paused.runs === 1 ? "goes" : "go"} on by ${paused.runs === 1 ? "itself" : "themselves"}` +
+      (paused.resumeInSeconds !== null && paused.resumeInSeconds > 0
+        ? ` in ${duration(paused.resumeInSeconds)}`
+        : "") +
+      (paused.code ? ` (${paused.code}).` : ".")
+    : "Nothing is to be done.";
+  if (proven === 0 || maxSeconds === null) {
+    return {
+      tone: "good",
+      headline: `All is well: the first sync of ${
+        users === 1 ? "one person" : count(users, "person").replace("persons", "people")
+      } has begun or begins with the next tick.`,
+      detail: paused.runs > 0 ? waits : "Their meetings are complete when it has finished.",
+      link: { text: "Runs", href: "#/operations/runs" },
+    };
+  }
+  const whose = proven === 1 ? "the one connected person" : `all ${proven} connected people`;
+  return {
+    tone: "good",
+    headline: `All is well: the meetings of ${
+      neverSynced > 0 ? `${proven} of ${users} connected people` : whose
+    } were as Calendly has them ${duration(maxSeconds)} ago or later.`,
+    detail: neverSynced > 0
+      ? `The first sync of ${neverSynced} more has not finished. ${paused.runs > 0 ? waits : ""}`
+        .trim()
+      : waits,
+  };
+}
+
+function sentenceOf(text: string): string {
+  const trimmed = text.trim();
+  return trimmed === "" || /[.!?;)]$/.test(trimmed) ? trimmed : `${trimmed}.`;
+}
