@@ -2,7 +2,13 @@
 import { loadConfig } from "../data/config.ts";
 import { fromResponse, toProblem } from "../data/problem.ts";
 import { type Resource, useResource } from "../data/resource.ts";
-import { type CallQuery, type FunctionQuery, type Query, type RowsQuery, toRequest } from "./query.ts";
+import {
+  type CallQuery,
+  type FunctionQuery,
+  type Query,
+  type RowsQuery,
+  toRequest,
+} from "./query.ts";
 
 export interface Rows<R> {
   rows: R[];

@@ -63,7 +63,8 @@ const KINDS: Record<string, Kind> = {
   },
   dead_webhook_events: {
     title: "Deliveries were given up",
-    impact: "What they told is missing here until a sync reads the same events, or they are replayed.",
+    impact:
+      "What they told is missing here until a sync reads the same events, or they are replayed.",
     evidence: (userId) => ({
       query: rows("calendly_webhook_events", {
         select: ["id", "event_type", "created_at", "attempts", "error"],
@@ -107,7 +108,8 @@ const KINDS: Record<string, Kind> = {
   },
   email_unproven: {
     title: "E-mails that nothing proves",
-    impact: "Members of an organization with such an e-mail are not recognized: they see no meetings.",
+    impact:
+      "Members of an organization with such an e-mail are not recognized: they see no meetings.",
     evidence: people,
   },
   live_updates_refused: {

@@ -21,9 +21,7 @@ export function FilterBar(
   return (
     <div class="ops-filters" role="search" aria-label="Filters">
       {children}
-      {filtered && (
-        <Button kind="quiet" icon="close" onClick={() => clear()}>No filter</Button>
-      )}
+      {filtered && <Button kind="quiet" icon="close" onClick={() => clear()}>No filter</Button>}
       <span class="ops-total muted" role="status">
         {total === null || total === undefined
           ? "\u00a0"

@@ -53,7 +53,14 @@ export function ListTable<R>(
   const { data, problem, loading, reload } = list.resource;
   if (!data) {
     return problem
-      ? <Failure title={`${label} cannot be shown`} problem={problem} busy={loading} retry={reload} />
+      ? (
+        <Failure
+          title={`${label} cannot be shown`}
+          problem={problem}
+          busy={loading}
+          retry={reload}
+        />
+      )
       : <Skeleton lines={8} height={rowHeight} />;
   }
   if (data.rows.length === 0) return <Empty {...empty} />;

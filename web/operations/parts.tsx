@@ -67,7 +67,9 @@ export function ReadAt(
         : (
           <span
             class="muted"
-            title={every ? `Read again every ${every / 1000} s while this page is visible` : undefined}
+            title={every
+              ? `Read again every ${every / 1000} s while this page is visible`
+              : undefined}
           >
             read <Time at={at} />
           </span>
@@ -170,9 +172,17 @@ export function ErrorNote({ error, title }: { error: StoredError; title?: string
       {title && <h3>{title}</h3>}
       <p>
         {error.message ?? "No message was stored."}
-        {error.at && <span class="muted"> · <Time at={error.at} /></span>}
+        {error.at && (
+          <span class="muted">
+            · <Time at={error.at} />
+          </span>
+        )}
       </p>
-      {error.hint && <p><strong>Next step:</strong> {error.hint}</p>}
+      {error.hint && (
+        <p>
+          <strong>Next step:</strong> {error.hint}
+        </p>
+      )}
       {error.code && <p class="code muted">{error.code}</p>}
     </div>
   );
@@ -186,7 +196,9 @@ export function Legend({ words, title }: { words: Record<string, Word>; title: s
       <dl>
         {Object.values(words).map((word) => (
           <div key={word.word}>
-            <dt><WordStatus word={word} /></dt>
+            <dt>
+              <WordStatus word={word} />
+            </dt>
             <dd>{word.meaning}</dd>
           </div>
         ))}
@@ -212,9 +224,11 @@ export function Figure(
       <span class="ops-figure-hint muted">{hint ?? "\u00a0"}</span>
     </>
   );
-  return href ? <a class="ops-figure" href={href}>{content}</a> : <div class="ops-figure">
-    {content}
-  </div>;
+  return href ? <a class="ops-figure" href={href}>{content}</a> : (
+    <div class="ops-figure">
+      {content}
+    </div>
+  );
 }
 
 export function Json({ value, label, open = false }: {

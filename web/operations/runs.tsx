@@ -134,7 +134,10 @@ export function RunTable(
           title: "Person",
           width: "minmax(0, 1.2fr)",
           cell: ({ user_id, calendly_users }) => (
-            <PersonLink id={user_id} person={calendly_users} />
+            <PersonLink
+              id={user_id}
+              person={calendly_users}
+            />
           ),
         },
         {
@@ -191,12 +194,20 @@ export function RunResult({ run }: { run: RunRow }) {
   const error = run.error as { code?: string; message?: string } | null;
   switch (run.status) {
     case "failed":
-      return <span title={error?.message}><code>{error?.code ?? "failed"}</code> {error?.message}</span>;
+      return (
+        <span title={error?.message}>
+          <code>{error?.code ?? "failed"}</code> {error?.message}
+        </span>
+      );
     case "paused":
       return (
         <span title={error?.message}>
           goes on <Time at={run.resume_at} mode="relative" />
-          {error?.code && <> · <code>{error.code}</code></>}
+          {error?.code && (
+            <>
+              · <code>{error.code}</code>
+            </>
+          )}
         </span>
       );
     case "running":

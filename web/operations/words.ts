@@ -32,7 +32,8 @@ export const RUN_WORDS: Record<string, Word> = {
 };
 
 export const SYNC_TYPE_WORDS: Record<string, string> = {
-  FULL: "The long range, 2 years back and 1 year forward unless set otherwise: the first sync, once " +
+  FULL:
+    "The long range, 2 years back and 1 year forward unless set otherwise: the first sync, once " +
     "a week, and on demand.",
   INCREMENTAL: "The near range, 3 months back and 6 months forward unless set otherwise.",
 };
@@ -87,7 +88,11 @@ export const WEBHOOK_WORDS: Record<string, Word> = {
     word: "active",
     meaning: "Calendly has our subscription: bookings arrive within a second.",
   },
-  none: { tone: "idle", word: "none", meaning: "No subscription: the schedule brings the changes." },
+  none: {
+    tone: "idle",
+    word: "none",
+    meaning: "No subscription: the schedule brings the changes.",
+  },
   disabled: {
     tone: "bad",
     word: "disabled",
