@@ -7,6 +7,7 @@ const WELL: Facts = {
   freshness: { users: 12, neverSynced: 0, maxSeconds: 240 },
   paused: { runs: 0, resumeInSeconds: null, code: null },
   functionsProblem: null,
+  configurationErrors: [],
   kind: "hosted",
 };
 const ALERT = {
@@ -76,6 +77,18 @@ Deno.test("functions that do not answer come before all else", () => {
   assert.equal(said.tone, "critical");
   assert.match(said.headline, /^The Edge Functions do not answer/);
   assert.equal(said.detail, "No answer within 10 s. Deploy them.");
+});
+
+Deno.test("a wrong environment names what is wrong and what would be right", () => {
+  const said = firstSentence({
+    ...WELL,
+    configurationErrors: [{ message: "CALENDLY_TOKEN_KEY is missing.", hint: "Set 32 bytes." }],
+  });
+  assert.equal(
+    said.headline,
+    "The Edge Functions are not configured: CALENDLY_TOKEN_KEY is missing.",
+  );
+  assert.equal(said.detail, "Set 32 bytes.");
 });
 
 Deno.test("where nobody is connected, the sentence says how to begin", () => {

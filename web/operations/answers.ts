@@ -1,5 +1,5 @@
 /** What the database functions of the operations answer: see supabase/migrations/…880_console.sql. */
-import { call } from "./query.ts";
+import { call, edgeFunction } from "./query.ts";
 import type { StoredError } from "./parts.tsx";
 import type { DayCount, FreshnessPoint } from "./plots.ts";
 
@@ -51,12 +51,14 @@ export function freshnessQuery(since: string, step: string) {
   return call<FreshnessPoint[]>("calendly_freshness_history", { since, step }, { isSet: true });
 }
 
-/** What GET calendly-sync/health answers to a secret key. */
+/** What GET calendly-sync/health answers to a secret key, healthy or not. */
 export interface FunctionsHealth {
   status: string;
-  versions?: { functions?: string; database?: string | null };
-  configuration?: Record<string, boolean>;
+  versions: { functions: string; database: string | null };
+  configuration_errors?: { code: string; message: string; hint?: string }[];
 }
+
+export const healthQuery = edgeFunction<FunctionsHealth>("GET", "calendly-sync/health");
 
 export interface Step {
   kind: string;

@@ -103,3 +103,19 @@ export function useAnswer<Answer>(
 ): Resource<Answer> {
   return useResource((signal) => askOne(query, { signal }), [keyOf(query)], { every });
 }
+
+/** How many rows a query has, not counted while it is hidden. */
+export function useCount(query: RowsQuery, { every = EVERY } = {}): Resource<number> {
+  return useResource((signal) => askCount(query, signal), [keyOf(query)], { every });
+}
+
+/** How the functions are. "Unhealthy" is an answer, though its status is an error's. Throws a `Problem`. */
+export async function askHealth(signal: AbortSignal): Promise<FunctionsHealth> {
+  try {
+    return await askOne(healthQuery, { signal });
+  } catch (error) {
+    const { status, details } = await toProblem(error);
+    if (status === 503 && details.versions) return details as unknown as FunctionsHealth;
+    throw error;
+  }
+}

@@ -12,161 +12,122 @@ export interface Evidence {
   link: { text: string; href: string };
 }
 
-interface Kind {
-  title: string;
-  impact: string;
-  evidence: (userId: number | null) => Pick<Evidence, "query" | "link">;
-}
+type Where = "person" | "runs" | "dead" | "schedule" | "without_account" | "overview";
 
 const NO_SECOND = "Bookings are not here within a second: the schedule brings them.";
 
-const KINDS: Record<string, Kind> = {
+/** What each alert means for people's meetings, and the screen that shows more of it. */
+const KINDS: Record<string, { title: string; impact: string; where: Where }> = {
   reconnect_required: {
     title: "A token is refused",
     impact: "Nothing of this person is synced until they connect again. What is stored stays.",
-    evidence: connection,
+    where: "person",
   },
   stale: {
     title: "Not synced for too long",
     impact: "Bookings and cancellations since the last complete sync may be missing here.",
-    evidence: runs([]),
+    where: "runs",
   },
   failing: {
     title: "Syncs fail again and again",
     impact: "Meetings are as they were at the last complete sync.",
-    evidence: runs(["failed"]),
+    where: "runs",
   },
   mass_absence: {
     title: "Many meetings are missing at Calendly",
     impact: "They are kept and shown here, and may not exist any more.",
-    evidence: runs(["complete"]),
+    where: "runs",
   },
   rejected_rows: {
     title: "Something in a listing could not be used",
     impact: "What could not be used is missing or older here. All else is complete.",
-    evidence: runs(["complete"]),
+    where: "runs",
   },
   webhook_disabled: {
     title: "Calendly has disabled a webhook",
     impact: NO_SECOND,
-    evidence: connection,
+    where: "person",
   },
   webhook_unknown: {
     title: "A webhook cannot be looked at",
     impact: NO_SECOND,
-    evidence: connection,
+    where: "person",
   },
-  webhooks_failing: {
-    title: "Deliveries are refused",
-    impact: NO_SECOND,
-    evidence: connection,
-  },
+  webhooks_failing: { title: "Deliveries are refused", impact: NO_SECOND, where: "person" },
   dead_webhook_events: {
     title: "Deliveries were given up",
     impact:
       "What they told is missing here until a sync reads the same events, or they are replayed.",
-    evidence: (userId) => ({
-      query: rows("calendly_webhook_events", {
-        select: ["id", "event_type", "created_at", "attempts", "error"],
-        where: [{ column: "status", is: "eq", value: "dead" }, ...of(userId)],
-        order: [{ column: "created_at", descending: true }],
-        limit: SHOWN,
-      }),
-      link: {
-        text: "Dead deliveries",
-        href: `#/operations/deliveries?status=dead${userId === null ? "" : `&person=${userId}`}`,
-      },
-    }),
+    where: "dead",
   },
   schedule_not_running: {
     title: "The schedule does not tick",
     impact: "Nothing is synced by itself. Deliveries and clicks still work.",
-    evidence: schedule,
+    where: "schedule",
   },
   functions_unreachable: {
     title: "The functions do not come when nudged",
     impact: "Nothing is synced by itself, and deliveries may not be taken.",
-    evidence: schedule,
+    where: "schedule",
   },
   project_moved: {
     title: "The project has moved",
     impact: "Nothing is synced until somebody says which project is the right one.",
-    evidence: schedule,
+    where: "schedule",
   },
   database_read_only: {
     title: "The database takes no writes",
     impact: "Nothing is synced. Calendly repeats its deliveries for a day.",
-    evidence: () => ({
-      query: call("calendly_health"),
-      link: { text: "Schedule", href: "#/operations/schedule" },
-    }),
+    where: "schedule",
   },
   many_accounts_ended: {
     title: "Many accounts have ended at once",
     impact: "The meetings of these accounts are neither synced nor erased.",
-    evidence: people,
+    where: "without_account",
   },
   email_unproven: {
     title: "E-mails that nothing proves",
     impact:
       "Members of an organization with such an e-mail are not recognized: they see no meetings.",
-    evidence: people,
+    where: "without_account",
   },
   live_updates_refused: {
     title: "Live updates are off",
     impact: "An app does not hear of changes. It sees them when it reads again.",
-    evidence: alertRow("live_updates_refused"),
+    where: "overview",
   },
   own_table_failing: {
     title: "A trigger of the app has failed",
     impact: "The app's own table is not up to date. calendly_meetings is.",
-    evidence: alertRow("own_table_failing"),
+    where: "overview",
   },
 };
-
-/** As many rows as an alert shows. */
-const SHOWN = 10;
-
-export function evidenceOf(code: string, userId: number | null): Evidence {
-  const kind = KINDS[code] ??
-    { title: code.replaceAll("_", " "), impact: "", evidence: alertRow(code) };
-  return { title: kind.title, impact: kind.impact, ...kind.evidence(userId) };
-}
 
 /** The alerts that are known here, for a test against those of the database. */
 export const KNOWN_ALERTS: readonly string[] = Object.keys(KINDS);
 
-function of(userId: number | null) {
-  return userId === null ? [] : [{ column: "user_id" as const, is: "eq" as const, value: userId }];
-}
-
-function connection(userId: number | null): Pick<Evidence, "query" | "link"> {
+/** Of an alert, as calendly_alerts has it. */
+export function evidenceOf(code: string, userId: number | null, evidence: unknown): Evidence {
+  const { title, impact, where } = KINDS[code] ??
+    { title: code.replaceAll("_", " "), impact: "", where: "overview" as const };
   return {
-    query: rows("calendly_connections", {
-      select: [
-        "user_id",
-        "state",
-        "scope",
-        "last_error",
-        "failures",
-        "refusals",
-        "webhook_state",
-        "webhooks_lost_at",
-        "webhook_error",
-        "updated_at",
-      ],
-      where: of(userId),
-      limit: SHOWN,
-    }),
-    link: userId === null
-      ? { text: "People", href: "#/operations/people" }
-      : { text: `Person ${userId}`, href: `#/operations/people/${userId}` },
+    title,
+    impact,
+    query: proof(code, (evidence ?? {}) as Named, where),
+    link: linkTo(where, userId),
   };
 }
 
-function runs(statuses: string[]) {
-  return (userId: number | null): Pick<Evidence, "query" | "link"> => ({
-    query: rows("calendly_sync_runs", {
+/** What an alert names as its evidence: ids of rows, or something else. */
+interface Named {
+  connection_ids?: string[];
+  run_ids?: string[];
+  webhook_event_ids?: string[];
+}
+
+function proof(code: string, named: Named, where: Where): RowsQuery | CallQuery {
+  if (named.run_ids) {
+    return rows("calendly_sync_runs", {
       select: [
         "id",
         "status",
@@ -178,53 +139,65 @@ function runs(statuses: string[]) {
         "rejected",
         "error",
       ],
-      where: [
-        ...(statuses.length > 0
-          ? [{ column: "status" as const, is: "in" as const, value: statuses }]
-          : []),
-        ...of(userId),
-      ],
+      where: [{ column: "id", is: "in", value: named.run_ids }],
       order: [{ column: "started_at", descending: true }],
-      limit: SHOWN,
-    }),
-    link: {
-      text: "Runs",
-      href: `#/operations/runs?${
-        [
-          ...(statuses.length > 0 ? [`status=${statuses.join(",")}`] : []),
-          ...(userId === null ? [] : [`person=${userId}`]),
-        ].join("&")
-      }`.replace(/\?$/, ""),
-    },
+    });
+  }
+  if (named.webhook_event_ids) {
+    return rows("calendly_webhook_events", {
+      select: ["id", "event_type", "status", "created_at", "attempts", "error"],
+      where: [{ column: "id", is: "in", value: named.webhook_event_ids }],
+      order: [{ column: "created_at", descending: true }],
+    });
+  }
+  if (named.connection_ids) {
+    return rows("calendly_connections", {
+      select: [
+        "id",
+        "user_id",
+        "state",
+        "scope",
+        "last_error",
+        "failures",
+        "refusals",
+        "current_as_of",
+        "next_sync_at",
+        "webhook_state",
+        "webhooks_lost_at",
+        "webhook_error",
+      ],
+      where: [{ column: "id", is: "in", value: named.connection_ids }],
+    });
+  }
+  if (where === "schedule") return call("calendly_schedule");
+  return rows("calendly_alerts", {
+    select: ["code", "severity", "user_id", "since", "evidence"],
+    where: [{ column: "code", is: "eq", value: code }],
   });
 }
 
-function schedule(): Pick<Evidence, "query" | "link"> {
-  return {
-    query: call("calendly_schedule"),
-    link: { text: "Schedule", href: "#/operations/schedule" },
-  };
-}
-
-function people(): Pick<Evidence, "query" | "link"> {
-  return {
-    query: rows("calendly_users", {
-      select: ["id", "email", "name", "auth_user_id", "connection_id"],
-      where: [{ column: "auth_user_id", is: "null" }],
-      order: [{ column: "id" }],
-      limit: SHOWN,
-    }),
-    link: { text: "People without an account", href: "#/operations/people?account=without" },
-  };
-}
-
-function alertRow(code: string) {
-  return (): Pick<Evidence, "query" | "link"> => ({
-    query: rows("calendly_alerts", {
-      select: ["code", "severity", "user_id", "since", "message", "what_to_do"],
-      where: [{ column: "code", is: "eq", value: code }],
-      limit: SHOWN,
-    }),
-    link: { text: "Overview", href: "#/operations" },
-  });
+function linkTo(where: Where, userId: number | null): Evidence["link"] {
+  const person = userId === null ? "" : String(userId);
+  switch (where) {
+    case "person":
+      return person === ""
+        ? { text: "People", href: "#/operations/people" }
+        : { text: "Person and connection", href: `#/operations/people/${person}` };
+    case "runs":
+      return {
+        text: "Runs",
+        href: `#/operations/runs${person === "" ? "" : `?person=${person}`}`,
+      };
+    case "dead":
+      return {
+        text: "Dead deliveries",
+        href: `#/operations/deliveries?status=dead${person === "" ? "" : `&person=${person}`}`,
+      };
+    case "schedule":
+      return { text: "Schedule", href: "#/operations/schedule" };
+    case "without_account":
+      return { text: "People without an account", href: "#/operations/people?account=without" };
+    case "overview":
+      return { text: "Overview", href: "#/operations" };
+  }
 }

@@ -52,6 +52,8 @@ export const PEOPLE_FILTERS = {
   account: { kind: "one", of: ["with", "without"] },
   search: { kind: "text" },
   person: { kind: "id" },
+  /** Those whom this person's connection brings. */
+  team: { kind: "id" },
 } as const satisfies Shape;
 
 export function readFilters<S extends Shape>(shape: S, search: URLSearchParams): Filters<S> {

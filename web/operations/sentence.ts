@@ -19,6 +19,8 @@ export interface Facts {
   paused: { runs: number; resumeInSeconds: number | null; code: string | null };
   /** Why the functions cannot be asked; null: they answer. Undefined: not known yet. */
   functionsProblem?: { message: string; hint: string } | null;
+  /** What is wrong with the functions' environment. */
+  configurationErrors: readonly { message: string; hint?: string }[];
   kind: "local" | "hosted";
 }
 
@@ -36,7 +38,7 @@ export interface Sentence {
 const ALERTS = "#/operations/alerts";
 
 export function firstSentence(facts: Facts): Sentence {
-  return functionsAway(facts) ?? alerting(facts, "critical") ?? nobody(facts) ??
+  return functionsAway(facts) ?? misconfigured(facts) ?? alerting(facts, "critical") ?? nobody(facts) ??
     alerting(facts, "warning") ?? well(facts);
 }
 
@@ -47,6 +49,15 @@ function functionsAway({ functionsProblem }: Facts): Sentence | undefined {
     headline: "The Edge Functions do not answer: nothing is synced and no delivery is taken.",
     detail: `${sentenceOf(functionsProblem.message)} ${sentenceOf(functionsProblem.hint)}`.trim(),
     link: { text: "Schedule", href: "#/operations/schedule" },
+  };
+}
+
+function misconfigured({ configurationErrors: [first] }: Facts): Sentence | undefined {
+  if (!first) return;
+  return {
+    tone: "critical",
+    headline: `The Edge Functions are not configured: ${sentenceOf(first.message)}`,
+    detail: sentenceOf(first.hint ?? "Set it among the project's secrets."),
   };
 }
 

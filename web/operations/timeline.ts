@@ -25,10 +25,6 @@ export function place(spans: readonly Span[], whole: Span): Placed[] {
   });
 }
 
-/** A step ends where the next one begins; the last, where the run ends. */
-export function spansOf(times: readonly number[], end: number): Span[] {
-  return times.map((from, index) => ({ from, to: Math.max(times[index + 1] ?? end, from) }));
-}
 
 /** At most five round times between 0 and the length (milliseconds), for the scale above the timeline. */
 export function scaleMarks(length: number): number[] {
