@@ -56,6 +56,11 @@ export const REQUIREMENTS = {
     met: await isInstalled("node"),
     how: "Node 20 or newer on the PATH",
   },
+  curl: {
+    label: "curl",
+    met: await isInstalled("curl"),
+    how: "apt-get install curl",
+  },
   psql: {
     label: "psql",
     met: await isInstalled("psql"),
