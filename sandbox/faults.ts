@@ -1,6 +1,6 @@
 /**
  * Faults on demand: rules that are matched against each request and change or withhold its answer.
- * What a rule can do is in the schema `Effect`; the table in README.md says the same in words.
+ * What a rule can do is in the schema `Effect`; the table in docs/sandbox.md says the same in words.
  */
 import { z } from "zod";
 import { invalid, tooManyRequests } from "./errors.ts";

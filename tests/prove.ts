@@ -154,6 +154,7 @@ function document(): string {
   const count = (number: number) => number.toLocaleString("en");
   return `# Reliability
 
+For whoever wants to know whether it holds. At the end you know what was tried, and what it came to.
 What Calendly has is what Postgres has, whatever goes wrong in between. This page is what
 \`deno task prove\` measured last; nothing in it is written by hand.
 

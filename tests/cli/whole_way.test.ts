@@ -1,6 +1,6 @@
 /**
- * The way of a new project, by the packed program on Node: install, deploy and connect in a linked folder,
- * a booking by webhook, status, and out again by uninstall.
+ * The way of a new project, by the packed program on Node as docs/deploy.md shows it: install, deploy and
+ * connect in a linked folder, a booking by webhook, status, and out again by uninstall.
  */
 import assert from "node:assert/strict";
 import { AS_OWNER } from "../../local/migrations.ts";

@@ -14,11 +14,10 @@ export interface Transaction extends Queryable {
 /** What an installation has: the names of the original system are left out unless asked for. */
 export const OURS = installedMigrations(await readMigrations());
 
-const README = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+const PAGE = await Deno.readTextFile(new URL("../../docs/uninstall.md", import.meta.url));
 
-/** README's statements that disconnect everybody. */
-export const DISCONNECT = README.split("\n## ").find((section) => section.startsWith("Leaving\n"))!
-  .match(/```sql\n(.*?)```/s)![1];
+/** The statements of docs/uninstall.md that disconnect everybody. */
+export const DISCONNECT = PAGE.match(/```sql\n(.*?)```/s)![1];
 
 /** The script that uninstalls: it keeps the data, unless it is told not to in its last line. */
 export const LEAVE_DATA = await Deno.readTextFile(

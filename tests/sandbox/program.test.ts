@@ -1,4 +1,4 @@
-/** The sandbox as a program of its own, on Deno and on Node: the same commands, the same file. */
+/** The sandbox as a program of its own, on Deno and on Node, as docs/sandbox.md shows: the same commands and file. */
 import assert from "node:assert/strict";
 import { DEMO_TOKEN, type SavedState } from "../../sandbox/mod.ts";
 import { needing } from "../harness/requirements.ts";
