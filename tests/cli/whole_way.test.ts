@@ -45,6 +45,13 @@ Deno.test({
       return stdout;
     };
 
+    await t.step("the page has these commands, in this order", async () => {
+      const page = await Deno.readTextFile(new URL("../../docs/deploy.md", import.meta.url));
+      const named = [...page.matchAll(/^npx --package \S+ calendly-sync (.*)$/gm)].map(([, one]) =>
+        one
+      );
+      assert.deepEqual(named, ["install", "deploy", "connect", "status"]);
+    });
     await t.step("install", async () => void await succeeds(["install", "--yes"]));
     await t.step("deploy", async () => void await succeeds(["deploy", "--yes"]));
     await t.step("connect needs no key: the Supabase CLI reads it", async () => {

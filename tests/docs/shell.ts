@@ -15,7 +15,7 @@ export class Shell implements AsyncDisposable {
    */
   static async open(stack: Stack, tokenKey: string): Promise<Shell> {
     const folder = await Deno.makeTempDir({ prefix: "docs-" });
-    for (const path of ["bin", "clone", "your-app/supabase"]) {
+    for (const path of ["bin", "your-app/supabase"]) {
       await Deno.mkdir(`${folder}/${path}`, { recursive: true });
     }
     await Deno.writeTextFile(`${folder}/your-app/supabase/config.toml`, 'project_id = "app"\n');
@@ -33,6 +33,8 @@ export class Shell implements AsyncDisposable {
   /** Fails unless each line ends with 0. */
   async run(text: string): Promise<void> {
     const { stack, folder } = this;
+    await Deno.remove(`${folder}/clone`, { recursive: true }).catch(() => {});
+    await Deno.mkdir(`${folder}/clone`);
     const child = new Deno.Command("bash", {
       args: ["-euo", "pipefail", "-c", text],
       cwd: `${folder}/clone`,
