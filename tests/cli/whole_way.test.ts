@@ -47,7 +47,7 @@ Deno.test({
 
     await t.step("the page has these commands, in this order", async () => {
       const page = await Deno.readTextFile(new URL("../../docs/deploy.md", import.meta.url));
-      const named = [...page.matchAll(/^npx --package \S+ calendly-sync (.*)$/gm)].map(([, one]) =>
+      const named = [...page.matchAll(/^npx -y --package \S+ calendly-sync (.*)$/gm)].map(([, one]) =>
         one
       );
       assert.deepEqual(named, ["install", "deploy", "connect", "status"]);
