@@ -1,5 +1,6 @@
 /**
- * `deno task package`: makes the npm tarball of the command line with the product's files, in .local/package.
+ * `deno task package`: makes the npm tarball of the command line with the product's files and the console's
+ * page, in .local/package.
  * `--release` first adds this version to cli/releases.json: commit that, tag it, publish the tarball.
  * The program is one file for Node 20 and newer: esbuild (within `deno bundle`) puts the libraries into it,
  * in the versions of deno.lock.
@@ -11,6 +12,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
 import { VERSION } from "../supabase/functions/_shared/calendly/version.ts";
+import { buildPage } from "./page.ts";
 import { readPayload, readReleased, readReleases } from "./payload.ts";
 import { Problem } from "./problem.ts";
 import { withRelease } from "./release.ts";
@@ -47,6 +49,9 @@ export async function makePackage(folder: string): Promise<string> {
   for (const name of await readdir(join(ROOT, "cli"))) {
     if (name.endsWith(".sql")) await cp(join(ROOT, "cli", name), join(content, "cli", name));
   }
+  for (const [name, bytes] of await buildPage()) {
+    await write(join(content, "cli/page", name), bytes);
+  }
   await write(join(content, "package.json"), toJson(DESCRIPTION));
   await write(join(content, "cli/releases.json"), toJson(await readReleases(await readPayload())));
   await write(join(content, "cli/main.js"), await bundle(join(folder, "main.js")));
@@ -80,9 +85,9 @@ function toJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-async function write(file: string, text: string): Promise<void> {
+async function write(file: string, content: string | Uint8Array): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, text);
+  await writeFile(file, content);
 }
 
 function run(program: string, args: string[], cwd: string) {

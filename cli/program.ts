@@ -10,6 +10,7 @@ import {
   wantsJson,
 } from "./command.ts";
 import { connect } from "./commands/connect.ts";
+import { console as openConsole } from "./commands/console.ts";
 import { deploy } from "./commands/deploy.ts";
 import { install } from "./commands/install.ts";
 import { reencrypt } from "./commands/reencrypt.ts";
@@ -20,7 +21,16 @@ import { Problem } from "./problem.ts";
 import { OutputClosed, Terminal } from "./terminal.ts";
 
 /** In the order in which one needs them. */
-export const COMMANDS: Command[] = [install, deploy, connect, status, sql, reencrypt, uninstall];
+export const COMMANDS: Command[] = [
+  install,
+  deploy,
+  connect,
+  status,
+  openConsole,
+  sql,
+  reencrypt,
+  uninstall,
+];
 
 /**
  * Runs the command that the arguments name. Where nobody reads the output any more, it ends without a word.

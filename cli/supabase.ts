@@ -126,14 +126,23 @@ export class Supabase implements SqlDatabase {
   }
 
   /** A secret key, or the service_role key of an older project. Error: no_rights. */
-  async readSecretKey(): Promise<string | undefined> {
+  readSecretKey(): Promise<string | undefined> {
+    return this.#readKey("secret", "service_role");
+  }
+
+  /** A publishable key, or the anon key of an older project. Error: no_rights. */
+  readPublishableKey(): Promise<string | undefined> {
+    return this.#readKey("publishable", "anon");
+  }
+
+  async #readKey(type: string, formerName: string): Promise<string | undefined> {
     const { keys } = await this.#run({
       args: ["projects", "api-keys", "--reveal"],
       answer: KeyList,
       permission: "api_gateway_keys_read and api_gateway_keys_secret_read",
     });
-    const secret = keys.find(({ type, api_key }) => type === "secret" && api_key);
-    return (secret ?? keys.find(({ name }) => name === "service_role"))?.api_key ?? undefined;
+    const key = keys.find((key) => key.type === type && key.api_key);
+    return (key ?? keys.find(({ name }) => name === formerName))?.api_key ?? undefined;
   }
 
   async query<Row>(sql: string, { readOnly = false } = {}): Promise<Row[]> {

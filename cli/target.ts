@@ -13,6 +13,14 @@ export interface Project {
   secretKey: string;
 }
 
+/** A project with what a browser needs of it. */
+export interface Target extends Project {
+  /** The stack that runs in this clone. */
+  isLocalStack: boolean;
+  /** The key that apps have. Error: no_publishable_key. */
+  readPublishableKey(): Promise<string>;
+}
+
 /** Undefined where SUPABASE_URL is not set. Error: no_project. */
 export function namedProject(env: Record<string, string | undefined>): Project | undefined {
   if (!env.SUPABASE_URL) return undefined;
@@ -48,39 +56,87 @@ export function namedProject(env: Record<string, string | undefined>): Project |
 /** Where a local stack that is not ephemeral keeps its database and keys and, while it runs, stack.json. */
 export const LOCAL_FOLDER = fileURLToPath(new URL("../.local", import.meta.url));
 
+interface Choice {
+  env: Record<string, string | undefined>;
+  folder: string;
+  remote?: string;
+  url?: string;
+}
+
 /**
  * The project that the environment names by its address and a key; `url` stands in for SUPABASE_URL. Else
  * the one that `remote` names or the folder is linked to, whose key the Supabase CLI reads: that key goes to
  * the project's own address or to `url`, never to SUPABASE_URL. Else the stack that runs here. Errors:
  * no_project, and those of `openDeployment`.
  */
-export async function findTarget(
-  { env: variables, folder, remote, url }: {
-    env: Record<string, string | undefined>;
-    folder: string;
-    remote?: string;
-    url?: string;
-  },
+export async function findTarget(choice: Choice, localFolder = LOCAL_FOLDER): Promise<Project> {
+  const { url, secretKey } = await findTargetWithKeys(choice, localFolder);
+  return { url, secretKey };
+}
+
+/** As `findTarget`. */
+export async function findTargetWithKeys(
+  { env: variables, folder, remote, url }: Choice,
   localFolder = LOCAL_FOLDER,
-): Promise<Project> {
+): Promise<Target> {
   const env = url === undefined ? variables : { ...variables, SUPABASE_URL: url };
   const hasKey = env.SUPABASE_SECRET_KEY || env.SUPABASE_SERVICE_ROLE_KEY;
-  if (remote === undefined && env.SUPABASE_URL && hasKey) return namedProject(env)!;
+  if (remote === undefined && env.SUPABASE_URL && hasKey) return ofEnvironment(env)!;
   const project = await findProject(folder).catch(() => undefined);
   if (remote !== undefined || project?.ref) {
     return await linkedProject(project?.root ?? folder, env, { remote, url });
   }
-  return namedProject(env) ?? await localStack(localFolder);
+  return ofEnvironment(env) ?? await localStack(localFolder);
+}
+
+function ofEnvironment(env: Choice["env"]): Target | undefined {
+  const named = namedProject(env);
+  return named && {
+    ...named,
+    isLocalStack: false,
+    readPublishableKey: () => Promise.resolve(publishableKeyIn(env)),
+  };
+}
+
+/** Errors: no_publishable_key. A secret key in its place would be shown to browsers. */
+function publishableKeyIn(env: Choice["env"]): string {
+  const key = env.SUPABASE_PUBLISHABLE_KEY || env.SUPABASE_ANON_KEY;
+  if (key && isPublishable(key)) return key;
+  throw new Problem(
+    "no_publishable_key",
+    key
+      ? "SUPABASE_PUBLISHABLE_KEY is not a publishable key."
+      : "SUPABASE_PUBLISHABLE_KEY is not set.",
+    "Set it to a publishable key of the project (sb_publishable_…), or to its anon key: browsers " +
+      "sign in with it.",
+  );
+}
+
+function isPublishable(key: string): boolean {
+  if (key.startsWith("sb_")) return key.startsWith("sb_publishable_");
+  try {
+    return JSON.parse(atob(key.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).role ===
+      "anon";
+  } catch {
+    return false;
+  }
 }
 
 async function linkedProject(
   folder: string,
-  env: Record<string, string | undefined>,
+  env: Choice["env"],
   choice: { remote?: string; url?: string },
-): Promise<Project> {
-  const { name, url, readSecretKey } = await openDeployment(folder, env, choice);
+): Promise<Target> {
+  const { name, url, supabase, readSecretKey } = await openDeployment(folder, env, choice);
   const secret = await readSecretKey();
-  if ("key" in secret) return { url: url!, secretKey: secret.key };
+  if ("key" in secret) {
+    return {
+      url: url!,
+      secretKey: secret.key,
+      isLocalStack: false,
+      readPublishableKey: async () => await supabase?.readPublishableKey() ?? publishableKeyIn(env),
+    };
+  }
   throw new Problem(
     "no_rights",
     `The access token may not read the keys of ${name}.`,
@@ -89,10 +145,15 @@ async function linkedProject(
   );
 }
 
-async function localStack(folder: string): Promise<Project> {
+async function localStack(folder: string): Promise<Target> {
   try {
     const stack = JSON.parse(await readFile(`${folder}/stack.json`, "utf8"));
-    return { url: stack.url, secretKey: stack.secret_key };
+    return {
+      url: stack.url,
+      secretKey: stack.secret_key,
+      isLocalStack: true,
+      readPublishableKey: () => Promise.resolve(stack.publishable_key),
+    };
   } catch {
     throw new Problem(
       "no_project",

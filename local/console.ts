@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { type Console, createConsole } from "../cli/console/server.ts";
-import { Problem } from "../cli/problem.ts";
+import { buildPage, type Page } from "../cli/page.ts";
 import { type Sandbox } from "../sandbox/mod.ts";
 import { type Keys } from "./keys.ts";
 import { whileLocked } from "./lock.ts";
@@ -15,8 +15,6 @@ const FOLDER = fileURLToPath(new URL(".local/pages", ROOT));
 
 /** What the page is made from. */
 const SOURCES = ["web/", "supabase/functions/_shared/calendly/", "deno.json", "deno.lock"];
-
-type Files = ReadonlyMap<string, Uint8Array>;
 
 /** The console at a stack's own address. */
 export function localConsole(
@@ -43,44 +41,28 @@ function runVerb({ control, truth }: Sandbox, verb: string, args: unknown): unkn
 }
 
 /** The page that was read last, with the hash of its sources. */
-let page: { hash: string; files: Files } | undefined;
+let page: { hash: string; files: Page } | undefined;
 
 /** The page of the present sources, built first if need be: by one process, the others wait for it. */
-export async function readPage(): Promise<Files> {
+export async function readPage(): Promise<Page> {
   const hash = await hashSources();
   if (page?.hash !== hash) page = { hash, files: await findPage(`${FOLDER}/${hash}`) };
   return page.files;
 }
 
-async function findPage(folder: string): Promise<Files> {
+async function findPage(folder: string): Promise<Page> {
   await Deno.mkdir(FOLDER, { recursive: true });
   return await readFiles(folder) ??
     await whileLocked(`${FOLDER}/lock`, async () => {
       const made = await readFiles(folder);
       if (made) return made;
-      const files = await build();
+      const files = await buildPage();
       await write(folder, files);
       return files;
     });
 }
 
-async function build(): Promise<Files> {
-  // Not a literal: Deno would fetch what it imports for every stack.
-  const builder = new URL("web/build.ts", ROOT).href;
-  try {
-    const { buildConsole } = await import(builder) as { buildConsole(): Promise<Files> };
-    return await buildConsole();
-  } catch (cause) {
-    throw new Problem(
-      "page_not_built",
-      `The console's page could not be built: ${(cause as Error).message}`,
-      "The first build fetches the page's libraries from the npm registry: look at the network and reload.",
-      { cause },
-    );
-  }
-}
-
-async function readFiles(folder: string): Promise<Files | undefined> {
+async function readFiles(folder: string): Promise<Page | undefined> {
   try {
     const names = [...Deno.readDirSync(folder)].map(({ name }) => name);
     const contents = names.map(async (name) =>
@@ -93,7 +75,7 @@ async function readFiles(folder: string): Promise<Files | undefined> {
 }
 
 /** In one step, so that no other process reads half of it. Pages of other sources go. */
-async function write(folder: string, files: Files): Promise<void> {
+async function write(folder: string, files: Page): Promise<void> {
   for (const { name, isDirectory } of Deno.readDirSync(FOLDER)) {
     if (isDirectory) await Deno.remove(`${FOLDER}/${name}`, { recursive: true });
   }

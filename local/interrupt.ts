@@ -1,5 +1,9 @@
 /** Ctrl-C, or the system's request to end, as a signal with which work is given up. */
 
+import { untilAborted } from "../cli/interrupt.ts";
+
+export { untilAborted };
+
 /** Aborts when a person (Ctrl-C) or the system asks the process to end. */
 export function interruptSignal(): AbortSignal {
   const interrupted = new AbortController();
@@ -8,14 +12,6 @@ export function interruptSignal(): AbortSignal {
     : ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) Deno.addSignalListener(signal, () => interrupted.abort());
   return interrupted.signal;
-}
-
-/** Resolves when the signal aborts. */
-export function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 /** The result of `work`; throws the signal's reason as soon as that aborts. */

@@ -8,6 +8,13 @@ import { Problem } from "../problem.ts";
 /** In milliseconds. A sync that somebody waits for may take long. */
 const TIMEOUT = 150_000;
 
+/** Whatever it is, it is data for the page, and no page itself. */
+export const DATA_HEADERS = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; sandbox",
+  "x-content-type-options": "nosniff",
+};
+
 const HEADERS_BACK = [
   "content-range",
   "content-type",
@@ -35,12 +42,12 @@ export async function forward(
     redirect: "manual", // The key must not go to an address that nobody has named.
     signal: AbortSignal.timeout(TIMEOUT),
   }, url);
-  const back = new Headers({ "cache-control": "no-store", "x-content-type-options": "nosniff" });
+  const back = new Headers(DATA_HEADERS);
   for (const name of HEADERS_BACK) {
     const value = response.headers.get(name);
-    if (value !== null) back.set(name, value.replaceAll(secretKey, "…"));
+    // Whoever answers may repeat what was sent.
+    if (value !== null && !value.includes(secretKey)) back.set(name, value);
   }
-  // Whoever answers may repeat what was sent.
   const shown = text.replaceAll(secretKey, "…");
   return new Response(shown === "" ? null : shown, { status: response.status, headers: back });
 }

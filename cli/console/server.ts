@@ -20,7 +20,7 @@ import {
   RPCS,
   TABLES,
 } from "./allowed.ts";
-import { forward } from "./forward.ts";
+import { DATA_HEADERS, forward } from "./forward.ts";
 
 export interface ConsoleOptions {
   /** The page's files by name. It is called when one is asked for. */
@@ -321,10 +321,7 @@ function notAllowed({ method, url }: Request, what = "this"): Refusal {
 }
 
 function json(body: unknown, status = 200): Response {
-  return Response.json(body, {
-    status,
-    headers: { "cache-control": "no-store", "x-content-type-options": "nosniff" },
-  });
+  return Response.json(body, { status, headers: DATA_HEADERS });
 }
 
 /** Errors that are no Problem are faults of this program. */

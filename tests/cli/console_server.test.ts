@@ -397,6 +397,7 @@ Deno.test("tables are read with the project's key, and the answer has no header 
   assert.equal(asked.headers.prefer, "count=exact");
   assert.equal(asked.headers.range, "0-9");
   assert.equal(body.headers.apikey, "…", "an answer that repeats the key is cleaned");
+  assert.equal(headers.get("content-security-policy"), "default-src 'none'; sandbox");
 
   const head = await browser.ask("/console/rest/v1/calendly_users", { method: "HEAD" });
   assert.deepEqual([head.status, head.text, project.asked[1].method], [200, "", "HEAD"]);
@@ -576,7 +577,10 @@ Deno.test("the page's calls of functions are passed on", async () => {
 Deno.test("the project's refusals come back as they are", async () => {
   await using project = echo(({ path }) =>
     path.startsWith("/rest")
-      ? Response.json({ code: "PGRST205", message: `no table for ${SECRET}` }, { status: 404 })
+      ? Response.json({ code: "PGRST205", message: `no table for ${SECRET}` }, {
+        status: 404,
+        headers: { "content-range": SECRET },
+      })
       : Response.json({ error: { code: "rate_limited" } }, {
         status: 429,
         headers: { "retry-after": "7" },

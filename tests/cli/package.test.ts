@@ -5,6 +5,8 @@ import { readPayload, type Release } from "../../cli/payload.ts";
 import { withRelease } from "../../cli/release.ts";
 import { Problem } from "../../cli/problem.ts";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
+import { readPage } from "../../local/console.ts";
+import { stackTest } from "../harness/stack.ts";
 import { Packed, run, runNode } from "./packed.ts";
 import { temporaryFolder } from "../local/support.ts";
 
@@ -40,10 +42,49 @@ Deno.test("the package has no project's settings, seed or machine's paths", asyn
   }
   const program = await Deno.readTextFile(join(content, "cli/main.js"));
   assert.ok(program.startsWith("#!/usr/bin/env node\n"));
+  const page = await Deno.readTextFile(join(content, "cli/page/console.js"));
   for (const path of [Deno.cwd(), Deno.env.get("HOME")!, "file:///", "node_modules/"]) {
     assert.ok(!program.includes(path), path);
+    assert.ok(!page.includes(path), path);
   }
 });
+
+stackTest("the package's program serves the console on Node alone", async ({ stack }) => {
+  const { content } = await Packed.get();
+  const child = new Deno.Command("node", {
+    args: [join(content, "cli/main.js"), "console", "--json"],
+    env: {
+      NO_COLOR: "1",
+      SUPABASE_URL: stack.url,
+      SUPABASE_SECRET_KEY: stack.secretKey,
+      SUPABASE_PUBLISHABLE_KEY: stack.publishableKey,
+    },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  let printed = "";
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    printed += text;
+    if (printed.includes("\n}")) break;
+  }
+  const { url, link } = JSON.parse(printed);
+  for (const [name, bytes] of await readPage()) {
+    const file = await fetch(`${url}/${name}`);
+    assert.deepEqual(new Uint8Array(await file.arrayBuffer()), bytes, name);
+  }
+  const opened = await fetch(link, { redirect: "manual" });
+  const headers = { cookie: opened.headers.get("set-cookie")!.split(";")[0], origin: url };
+  const alerts = await fetch(`${url}/console/rest/v1/calendly_alerts`, { headers });
+  assert.deepEqual([alerts.status, await alerts.json()], [200, []]);
+  const health = await fetch(`${url}/console/rest/v1/rpc/calendly_health`, {
+    method: "POST",
+    headers,
+  });
+  assert.equal((await health.json()).status, "healthy");
+  child.kill("SIGINT");
+  assert.equal((await child.status).code, 0);
+}, { on: "embedded" });
 
 Deno.test("npx runs the tarball, without a network", async () => {
   const { tarball } = await Packed.get();

@@ -1,0 +1,134 @@
+/**
+ * `calendly-sync console`: serves the console of a project on this machine until Ctrl-C, and makes a link that
+ * opens operations. Of the local stack, which serves its own, it only makes a new link.
+ */
+import { z } from "zod";
+import { openBrowser } from "../browser.ts";
+import { defineCommand, type ExitCode, PROGRAM } from "../command.ts";
+import { listen } from "../console/listen.ts";
+import { createConsole } from "../console/server.ts";
+import { dataApi, rowsOf } from "../data_api.ts";
+import { REMOTE } from "../deployment.ts";
+import { untilAborted, untilInterrupted } from "../interrupt.ts";
+import { readPage } from "../page.ts";
+import { unreachable } from "../platform_answers.ts";
+import { Problem } from "../problem.ts";
+import { findTargetWithKeys, type Project } from "../target.ts";
+
+/** What --json prints. */
+export interface Result {
+  project: string;
+  /** Where the console answers. */
+  url: string;
+  /** Opens operations, once and within ten minutes. */
+  link: string;
+}
+
+export const console = defineCommand({
+  name: "console",
+  summary: "open the console: meetings, runs, deliveries, alerts",
+  description:
+    `Serves the console of the project that the folder is linked to, or that SUPABASE_URL,
+SUPABASE_SECRET_KEY and SUPABASE_PUBLISHABLE_KEY name, on this machine alone until Ctrl-C. In a
+clone, of the local stack that runs, it makes a new link. The link opens operations, once and
+within ten minutes. The secret key stays in this program.
+
+--json prints {project, url, link}.`,
+  options: {
+    port: { type: "string", value: "<n>", help: "where the console answers; else a free port" },
+    "no-open": { type: "boolean", help: "open no browser" },
+    ...REMOTE,
+  },
+  async run({ values, env, folder, terminal, isJson, answer }) {
+    const port = parsePort(values.port);
+    const target = await findTargetWithKeys({
+      env,
+      folder,
+      remote: values.remote,
+      url: values.url,
+    });
+    const show = async (result: Result) => {
+      answer(result);
+      terminal.pairs([
+        ["project", result.project],
+        ["console", result.url],
+        ["operations, once", result.link],
+      ]);
+      if (!values["no-open"] && !isJson && terminal.isInteractive) {
+        await openBrowser(result.link, env);
+      }
+    };
+    if (target.isLocalStack) {
+      const link = await askForLink(target);
+      await show({ project: target.url, url: target.url, link });
+      return 0;
+    }
+    const publishableKey = await target.readPublishableKey();
+    await checkProject(target);
+    const page = await readPage();
+    return await untilInterrupted<ExitCode>(async (signal) => {
+      const listening = await listen(
+        port,
+        (origins) =>
+          createConsole({
+            files: () => Promise.resolve(page),
+            project: { ...target, publishableKey, kind: "hosted" },
+            origins,
+            realtime: true,
+          }),
+        (error) => terminal.log("console", (error as Error)?.stack ?? String(error)),
+      );
+      try {
+        await show({
+          project: target.url,
+          url: listening.url,
+          link: listening.console.link(),
+        });
+        terminal.line(terminal.dim("    Ctrl-C ends it."));
+        await untilAborted(signal);
+        return 0;
+      } finally {
+        await listening.stop();
+      }
+    });
+  },
+});
+
+function parsePort(text = "0"): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65535) return port;
+  throw new Problem(
+    "invalid_argument",
+    `--port ${text} is no port.`,
+    `For instance: ${PROGRAM} console --port 8080.`,
+  );
+}
+
+/** Whether the console will find what it shows. Errors: wrong_key, migrations_missing, … */
+async function checkProject(project: Project): Promise<void> {
+  rowsOf(project, await dataApi(project).from("calendly_alerts").select("code").limit(1));
+}
+
+/** A new link from the local stack. */
+export async function askForLink({ url, secretKey }: Project): Promise<string> {
+  let response: Response;
+  let body: unknown;
+  try {
+    response = await fetch(`${url}/console/link`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${secretKey}` },
+      redirect: "manual",
+    });
+    body = await response.json();
+  } catch (error) {
+    throw unreachable(url, error);
+  }
+  const { data } = z.object({ link: z.string() }).safeParse(body);
+  if (data) return data.link;
+  throw new Problem(
+    "unexpected_answer",
+    `${url} makes no link (status ${response.status}).`,
+    "The local stack may still be starting, or be of another version: start it again.",
+    { cannotTell: true },
+  );
+}
