@@ -10,6 +10,7 @@ create table public.calendly_users (
   email text,
   name text,
   connection_id uuid,
+  calendly_organization_uri text,
   last_calendly_sync timestamptz,
   calendly_initial_sync_complete boolean not null default false,
   calendly_webhook_enabled boolean not null default false,
@@ -21,6 +22,9 @@ create index calendly_users_email_idx on public.calendly_users (lower(email));
 create index calendly_users_stored_email_idx on public.calendly_users (email);
 -- The people of a connection.
 create index calendly_users_connection_idx on public.calendly_users (connection_id);
+-- The people whom an organization's connection brought before it ended.
+create index calendly_users_former_members_idx
+  on public.calendly_users (calendly_organization_uri, auth_user_id) where connection_id is null;
 alter table public.calendly_users enable row level security;
 
 comment on table public.calendly_users is
@@ -35,6 +39,9 @@ comment on column public.calendly_users.name is 'As Calendly has it.';
 comment on column public.calendly_users.connection_id is
   'The connection that brings their meetings: the own one, or their organization''s. Null: none '
   'does; what was stored stays.';
+comment on column public.calendly_users.calendly_organization_uri is
+  'The organization whose connection brings their meetings, or brought them last; null: none did, '
+  'or they have left it.';
 comment on column public.calendly_users.last_calendly_sync is
   'The last complete sync or applied webhook.';
 comment on column public.calendly_users.calendly_initial_sync_complete is

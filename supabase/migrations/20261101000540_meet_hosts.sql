@@ -1,5 +1,6 @@
 -- From the hosts of a listed page to calendly_users. With members accounts an organization's
--- connection keeps those who have an account here; with members everyone it keeps every host.
+-- connection keeps those who have an account here; with members everyone it keeps every host. And
+-- it goes on with whom a connection of the same organization has kept before it ended.
 
 create function calendly.listed_hosts(events jsonb)
 returns table (calendly_user_uri text, email text, name text)
@@ -121,6 +122,46 @@ end
 $$;
 comment on function calendly.keep_hosts(public.calendly_connections, jsonb) is
   'Makes or takes over the rows of the hosts that a connection begins to keep: their user_ids.';
+
+create function calendly.former_members(connection public.calendly_connections)
+returns integer[]
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return array(
+    select u.id from public.calendly_users u
+    where u.connection_id is null
+      and u.calendly_organization_uri = connection.calendly_organization_uri
+      and (connection.members = 'everyone' or u.auth_user_id is not null)
+      -- Whoever has or had an own connection decides alone.
+      and not exists (select from public.calendly_connections k where k.user_id = u.id));
+end
+$$;
+comment on function calendly.former_members(public.calendly_connections) is
+  'The people whom a connection of the same organization brought before it ended, whom this one is '
+  'to keep, and whom no connection brings now.';
+
+create function calendly.keep_former_members(connection public.calendly_connections) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  found_ids constant integer[] := case connection.scope
+    when 'organization' then calendly.former_members(connection) else '{}' end;
+begin
+  if found_ids = '{}' then
+    return;
+  end if;
+  perform calendly.lock_people(found_ids);
+  -- Looked at once more: another connection of the organization may have gone on with them.
+  perform calendly.assign_connection(array(
+    select unnest(found_ids) intersect select unnest(calendly.former_members(connection))),
+    connection.id);
+end
+$$;
+comment on function calendly.keep_former_members(public.calendly_connections) is
+  'An organization''s connection goes on with the people of one that has ended. A listing would '
+  'keep only those whom an event still names: what Calendly has erased meanwhile would stay for '
+  'ever.';
 
 create function calendly.meet_hosts(
   run public.calendly_sync_runs, connection public.calendly_connections, events jsonb

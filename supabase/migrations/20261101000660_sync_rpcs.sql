@@ -197,6 +197,7 @@ declare
   now_at timestamptz;
   user_id integer;
   connection public.calendly_connections;
+  all_members boolean;
   target record;
   run public.calendly_sync_runs;
   lease uuid;
@@ -207,10 +208,12 @@ begin
   connection := calendly.connection_to_sync(user_id);
   -- only now: a lease must not begin before the wait for the connection
   now_at := calendly.now();
-  target := calendly.sync_target(connection, user_id,
-    coalesce((request ->> 'all_members')::boolean,
-      request ->> 'trigger' in ('scheduled', 'connect')),
-    now_at);
+  all_members := coalesce((request ->> 'all_members')::boolean,
+    request ->> 'trigger' in ('scheduled', 'connect'));
+  if all_members then
+    perform calendly.keep_former_members(connection);
+  end if;
+  target := calendly.sync_target(connection, user_id, all_members, now_at);
   select r.* into run from public.calendly_sync_runs r
     where r.connection_id = connection.id and r.subject = target.subject
       and r.status in ('running', 'paused');
@@ -476,11 +479,14 @@ begin
       join public.calendly_connections c on c.id = u.connection_id and c.user_id = u.id
       where u.id = leave_organization.user_id) then
     perform calendly.assign_connection(array[leave_organization.user_id], null);
+    update public.calendly_users u set calendly_organization_uri = null
+      where u.id = leave_organization.user_id;
   end if;
 end
 $$;
 comment on function calendly.leave_organization(integer) is
-  'Somebody else''s connection brings a person''s meetings no longer.';
+  'Somebody else''s connection brings a person''s meetings no longer, and no other connection of '
+  'that organization goes on with them.';
 
 create function calendly.record_failure(
   run public.calendly_sync_runs, error jsonb, now_at timestamptz

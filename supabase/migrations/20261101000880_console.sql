@@ -411,7 +411,7 @@ $$;
 comment on function public.calendly_schedule_ticks(timestamptz) is
   'The ticks since then (null: an hour ago), at most the latest 360: due (syncs, up to the free '
   'slots), nudges (workers asked to come), answered (somebody came before the next tick; null: '
-  'nobody was asked, or has come yet), running_workers, runs_started (until the next tick, whatever '
-  'started them, up to 1,000), error (of a tick that failed, as pg_cron has it; the rest is null).';
+  'nobody was asked, or has come yet), running_workers, runs_started (until the next tick, by '
+  'whatever, up to 1,000), error (of a tick that failed, as pg_cron has it; the rest is null).';
 
 select calendly.revoke_all();
