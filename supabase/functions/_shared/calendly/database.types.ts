@@ -427,6 +427,7 @@ export type Database = {
         Row: {
           "auth_user_id": string | null;
           "calendly_initial_sync_complete": boolean;
+          "calendly_organization_uri": string | null;
           "calendly_user_uri": string;
           "calendly_webhook_enabled": boolean;
           "connection_id": string | null;
@@ -440,6 +441,7 @@ export type Database = {
         Insert: {
           "auth_user_id"?: string | null;
           "calendly_initial_sync_complete"?: boolean;
+          "calendly_organization_uri"?: string | null;
           "calendly_user_uri": string;
           "calendly_webhook_enabled"?: boolean;
           "connection_id"?: string | null;
@@ -452,6 +454,7 @@ export type Database = {
         Update: {
           "auth_user_id"?: string | null;
           "calendly_initial_sync_complete"?: boolean;
+          "calendly_organization_uri"?: string | null;
           "calendly_user_uri"?: string;
           "calendly_webhook_enabled"?: boolean;
           "connection_id"?: string | null;
