@@ -5,6 +5,7 @@
  * minute that the benchmarks work; it writes nothing.
  */
 import { parseArgs } from "node:util";
+import { answerHelp } from "../local/usage.ts";
 import { writeDocument } from "./harness/document.ts";
 import { type Benchmark, render, type Result } from "./harness/result.ts";
 import { describeMachine, startServer } from "./harness/server.ts";
@@ -34,6 +35,19 @@ const BENCHMARKS: Benchmark[] = [
 const ROOT = new URL("../", import.meta.url);
 const RESULTS = new URL("results/", import.meta.url);
 
+const USAGE = "npx -y deno@2.9.6 task bench [names] [options]";
+answerHelp(`Usage: ${USAGE}
+
+Measures on the Postgres of TEST_DATABASE_URL (a superuser's URL), else on one that it starts, and
+writes tables into bench/results. Names choose among
+${BENCHMARKS.map(({ name }) => name).join(", ")}.
+
+  --small        see in a minute that the benchmarks work; writes nothing
+  --rounds <n>   measure so many times (3)
+  --write        write docs/performance.md, too
+  --rewrite      write that alone, from bench/results
+  -h, --help     show this`);
+
 const { values, positionals } = parseArgs({
   args: Deno.args,
   allowPositionals: true,
@@ -50,11 +64,7 @@ const chosen = BENCHMARKS.filter(({ name }) =>
 );
 const unknown = positionals.filter((name) => !BENCHMARKS.some((known) => known.name === name));
 if (unknown.length > 0 || !(Number.isSafeInteger(rounds) && rounds > 0)) {
-  console.error(
-    `deno task bench [${
-      BENCHMARKS.map(({ name }) => name).join(" | ")
-    }] [--small] [--rounds 3] [--write | --rewrite]`,
-  );
+  console.error(`${USAGE}: --help lists the names. --rounds is a number above 0.`);
   Deno.exit(2);
 }
 

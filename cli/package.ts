@@ -20,6 +20,13 @@ import { stderr, Terminal } from "./terminal.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
+const HELP = `Usage: npx -y deno@2.9.6 task package [--release]
+
+Makes the npm package of the command line, with the product's files, in .local/package.
+
+  --release    first add this version to cli/releases.json
+  -h, --help   show this`;
+
 /** Files and folders that are copied as they are. */
 const COPIED = [
   "supabase/functions",
@@ -96,9 +103,14 @@ function run(program: string, args: string[], cwd: string) {
 
 if (import.meta.main) {
   try {
-    const { values } = parseArgs({ options: { release: { type: "boolean" } } });
-    if (values.release) await release();
-    console.log(await makePackage(join(ROOT, ".local/package")));
+    const { values } = parseArgs({
+      options: { release: { type: "boolean" }, help: { type: "boolean", short: "h" } },
+    });
+    if (values.help) console.log(HELP);
+    else {
+      if (values.release) await release();
+      console.log(await makePackage(join(ROOT, ".local/package")));
+    }
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     new Terminal(stderr).problem(error);

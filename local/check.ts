@@ -7,6 +7,12 @@
 import root from "../deno.json" with { type: "json" };
 import { lockedPackages, resolvedPackages, untested } from "./graph.ts";
 import { findStyleProblems } from "./style.ts";
+import { answerHelp } from "./usage.ts";
+
+answerHelp(`Usage: npx -y deno@2.9.6 task check
+
+Checks formatting, lint, types, the packages of each function, and the words and line lengths of the
+house style. Changes nothing. "npx -y deno@2.9.6 fmt" mends the formatting.`);
 
 const ROOT = new URL("../", import.meta.url);
 const FUNCTIONS = new URL("supabase/functions/", ROOT);

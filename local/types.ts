@@ -4,6 +4,14 @@
  */
 import { openEmbedded } from "./database.ts";
 import { preparedImage } from "./image.ts";
+import { answerHelp } from "./usage.ts";
+
+answerHelp(`Usage: npx -y deno@2.9.6 task types [--check]
+
+Makes the functions' types of the database from the migrations, with the Supabase CLI.
+
+  --check      write nothing; exit code 1 if the file is not up to date
+  -h, --help   show this`);
 
 const SUPABASE_CLI = "supabase@3.1.0";
 const HEADER = "// Made by `deno task types` from the migrations. Not edited by hand.\n";

@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { startNpmPostgres } from "./harness/npm_postgres.ts";
 import { type Outcome, runTests } from "./harness/record.ts";
 import { REQUIREMENTS } from "./harness/requirements.ts";
+import { answerHelp } from "../local/usage.ts";
 import { mutate } from "./mutations/mutate.ts";
 import { MUTATIONS } from "./mutations/mutations.ts";
 import { childReport, describe, range, type Report, simulateAll } from "./simulation/simulate.ts";
@@ -51,13 +52,20 @@ const LONG: { files: string[]; shows: string }[] = [
   },
 ];
 
+const USAGE = "npx -y deno@2.9.6 task prove [--seeds 10000]";
+answerHelp(`Usage: ${USAGE}
+
+Runs everything long at full size, the simulation with that many seeds, and writes
+${RELIABILITY}. It takes more than an hour, and goes on where it was stopped. It needs
+${REQUIREMENTS.realPostgres.how}`);
+
 const { values } = parseArgs({
   args: Deno.args,
   options: { seeds: { type: "string", default: "10000" } },
 });
 const seeds = Number(values.seeds);
 if (!Number.isSafeInteger(seeds) || seeds < 1 || !REQUIREMENTS.realPostgres.met) {
-  console.error(`deno task prove [--seeds N], with ${REQUIREMENTS.realPostgres.how}`);
+  console.error(`${USAGE}, with ${REQUIREMENTS.realPostgres.how}`);
   Deno.exit(2);
 }
 

@@ -14,6 +14,7 @@
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { answerHelp } from "../local/usage.ts";
 import { findDeno, PLATFORM_DENO } from "./harness/npm_programs.ts";
 import { PLATFORM_POSTGRES, startNpmPostgres } from "./harness/npm_postgres.ts";
 import { type Budget, estimate, type Job, runWithin } from "./harness/pool.ts";
@@ -29,6 +30,19 @@ import {
 import { type Cost, MemoryMeter, readCosts, recordCosts } from "./harness/times.ts";
 
 const SLOWEST = 10;
+
+answerHelp(`Usage: npx -y deno@2.9.6 task test [words] [options]
+
+Runs the tests in parallel, some twenty minutes on two cores for all of them; ends with one line,
+"tests: N passed, N failed". Words choose files by their path, or tests by their name.
+
+  --changed        the files that depend on what changed since the last commit
+  --verbose        print each test
+  --record-times   write tests/times.json
+  -h, --help       show this
+
+TEST_DATABASE_URL names a Postgres (a superuser's URL) for the tests that need a real one; with
+REQUIRE_ALL=1 the long tests run too, and a test that is skipped has failed.`);
 
 /** The tests that run again on the platform's Postgres: those of these folders that need no more of it. */
 const ON_REAL_POSTGRES = `[${REQUIREMENTS.realPostgres.label}]`;

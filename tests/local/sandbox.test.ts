@@ -44,20 +44,28 @@ Deno.test("each change of a booking prints when it was stored in Postgres", asyn
       "select status, no_show_uri from public.calendly_invitees order by calendly_created_at",
     );
 
-  const commands: [command: string[], invitees: (rows: Record<string, unknown>[]) => boolean][] = [
-    [["book", "--name", "Ana"], ([ana]) => ana.status === "active"],
-    [["no-show"], ([ana]) => ana.no_show_uri !== null],
-    [["undo-no-show"], ([ana]) => ana.no_show_uri === null],
-    [["reschedule"], ([before, ana]) => before.status === "canceled" && ana.status === "active"],
-    [["cancel"], ([, ana]) => ana.status === "canceled"],
+  type Holds = (rows: Record<string, unknown>[]) => boolean;
+  const commands: [command: string[], line: RegExp, invitees: Holds][] = [
+    [["book", "--name", "Ana"], /^Ana books /, ([ana]) => ana.status === "active"],
+    [["no-show"], /^Ana did not come: /, ([ana]) => ana.no_show_uri !== null],
+    [["undo-no-show"], /^Ana is not a no-show any more: /, ([ana]) => ana.no_show_uri === null],
+    [
+      ["reschedule"],
+      /^Ana moves .*, to /,
+      ([before, ana]) => before.status === "canceled" && ana.status === "active",
+    ],
+    [["cancel"], /^Canceled by Demo Host: Ana, /, ([, ana]) => ana.status === "canceled"],
   ];
-  for (const [command, holds] of commands) {
+  for (const [command, line, holds] of commands) {
     await t.step(command.join(" "), async () => {
       // Calendly has whole seconds for the time of an undo: within one second the order is unknown.
       if (command[0] === "undo-no-show") await new Promise((resolve) => setTimeout(resolve, 1100));
       const output = await printed(() => run([...command, "--url", stack.calendlyUrl], observer));
-      assert.match(output, /invitee\S* → http\S+: 200 after \d+ ms/);
-      assert.match(output, /In Postgres after \d+ ms\./);
+      const [first, second, ...more] = output.split("\n");
+      assert.match(first, line);
+      assert.match(first, /30 Minute Meeting with Demo Host, \d{4}-\d\d-\d\d \d\d:\d\d to .* UTC/);
+      assert.match(second, /^In Postgres after \d+ ms\.$/);
+      assert.deepEqual(more, []);
       const rows = await invitees();
       assert.ok(holds(rows), JSON.stringify(rows));
     });
@@ -68,6 +76,15 @@ Deno.test("a booking in another sandbox is not looked for in Postgres", async ()
   await using stack = await startTestStack("embedded");
   const observer = watch({ url: "http://127.0.0.1:9", secret_key: "", calendly_url: "elsewhere" });
   const output = await printed(() => run(["book", "--url", stack.calendlyUrl], observer));
-  assert.match(output, /No webhook subscription covers this\./);
+  assert.match(output, /No webhook subscription covers this: the next sync finds it\./);
   assert.ok(!output.includes("Postgres"));
+});
+
+Deno.test("--json prints the whole answer of a verb and nothing else", async () => {
+  await using stack = await startTestStack("embedded");
+  for (const command of [["book", "--name", "Ana"], ["requests"], ["clear-faults"]]) {
+    const output = await printed(() => run([...command, "--json", "--url", stack.calendlyUrl]));
+    const answer = JSON.parse(output);
+    if (command[0] === "book") assert.equal(answer.invitee.name, "Ana");
+  }
 });

@@ -5,7 +5,7 @@ import postgres from "postgres";
 import { parseOptions } from "../../local/main.ts";
 import { Problem } from "../../cli/problem.ts";
 import { startStack } from "../../local/stack.ts";
-import { runOnce } from "../../local/first_run.ts";
+import { runOnce, start } from "../../local/first_run.ts";
 import { createDatabase } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
 import {
@@ -216,6 +216,74 @@ Deno.test("a project goes on syncing after it started on another port", async ()
     }
   }
 });
+
+Deno.test("a start after another one goes on where that was", async (t) => {
+  await using folder = await temporaryFolder();
+  const file = `${folder.path}/stack.json`;
+
+  const first = spawn(folder.path, ["--port=0"]);
+  const { calendly_url, database_url } = await waitForFile(file, first);
+  const booked = await fetch(`${calendly_url}/_sandbox/book`, { method: "POST" });
+  const { event } = await booked.json();
+  const state = `${folder.path}/sandbox.json`;
+  await untilTrue(async () => (await Deno.readTextFile(state)).includes(event.uri));
+  const database = postgres(database_url, { max: 1 });
+  await untilTrue(async () => {
+    const [{ stored }] = await database`
+      select exists (from calendly_meetings where calendly_event_uri = ${event.uri}) as stored`;
+    return stored;
+  });
+  await database.end();
+
+  await t.step("two at once in one folder: the second is refused", async () => {
+    const second = spawn(folder.path, ["--port=0"]);
+    assert.equal((await second.process.status).code, 1);
+    assert.match(await second.output, /folder_in_use/);
+  });
+  await t.step("killed, it leaves a project whose sync has nothing to write", async () => {
+    first.process.kill("SIGKILL");
+    await first.process.status;
+    assert.doesNotMatch(await first.output, /\x1b|Download/);
+    await Deno.remove(file);
+    const output = await startAgain(folder.path);
+    assert.match(output, /INCREMENTAL sync of 251 meetings: 3 requests, nothing written/);
+    assert.ok(output.includes(database_url), `Postgres is still there: ${output}`);
+    assert.ok(output.includes(calendly_url), `the sandbox is still there: ${output}`);
+  });
+  await t.step(
+    "without the sandbox's state there is a new account, and the sync follows",
+    async () => {
+      await Deno.remove(state);
+      const output = await startAgain(folder.path);
+      assert.match(output, /INCREMENTAL sync of \d+ meetings: \d+ /);
+    },
+  );
+  await t.step("without the database everything is synced again", async () => {
+    await Deno.remove(`${folder.path}/database`, { recursive: true });
+    assert.match(await startAgain(folder.path), /FULL sync of 250 meetings: 250 new; 253 requests/);
+  });
+  await t.step("a state that cannot be read is the error sandbox_broken", async () => {
+    await Deno.writeTextFile(state, "{");
+    await assertProblem(startStack({ folder: folder.path }), "sandbox_broken", /sandbox\.json/);
+    assert.equal(await Deno.readTextFile(state), "{");
+  });
+});
+
+async function untilTrue(holds: () => Promise<boolean>): Promise<void> {
+  while (!await holds()) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** What a start prints; it is ended when it is ready. */
+async function startAgain(folder: string): Promise<string> {
+  const interruption = new AbortController();
+  let output = "";
+  const terminal = quietTerminal((text) => {
+    output += text;
+    if (output.includes("Ctrl-C ends it.")) interruption.abort();
+  });
+  assert.equal(await start(terminal, { folder }, interruption.signal), 0, output);
+  return output;
+}
 
 Deno.test("a broken database folder is the error database_broken", async () => {
   await using folder = await temporaryFolder();

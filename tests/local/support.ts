@@ -28,7 +28,7 @@ export interface Child {
 
 export function spawn(folder: string, args: string[], env: Record<string, string> = {}): Child {
   const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", "--no-lock", SCRIPT, folder, ...args],
+    args: ["run", "--quiet", "--allow-all", "--no-lock", SCRIPT, folder, ...args],
     env: { ...env, NO_COLOR: "1" },
     stdin: "null",
     stdout: "piped",

@@ -9,6 +9,7 @@
  */
 import { cp } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { answerHelp } from "../../local/usage.ts";
 import { type Outcome, readRecord } from "../harness/record.ts";
 import { REQUIREMENTS } from "../harness/requirements.ts";
 import type { Mutation, NamedTest } from "./mutation.ts";
@@ -182,6 +183,12 @@ function titleOf({ file, test, part, step }: NamedTest): string {
 }
 
 if (import.meta.main) {
+  answerHelp(`Usage: npx -y deno@2.9.6 task mutate [numbers or words]
+
+Breaks one rule of the product at a time, in a copy, and runs the tests that must fail then. Numbers
+and words choose: "7" the seventh, "lease" those about a lease.
+
+TEST_DATABASE_URL names a Postgres (a superuser's URL) for those that need concurrency.`);
   const chosen = MUTATIONS.filter(({ breaks }, n) =>
     Deno.args.length === 0 ||
     Deno.args.some((arg) => /^\d+$/.test(arg) ? Number(arg) === n + 1 : breaks.includes(arg))

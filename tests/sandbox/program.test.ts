@@ -1,6 +1,8 @@
 /** The sandbox as a program of its own, on Deno and on Node, as docs/sandbox.md shows: the same commands and file. */
 import assert from "node:assert/strict";
 import { DEMO_TOKEN, type SavedState } from "../../sandbox/mod.ts";
+import { verbHelp } from "../../sandbox/verb_help.ts";
+import { type Verb, VERBS } from "../../sandbox/verbs.ts";
 import { needing } from "../harness/requirements.ts";
 
 const PROGRAM = new URL("../../sandbox/bin.ts", import.meta.url).href;
@@ -127,6 +129,61 @@ Deno.test({
       assert.ok(success, new TextDecoder().decode(stderr));
       await mainJob(["node", bundle], folder);
     }),
+});
+
+Deno.test("a sandbox that is killed goes on from its latest change", async () => {
+  await inFolder(async (folder) => {
+    const file = `${folder}/state.json`;
+    const [command, ...start] = ON_DENO;
+    const process = new Deno.Command(command, {
+      args: [...start, "--port", "0", "--events", "3", "--state", file],
+      stdout: "piped",
+    }).spawn();
+    const { value } = await process.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
+    const { event } = await asked(
+      `${/http:\/\/127\.0\.0\.1:\d+/.exec(value!)![0]}/_sandbox/book`,
+      {},
+    );
+    const isKept = async () => (await Deno.readTextFile(file)).includes(event.uri);
+    while (!await isKept()) await new Promise((resolve) => setTimeout(resolve, 10));
+    process.kill("SIGKILL");
+    await process.status;
+    await whileServing(ON_DENO, ["--state", file], async (url) => {
+      assert.equal((await asked(`${url}/_sandbox/state`)).scheduled_events.length, 4);
+    });
+  });
+});
+
+Deno.test("the help of each verb lists its arguments and what they take", () => {
+  for (const verb of Object.keys(VERBS) as Verb[]) {
+    const help = verbHelp(verb);
+    assert.match(help, /^Usage: npx -y deno@\S+ task sandbox [a-z-]+/);
+    for (const field of Object.keys(VERBS[verb].shape)) {
+      assert.match(help, new RegExp(`^  --${field.replaceAll("_", "-")} \\S+`, "m"), verb);
+    }
+    assert.deepEqual(help.split("\n").filter((line) => line.length > 100), []);
+  }
+  assert.match(verbHelp("set_rate_limit"), /--limit <number>\|null +null: none/);
+  assert.match(verbHelp("cancel"), /--by host\|invitee/);
+});
+
+Deno.test("a wrong command names the help that lists the right ones", async () => {
+  const refused = async (...args: string[]) => {
+    const [command, ...start] = ON_DENO;
+    const { code, stderr } = await new Deno.Command(command, { args: [...start, ...args] })
+      .output();
+    assert.equal(code, 1);
+    return new TextDecoder().decode(stderr).trim();
+  };
+  assert.equal(
+    await refused("set-rate-limit", "--limits", "5"),
+    "Unknown option '--limits'. npx -y deno@2.9.6 task sandbox set-rate-limit --help lists the options.",
+  );
+  assert.match(await refused("hop"), /no verb hop\. npx \S+ \S+ task sandbox --help/);
+  assert.match(
+    await refused("book", "--url", "http://127.0.0.1:9"),
+    /No sandbox answers at http:\S+ npx -y deno@2\.9\.6 task start starts/,
+  );
 });
 
 Deno.test("a file or port that cannot be used is told, and nothing is written", async () => {

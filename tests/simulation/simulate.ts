@@ -7,6 +7,7 @@
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { answerHelp } from "../../local/usage.ts";
 import { Random } from "../../sandbox/random.ts";
 import type { Divergence } from "./comparison.ts";
 import { connectAll } from "./connecting.ts";
@@ -224,7 +225,7 @@ export function describe(report: Report): string {
       .map(([name, count]) => `${name} ${count}`).join(", ") || "none";
   const failures = report.failures.flatMap(({ seed, operations, divergences }) => [
     "",
-    `Seed ${seed} diverges (deno task simulate ${seed}) with these operations:`,
+    `Seed ${seed} diverges (npx -y deno@2.9.6 task simulate ${seed}) with these operations:`,
     ...operations.map((operation) => `  ${operation.do} (${operation.seed})`),
     ...divergences.flatMap(({ whose, what, stored, expected }) => [
       `  ${whose}: ${what}`,
@@ -258,6 +259,17 @@ function text(value: unknown): string {
 }
 
 if (import.meta.main) {
+  answerHelp(`Usage: npx -y deno@2.9.6 task simulate [seeds] [options]
+
+Each seed is a team with months of bookings, syncs, accounts, faults and crashes; afterwards what is
+stored must be what Calendly has. A seed that diverges is shrunk to the operations that it takes.
+
+  --seeds <n>       so many seeds (100), where none is named
+  --from <seed>     beginning with this one (1)
+  --processes <n>   in parallel (one a core)
+  --cover           print the seeds in which together every fault strikes, at the least cost
+  --json            print the report as JSON
+  -h, --help        show this`);
   const { values, positionals } = parseArgs({
     args: Deno.args,
     allowPositionals: true,
