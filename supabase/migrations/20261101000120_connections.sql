@@ -289,8 +289,8 @@ comment on function calendly.connection_status(integer) is
   'What GET /calendly-connect answers: {state: active | reconnect_required | disconnected, scope, '
   'user_id, calendly_user: {uri, name, email, organization}, webhooks: {state, enabled, error?}, '
   'initial_sync_complete, last_sync}. Of the own connection also members, next_sync, last_error '
-  'and connected_at; where somebody else''s connection brings this user''s meetings, by: organization. '
-  'user_id is null for an account that was never connected.';
+  'and connected_at; where somebody else''s connection brings this user''s meetings, by: '
+  'organization. user_id is null for an account that was never connected.';
 
 create function public.calendly_connection_status(request jsonb) returns jsonb
 language sql stable security definer set search_path = ''

@@ -159,7 +159,14 @@ Deno.test("an unexpected error is logged with its stack once a minute, by what i
   using clock = stillClock();
   clock.now = 3_000_000;
   const reasons = ["one", "other", "one", "one"];
-  const answer = serve("f", { "GET /": () => Promise.reject(new Error(reasons.shift())) });
+  const answer = serve("f", {
+    "GET /": {
+      handle: () => Promise.reject(new Error(reasons.shift())),
+      does: "Fails.",
+      caller: "anybody",
+      answers: {},
+    },
+  });
   while (reasons.length > 0) {
     assert.equal((await answer(new Request("http://project.test/f"))).status, 500);
   }

@@ -69,11 +69,7 @@ export async function finishConsent(
     grant = await exchange(code, await decrypt(verifier_jwe, id));
   } catch (error) {
     if (error instanceof ApiError && OF_THE_SETTINGS.includes(error.code)) {
-      await putBack(database, {
-        auth_user_id: authUserId,
-        state_digest,
-        ...taken,
-      });
+      await putBack(database, { auth_user_id: authUserId, state_digest, ...taken });
     }
     throw error;
   }
@@ -97,14 +93,9 @@ export async function finishConsent(
 const OF_THE_SETTINGS = ["not_configured", "token_unreadable"];
 
 /** Makes a state good for another attempt, unless a newer one has begun. That this failed does not hide why there must be one. */
-async function putBack(
-  database: Database,
-  request: Record<string, unknown>,
-): Promise<void> {
+async function putBack(database: Database, request: Record<string, unknown>): Promise<void> {
   try {
-    await database.call("calendly_start_oauth", {
-      request: { ...request, again: true },
-    });
+    await database.call("calendly_start_oauth", { request: { ...request, again: true } });
   } catch (error) {
     logError("A consent that could not be finished has to be asked for again", {
       reason: messageOf(error),
@@ -117,9 +108,7 @@ export async function giveBack(grant: Grant): Promise<void> {
   try {
     await revokeToken(grant.refresh_token);
   } catch (error) {
-    logError("A grant that is not used could not be revoked", {
-      reason: messageOf(error),
-    });
+    logError("A grant that is not used could not be revoked", { reason: messageOf(error) });
   }
 }
 
@@ -138,11 +127,7 @@ async function exchange(code: string, verifier: string): Promise<Grant> {
       );
     }
     if (error instanceof TemporaryFailure) {
-      throw new ApiError(
-        "calendly_unavailable",
-        error.message,
-        "Begin again in a moment.",
-      );
+      throw new ApiError("calendly_unavailable", error.message, "Begin again in a moment.");
     }
     throw error;
   }
@@ -175,7 +160,5 @@ function randomText(): string {
 /** The PKCE challenge of a verifier, by method S256. */
 async function challengeOf(verifier: string): Promise<string> {
   const bytes = new TextEncoder().encode(verifier);
-  return base64url.encode(
-    new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)),
-  );
+  return base64url.encode(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
 }

@@ -50,10 +50,7 @@ const Choice = z.strictObject({
 });
 const Start = withMembersOfOrganization(Choice);
 const Connect = withMembersOfOrganization(Choice.extend({
-  token: z.string().trim().min(1).max(8192).regex(
-    /^[\x21-\x7e]+$/,
-    "is not a Calendly token",
-  )
+  token: z.string().trim().min(1).max(8192).regex(/^[\x21-\x7e]+$/, "is not a Calendly token")
     .describe("A personal access token of the person's, from Calendly."),
   sync: SyncNow,
   auth_user_id: z.guid().optional().describe(
@@ -92,21 +89,15 @@ const Disconnect = Named.extend({
 function withMembersOfOrganization<
   Schema extends z.ZodType<Pick<ConnectionChoice, "scope" | "members">>,
 >(schema: Schema) {
-  return schema.refine(
-    ({ scope, members }) => scope === "organization" || members === "accounts",
-    {
-      path: ["members"],
-      error: '"everyone" needs the scope "organization"',
-    },
-  );
+  return schema.refine(({ scope, members }) => scope === "organization" || members === "accounts", {
+    path: ["members"],
+    error: '"everyone" needs the scope "organization"',
+  });
 }
 
 async function connect(request: Request): Promise<Response> {
   const caller = await authenticate(request);
-  const { token, sync, auth_user_id, ...choice } = await readBody(
-    request,
-    Connect,
-  );
+  const { token, sync, auth_user_id, ...choice } = await readBody(request, Connect);
   return await saveConnection({ access_token: token }, {
     ...choice,
     kind: "personal_access_token",
@@ -123,12 +114,7 @@ async function startOAuth(request: Request): Promise<Response> {
 async function finishOAuth(request: Request): Promise<Response> {
   const authUserId = await authenticateUser(request);
   const { code, state, sync } = await readBody(request, Finish);
-  const { grant, choice } = await finishConsent(
-    new Database(),
-    authUserId,
-    code,
-    state,
-  );
+  const { grant, choice } = await finishConsent(new Database(), authUserId, code, state);
   try {
     return await saveConnection(grant, {
       ...choice,
@@ -138,19 +124,13 @@ async function finishOAuth(request: Request): Promise<Response> {
     }, sync);
   } catch (error) {
     // Nobody has the grant now, unless it was stored and only the answer was lost or not understood.
-    if (!(error instanceof ApiError && ANSWER_UNKNOWN.includes(error.code))) {
-      await giveBack(grant);
-    }
+    if (!(error instanceof ApiError && ANSWER_UNKNOWN.includes(error.code))) await giveBack(grant);
     throw error;
   }
 }
 
 /** Errors after which Postgres may have done what it was asked for. */
-const ANSWER_UNKNOWN = [
-  "database_unavailable",
-  "database_outdated",
-  "functions_outdated",
-];
+const ANSWER_UNKNOWN = ["database_unavailable", "database_outdated", "functions_outdated"];
 
 /**
  * Verifies a token with Calendly, stores it encrypted and starts the first sync in the background.
@@ -211,11 +191,7 @@ async function verify(token: Token): Promise<CalendlyUser> {
       );
     }
     if (error instanceof TemporaryFailure) {
-      throw new ApiError(
-        "calendly_unavailable",
-        error.message,
-        "Try again in a moment.",
-      );
+      throw new ApiError("calendly_unavailable", error.message, "Try again in a moment.");
     }
     throw error;
   }
@@ -228,32 +204,19 @@ async function readNamed<Body extends NamedUser>(
 ): Promise<{ named: NamedUser; body: Body }> {
   const caller = await authenticate(request);
   const body = await readBody(request, schema);
-  return {
-    named: requestedUser(caller, {
-      ...readQuery(request, NamedInQuery),
-      ...body,
-    }),
-    body,
-  };
+  return { named: requestedUser(caller, { ...readQuery(request, NamedInQuery), ...body }), body };
 }
 
 async function status(request: Request): Promise<Response> {
   const { named } = await readNamed(request, Named);
-  return json(
-    await new Database().call("calendly_connection_status", { request: named }),
-  );
+  return json(await new Database().call("calendly_connection_status", { request: named }));
 }
 
 async function disconnect(request: Request): Promise<Response> {
   const { named, body: { erase } } = await readNamed(request, Disconnect);
   const database = new Database();
-  const status = await database.call("calendly_disconnect", {
-    request: { ...named, erase },
-  });
-  inBackground(
-    revokePending(database),
-    "What has ended here could not be ended at Calendly",
-  );
+  const status = await database.call("calendly_disconnect", { request: { ...named, erase } });
+  inBackground(revokePending(database), "What has ended here could not be ended at Calendly");
   return json(status);
 }
 
@@ -261,27 +224,16 @@ async function enableWebhooks(request: Request): Promise<Response> {
   const { named } = await readNamed(request, Named);
   const database = new Database();
   await createSubscription(database, named);
-  return json(
-    await database.call("calendly_connection_status", { request: named }),
-    201,
-  );
+  return json(await database.call("calendly_connection_status", { request: named }), 201);
 }
 
 async function disableWebhooks(request: Request): Promise<Response> {
   const { named } = await readNamed(request, Named);
   const database = new Database();
-  const { ended, credential, status } = await database.call(
-    "calendly_disable_webhooks",
-    {
-      request: { ...named, project_url: setting("SUPABASE_URL") },
-    },
-  );
-  if (credential) {
-    await deleteAll(
-      new Calendly(new ConnectionToken(database, credential)),
-      ended,
-    );
-  }
+  const { ended, credential, status } = await database.call("calendly_disable_webhooks", {
+    request: { ...named, project_url: setting("SUPABASE_URL") },
+  });
+  if (credential) await deleteAll(new Calendly(new ConnectionToken(database, credential)), ended);
   return json(status);
 }
 

@@ -50,10 +50,7 @@ async function readHealth() {
   const { configuration, configuration_errors } = readConfiguration();
   const rest = { configuration, configuration_errors };
   try {
-    const { version = null, ...answer } = await new Database().call(
-      "calendly_health",
-      {},
-    );
+    const { version = null, ...answer } = await new Database().call("calendly_health", {});
     return {
       ...answer,
       status: configuration_errors.length === 0 ? answer.status : "unhealthy" as const,

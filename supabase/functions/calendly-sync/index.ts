@@ -30,10 +30,7 @@ async function syncNow(request: Request): Promise<Response> {
     trigger: caller.kind === "user" ? "manual" : "service",
     full,
   }));
-  return json({
-    ...result,
-    duration_ms: Math.round(performance.now() - began),
-  });
+  return json({ ...result, duration_ms: Math.round(performance.now() - began) });
 }
 
 /**

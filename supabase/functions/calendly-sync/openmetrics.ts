@@ -13,24 +13,14 @@ interface Family {
   samples: Sample[];
 }
 
-export function exposition(
-  metrics: Metrics,
-  configurationErrors: number,
-): string {
-  return [
-    ...familiesOf(metrics, configurationErrors).flatMap(linesOf),
-    "# EOF\n",
-  ].join("\n");
+export function exposition(metrics: Metrics, configurationErrors: number): string {
+  return [...familiesOf(metrics, configurationErrors).flatMap(linesOf), "# EOF\n"].join("\n");
 }
 
 type Figures = Metrics & { configurationErrors: number };
 
 /** Figures of the whole project; null: there is none. */
-const GAUGES: [
-  name: string,
-  help: string,
-  value: (figures: Figures) => number | null,
-][] = [
+const GAUGES: [name: string, help: string, value: (figures: Figures) => number | null][] = [
   [
     "calendly_sync_healthy",
     "1 while no alert is critical and no variable is wrong, else 0.",
@@ -41,11 +31,7 @@ const GAUGES: [
     "Variables of the functions' environment that are wrong.",
     ({ configurationErrors }) => configurationErrors,
   ],
-  [
-    "calendly_sync_users",
-    "Users with an active connection.",
-    ({ users }) => users,
-  ],
+  ["calendly_sync_users", "Users with an active connection.", ({ users }) => users],
   [
     "calendly_sync_users_never_synced",
     "Of them, those without a complete sync.",
@@ -72,11 +58,7 @@ const GAUGES: [
     "Runs that a worker is working on.",
     ({ running_workers }) => running_workers,
   ],
-  [
-    "calendly_sync_max_workers",
-    "So many may run at once.",
-    ({ max_workers }) => max_workers,
-  ],
+  ["calendly_sync_max_workers", "So many may run at once.", ({ max_workers }) => max_workers],
   [
     "calendly_sync_last_tick_timestamp_seconds",
     "When the schedule last ran.",
@@ -95,9 +77,7 @@ function familiesOf(metrics: Metrics, configurationErrors: number): Family[] {
     {
       name: "calendly_sync_alerts",
       help: "Rows of calendly_alerts.",
-      samples: metrics.alerts.map((
-        { code, severity, count },
-      ) => [{ code, severity }, count]),
+      samples: metrics.alerts.map(({ code, severity, count }) => [{ code, severity }, count]),
     },
     ...GAUGES.map(([name, help, valueOf]): Family => {
       const value = valueOf({ ...metrics, configurationErrors });
@@ -123,8 +103,5 @@ function labelsOf(labels: Labels): string {
 }
 
 function escape(value: string): string {
-  return value.replace(/\\/g, "\\\\").replace(/\n/g, "\\n").replace(
-    /"/g,
-    '\\"',
-  );
+  return value.replace(/\\/g, "\\\\").replace(/\n/g, "\\n").replace(/"/g, '\\"');
 }

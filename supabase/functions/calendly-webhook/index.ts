@@ -43,10 +43,7 @@ async function receive(
 /** Errors that need no signature of Calendly's: whoever sends nonsense must not fill the log. */
 const FROM_ANYBODY = ["not_authentic", "body_too_large", "body_incomplete"];
 
-async function accept(
-  request: Request,
-  subscription: string | undefined,
-): Promise<Response> {
+async function accept(request: Request, subscription: string | undefined): Promise<Response> {
   const bytes = await readBytes(request, MAX_BODY);
   const signedAt = await verifySignature(
     request.headers.get("calendly-webhook-signature"),
@@ -70,10 +67,7 @@ async function keysFor(subscription: string | undefined): Promise<string[]> {
   const configured = setting("CALENDLY_WEBHOOK_SIGNING_KEY");
   if (subscription === undefined) {
     if (configured.length === 0) {
-      throw new ApiError(
-        "not_authentic",
-        "CALENDLY_WEBHOOK_SIGNING_KEY is not set.",
-      );
+      throw new ApiError("not_authentic", "CALENDLY_WEBHOOK_SIGNING_KEY is not set.");
     }
     return configured;
   }
@@ -91,15 +85,10 @@ function parseBody(bytes: Uint8Array): unknown {
 }
 
 function report({ status, event_id, created, error }: ReceivedDelivery): void {
-  if (status === "duplicate") {
-    log("Webhook event already processed, skipping", { event_id });
-  } else if (status === "deferred") {
-    log("Webhook event deferred", { event_id, error });
-  } else if (status === "ignored") log("Webhook event ignored", { event_id });
-  else {log(
-      created ? "Meeting created from webhook" : "Meeting updated from webhook",
-      { event_id },
-    );}
+  if (status === "duplicate") log("Webhook event already processed, skipping", { event_id });
+  else if (status === "deferred") log("Webhook event deferred", { event_id, error });
+  else if (status === "ignored") log("Webhook event ignored", { event_id });
+  else log(created ? "Meeting created from webhook" : "Meeting updated from webhook", { event_id });
 }
 
 /** How to make a subscription by hand, and whether its signing key is set. */

@@ -43,10 +43,7 @@ export interface Observed<T> {
   observedAt: string;
 }
 
-const List = z.object({
-  collection: z.array(z.unknown()),
-  pagination: Pagination,
-});
+const List = z.object({ collection: z.array(z.unknown()), pagination: Pagination });
 const Resource = z.object({ resource: z.record(z.string(), z.unknown()) });
 const Created = z.object({ resource: z.object({ uri: z.string().min(1) }) });
 const CurrentUser = z.object({
@@ -114,10 +111,7 @@ export interface TokenSource {
 
 /** A token that is not stored yet. */
 export function plainToken(token: string): TokenSource {
-  return {
-    current: () => Promise.resolve(token),
-    renewed: () => Promise.resolve(undefined),
-  };
+  return { current: () => Promise.resolve(token), renewed: () => Promise.resolve(undefined) };
 }
 
 export class Calendly {
@@ -127,9 +121,7 @@ export class Calendly {
   #reported = 0;
   #lastRequest = Infinity;
   /** `resetsAt` in milliseconds of performance.now. */
-  #rate:
-    | { limit: number | null; remaining: number; resetsAt: number }
-    | undefined;
+  #rate: { limit: number | null; remaining: number; resetsAt: number } | undefined;
 
   constructor(token: TokenSource) {
     this.#token = token;
@@ -141,10 +133,7 @@ export class Calendly {
    * not told: it would be waited for once more.
    */
   takeUsage(): { requests: number; rate?: RateLimit } {
-    const usage = {
-      requests: this.requests - this.#reported,
-      rate: this.#currentRate(),
-    };
+    const usage = { requests: this.requests - this.#reported, rate: this.#currentRate() };
     this.#reported = this.requests;
     this.#rate = undefined;
     return usage;
@@ -166,14 +155,9 @@ export class Calendly {
   }
 
   /** One page of the events that `query` asks for. */
-  async listEvents(
-    query: Record<string, string>,
-    signal?: AbortSignal,
-  ): Promise<Page> {
+  async listEvents(query: Record<string, string>, signal?: AbortSignal): Promise<Page> {
     try {
-      const { body } = await this.#get("scheduled_events", query, List, {
-        signal,
-      });
+      const { body } = await this.#get("scheduled_events", query, List, { signal });
       return { collection: body.collection, next: nextOf(body.pagination) };
     } catch (error) {
       if (!(error instanceof RequestRefused)) throw error;
@@ -193,11 +177,7 @@ export class Calendly {
 
   /** One event. Error: RequestRefused. */
   async readEvent(eventUri: string): Promise<Record<string, unknown>> {
-    return (await this.#get(
-      `scheduled_events/${lastSegment(eventUri)}`,
-      {},
-      Resource,
-    )).body
+    return (await this.#get(`scheduled_events/${lastSegment(eventUri)}`, {}, Resource)).body
       .resource;
   }
 
@@ -205,10 +185,7 @@ export class Calendly {
    * The invitees of an event, 10,000 at most. What was read before the requests or the rate limit are used
    * up is not lost. Errors: RequestRefused, RequestsUsedUp.
    */
-  async readInvitees(
-    eventUri: string,
-    signal?: AbortSignal,
-  ): Promise<ReadInvitees> {
+  async readInvitees(eventUri: string, signal?: AbortSignal): Promise<ReadInvitees> {
     const { rows, observedAt, stopped } = await this.#readPages(
       `scheduled_events/${lastSegment(eventUri)}/invitees`,
       { count: "100", sort: "created_at:asc" },
@@ -239,11 +216,7 @@ export class Calendly {
     query: Record<string, string>,
     asking: Asking = {},
   ): Promise<ReadPages> {
-    const { collection, observedAt, next: second } = await this.#readPage(
-      path,
-      query,
-      asking,
-    );
+    const { collection, observedAt, next: second } = await this.#readPage(path, query, asking);
     const rows = [...collection];
     const paging = new Paging();
     paging.advances(collection, second);
@@ -251,11 +224,7 @@ export class Calendly {
     for (let pages = 1; next !== null; pages++) {
       if (pages === MAX_PAGES) return { rows, observedAt, stopped: "too_many" };
       try {
-        const page = await this.#readPage(
-          path,
-          { ...query, page_token: next },
-          asking,
-        );
+        const page = await this.#readPage(path, { ...query, page_token: next }, asking);
         next = page.next;
         if (!paging.advances(page.collection, next)) {
           throw new TemporaryFailure(
@@ -278,17 +247,11 @@ export class Calendly {
     asking: Asking,
   ): Promise<Page & { observedAt: string }> {
     const { body, observedAt } = await this.#get(path, query, List, asking);
-    return {
-      collection: body.collection,
-      next: nextOf(body.pagination),
-      observedAt,
-    };
+    return { collection: body.collection, next: nextOf(body.pagination), observedAt };
   }
 
   /** Creates a subscription and returns its URI. Not retried: it may exist already. Error: RequestRefused. */
-  async createSubscription(
-    subscription: Record<string, unknown>,
-  ): Promise<string> {
+  async createSubscription(subscription: Record<string, unknown>): Promise<string> {
     const { body } = await this.#request("post", "webhook_subscriptions", {
       json: subscription,
       retry: 0,
@@ -299,16 +262,9 @@ export class Calendly {
   /** Deletes a subscription. That it no longer exists is no error. Error: RequestRefused. */
   async deleteSubscription(uri: string): Promise<void> {
     try {
-      await this.#request(
-        "delete",
-        `webhook_subscriptions/${lastSegment(uri)}`,
-        {},
-        z.unknown(),
-      );
+      await this.#request("delete", `webhook_subscriptions/${lastSegment(uri)}`, {}, z.unknown());
     } catch (error) {
-      if (!(error instanceof RequestRefused && error.status === 404)) {
-        throw error;
-      }
+      if (!(error instanceof RequestRefused && error.status === 404)) throw error;
     }
   }
 
@@ -318,13 +274,7 @@ export class Calendly {
     schema: z.ZodType<T>,
     { signal, limited }: Asking = {},
   ): Promise<Observed<T>> {
-    return this.#request(
-      "get",
-      path,
-      { searchParams: query, signal },
-      schema,
-      limited,
-    );
+    return this.#request("get", path, { searchParams: query, signal }, schema, limited);
   }
 
   async #request<T>(
@@ -341,9 +291,7 @@ export class Calendly {
     try {
       response = await this.#send(method, path, options, token);
     } catch (error) {
-      if (!(error instanceof ApiError && error.code === "token_refused")) {
-        throw error;
-      }
+      if (!(error instanceof ApiError && error.code === "token_refused")) throw error;
       const renewed = await this.#token.renewed(token);
       if (!renewed) throw error;
       response = await this.#send(method, path, options, renewed);
@@ -356,21 +304,12 @@ export class Calendly {
         "Calendly's answer does not have the form that it documents.",
       );
     }
-    const asked =
-      (Date.parse(response.headers.get("date") ?? "") || Date.now()) -
+    const asked = (Date.parse(response.headers.get("date") ?? "") || Date.now()) -
       (performance.now() - began);
-    return {
-      body: cleanAnswer(parsed.data),
-      observedAt: new Date(asked).toISOString(),
-    };
+    return { body: cleanAnswer(parsed.data), observedAt: new Date(asked).toISOString() };
   }
 
-  async #send(
-    method: string,
-    path: string,
-    options: Options,
-    token: string,
-  ): Promise<Response> {
+  async #send(method: string, path: string, options: Options, token: string): Promise<Response> {
     const url = `${setting("CALENDLY_API_URL")}/${path}`;
     // Counted before it is sent: what runs beside it must know of it.
     this.requests++;
@@ -399,10 +338,7 @@ export class Calendly {
     } catch (error) {
       throw error instanceof HTTPError
         ? fromHttpError(error, token)
-        : new TemporaryFailure(
-          "calendly_unavailable",
-          "Calendly does not answer.",
-        );
+        : new TemporaryFailure("calendly_unavailable", "Calendly does not answer.");
     }
   }
 
@@ -422,19 +358,14 @@ export class Calendly {
     if (known && known.remaining < remaining) return;
     this.#rate = {
       // A limit below what is left of it is none.
-      limit: limit !== undefined && limit > 0 && limit >= remaining
-        ? limit
-        : null,
+      limit: limit !== undefined && limit > 0 && limit >= remaining ? limit : null,
       remaining,
       resetsAt: performance.now() + reset * 1000,
     };
   }
 
   /** One attempt. A body that is cut short or is not JSON makes it a failed one, which ky repeats. */
-  async #fetch(
-    input: RequestInfo | URL,
-    init?: RequestInit,
-  ): Promise<Response> {
+  async #fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
     const response = await fetch(input, init);
     this.#noteRate(response.headers);
     const signal = input instanceof Request ? input.signal : init?.signal;
@@ -456,10 +387,7 @@ function isUsedUp(error: unknown): error is TemporaryFailure | RequestsUsedUp {
 }
 
 /** Why a reading of an event's invitees has only the first ones. */
-function problemOf(
-  stopped: NonNullable<ReadPages["stopped"]>,
-  count: number,
-): string {
+function problemOf(stopped: NonNullable<ReadPages["stopped"]>, count: number): string {
   if (stopped === "too_many") {
     return `has more than ${count} invitees: only the first ${count} are kept`;
   }
@@ -482,19 +410,13 @@ function nextOf(pagination: Pagination): string | null {
 /** What an HTTP error of Calendly's means for us. */
 function fromHttpError(error: HTTPError, token: string): Error {
   const { status, headers } = error.response;
-  const body =
-    (typeof error.data === "object" && error.data !== null
-      ? error.data
-      : {}) as Record<
-        string,
-        unknown
-      >;
+  const body = (typeof error.data === "object" && error.data !== null ? error.data : {}) as Record<
+    string,
+    unknown
+  >;
   if (status === 429) return rateLimited(headers);
   if (status >= 500 || status === 408) {
-    return new TemporaryFailure(
-      "calendly_unavailable",
-      `Calendly answers with HTTP ${status}.`,
-    );
+    return new TemporaryFailure("calendly_unavailable", `Calendly answers with HTTP ${status}.`);
   }
   // Calendly always gives a reason. Without one, a proxy in front of it has answered, which says nothing
   // about the token or the resource.
@@ -513,8 +435,7 @@ function fromHttpError(error: HTTPError, token: string): Error {
     );
   }
   if (
-    status === 403 &&
-    (Array.isArray(body.required_scopes) || /scope/i.test(String(body.title)))
+    status === 403 && (Array.isArray(body.required_scopes) || /scope/i.test(String(body.title)))
   ) {
     const scopes = Array.isArray(body.required_scopes)
       ? withoutSecrets(body.required_scopes.join(", "), [token]).slice(0, 500)
@@ -543,10 +464,7 @@ function lastSegment(uri: string): string {
   const segment = uri.slice(uri.lastIndexOf("/") + 1);
   // As a part of a path, these three mean another resource.
   if (["", ".", ".."].includes(segment)) {
-    throw new RequestRefused(
-      400,
-      `This URI does not name a resource: ${uri.slice(0, 200)}`,
-    );
+    throw new RequestRefused(400, `This URI does not name a resource: ${uri.slice(0, 200)}`);
   }
   return encodeURIComponent(segment);
 }

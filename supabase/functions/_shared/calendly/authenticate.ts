@@ -21,9 +21,7 @@ export type Caller = { kind: "user"; authUserId: string } | { kind: "server" };
 export async function authenticate(request: Request): Promise<Caller> {
   const token = bearerToken(request);
   // A person's request carries the publishable key as well; a server sends its key in either header.
-  if (token && isUserToken(token)) {
-    return { kind: "user", authUserId: await verifyUser(token) };
-  }
+  if (token && isUserToken(token)) return { kind: "user", authUserId: await verifyUser(token) };
   const key = token ?? request.headers.get("apikey");
   if (!key) {
     throw new ApiError(
@@ -66,11 +64,7 @@ export async function isServer(request: Request): Promise<boolean> {
 /** Error: not_authenticated. */
 export async function authenticateServer(request: Request): Promise<void> {
   if (await isServer(request)) return;
-  throw new ApiError(
-    "not_authenticated",
-    "This is for servers.",
-    "Send a secret key as apikey.",
-  );
+  throw new ApiError("not_authenticated", "This is for servers.", "Send a secret key as apikey.");
 }
 
 function bearerToken(request: Request): string | undefined {
@@ -87,10 +81,7 @@ export interface NamedUser {
  * Whom a request is about: the signed-in person, or whoever a server names. Where a person names a
  * user_id, Postgres compares it with their account. Errors: user_id_required, another_user.
  */
-export function requestedUser(
-  caller: Caller,
-  { user_id, auth_user_id }: NamedUser,
-): NamedUser {
+export function requestedUser(caller: Caller, { user_id, auth_user_id }: NamedUser): NamedUser {
   if (caller.kind === "user") {
     return { user_id, auth_user_id: ownAccount(caller, auth_user_id) };
   }
@@ -105,15 +96,9 @@ export function requestedUser(
 }
 
 /** The account of a signed-in person, or the one that a server names. Error: another_user. */
-export function ownAccount(
-  caller: Caller,
-  named: string | undefined,
-): string | undefined {
+export function ownAccount(caller: Caller, named: string | undefined): string | undefined {
   if (caller.kind === "server") return named;
-  if (
-    named !== undefined &&
-    named.toLowerCase() !== caller.authUserId.toLowerCase()
-  ) {
+  if (named !== undefined && named.toLowerCase() !== caller.authUserId.toLowerCase()) {
     throw new ApiError(
       "another_user",
       "A signed-in person acts for their own account only.",
@@ -136,19 +121,11 @@ function isUserToken(token: string): boolean {
 /** In constant time: HMACs by a random key are compared in place of the keys themselves. */
 async function isSecretKey(given: string): Promise<boolean> {
   const encoder = new TextEncoder();
-  const hmac = await crypto.subtle.generateKey(
-    { name: "HMAC", hash: "SHA-256" },
-    false,
-    [
-      "sign",
-      "verify",
-    ],
-  );
-  const signature = await crypto.subtle.sign(
-    "HMAC",
-    hmac,
-    encoder.encode(given),
-  );
+  const hmac = await crypto.subtle.generateKey({ name: "HMAC", hash: "SHA-256" }, false, [
+    "sign",
+    "verify",
+  ]);
+  const signature = await crypto.subtle.sign("HMAC", hmac, encoder.encode(given));
   const matches = await Promise.all(
     Object.values(secretKeys()).map((key) =>
       crypto.subtle.verify("HMAC", hmac, signature, encoder.encode(key))
@@ -167,9 +144,7 @@ async function verifyUser(token: string): Promise<string> {
   // Signed with the project's shared secret, which only the Auth server has.
   const isSymmetric = !header.kid || header.alg?.startsWith("HS") === true;
   const sub = await (isSymmetric ? askAuth(token) : verifyByKeySet(token));
-  if (!z.guid().safeParse(sub).success) {
-    throw invalidJwt("its sub is not a user's id.");
-  }
+  if (!z.guid().safeParse(sub).success) throw invalidJwt("its sub is not a user's id.");
   return sub;
 }
 
@@ -181,10 +156,7 @@ const AuthError = z.object({ msg: z.string() });
 
 /** The id of the user whose token this is, as the Auth server says. */
 async function askAuth(token: string): Promise<string> {
-  const headers = {
-    apikey: publishableKey(),
-    authorization: `Bearer ${token}`,
-  };
+  const headers = { apikey: publishableKey(), authorization: `Bearer ${token}` };
   let response: Response;
   let body: unknown;
   try {
@@ -201,9 +173,7 @@ async function askAuth(token: string): Promise<string> {
   if (response.ok || response.status === 429 || response.status >= 500) {
     throw authUnavailable("The Auth server does not answer as it should.");
   }
-  throw invalidJwt(
-    AuthError.safeParse(body).data?.msg ?? "the Auth server refuses it.",
-  );
+  throw invalidJwt(AuthError.safeParse(body).data?.msg ?? "the Auth server refuses it.");
 }
 
 /** The id of the user whose token this is, by its signature. */
@@ -213,26 +183,17 @@ async function verifyByKeySet(token: string): Promise<string> {
     ({ payload } = await jwtVerify(token, keySet()));
   } catch (error) {
     if (error instanceof ApiError) throw error;
-    if (
-      !(error instanceof errors.JOSEError) ||
-      UNREADABLE_KEY_SET.includes(error.code)
-    ) {
+    if (!(error instanceof errors.JOSEError) || UNREADABLE_KEY_SET.includes(error.code)) {
       throw authUnavailable("The Auth server's keys cannot be read.");
     }
     throw invalidJwt(error.message);
   }
-  if (payload.role !== "authenticated") {
-    throw invalidJwt("it is not a signed-in person's.");
-  }
+  if (payload.role !== "authenticated") throw invalidJwt("it is not a signed-in person's.");
   return payload.sub ?? "";
 }
 
 /** Errors of jose that say nothing about the token. */
-const UNREADABLE_KEY_SET = [
-  "ERR_JWKS_TIMEOUT",
-  "ERR_JWKS_INVALID",
-  "ERR_JOSE_GENERIC",
-];
+const UNREADABLE_KEY_SET = ["ERR_JWKS_TIMEOUT", "ERR_JWKS_INVALID", "ERR_JOSE_GENERIC"];
 
 let remote: { url: string; keys: JWTVerifyGetKey } | undefined;
 
@@ -242,10 +203,7 @@ function keySet(): JWTVerifyGetKey {
   if (given) return createLocalJWKSet(given);
   const url = `${setting("SUPABASE_URL")}/auth/v1/.well-known/jwks.json`;
   if (remote?.url !== url) {
-    remote = {
-      url,
-      keys: createRemoteJWKSet(new URL(url), { timeoutDuration: TIMEOUT }),
-    };
+    remote = { url, keys: createRemoteJWKSet(new URL(url), { timeoutDuration: TIMEOUT }) };
   }
   return remote.keys;
 }

@@ -1,15 +1,11 @@
 /** Work that goes on although the caller has its answer, or has gone away. */
 import { logCounted, messageOf } from "./log.ts";
 
-declare const EdgeRuntime:
-  | { waitUntil(work: Promise<unknown>): void }
-  | undefined;
+declare const EdgeRuntime: { waitUntil(work: Promise<unknown>): void } | undefined;
 
 /** Tells the platform to keep this worker until `work` is done, and returns `work`. */
 export function keepAlive<T>(work: Promise<T>): Promise<T> {
-  if (typeof EdgeRuntime !== "undefined") {
-    EdgeRuntime.waitUntil(work.catch(() => {}));
-  }
+  if (typeof EdgeRuntime !== "undefined") EdgeRuntime.waitUntil(work.catch(() => {}));
   return work;
 }
 

@@ -71,11 +71,7 @@ export const Step = z.discriminatedUnion("do", [
     ahead: z.boolean(),
     ...reading,
   }),
-  z.object({
-    do: z.literal("fetch_events"),
-    event_uris: eventUris,
-    ...reading,
-  }),
+  z.object({ do: z.literal("fetch_events"), event_uris: eventUris, ...reading }),
   z.object({
     do: z.literal("fetch_invitees"),
     event_uris: eventUris,
@@ -89,10 +85,7 @@ export type Step = z.infer<typeof Step>;
 export const Next = z.discriminatedUnion("do", [...Step.options, Finish, Stop]);
 export type Next = z.infer<typeof Next>;
 
-const InProgress = z.object({
-  status: z.literal("in_progress"),
-  run_id: z.string(),
-});
+const InProgress = z.object({ status: z.literal("in_progress"), run_id: z.string() });
 const Idle = z.object({ status: z.literal("idle") });
 const NothingDue = Idle.extend({ revocations_due: z.boolean() });
 /** A run that this worker has the lease of. `next` is a Next: parsed later, so that the run is told of it. */
@@ -109,11 +102,7 @@ const Started = z.object({
 });
 export type Started = z.infer<typeof Started>;
 const Begun = z.discriminatedUnion("status", [InProgress, Started]);
-const Claimed = z.discriminatedUnion("status", [
-  NothingDue,
-  InProgress,
-  Started,
-]);
+const Claimed = z.discriminatedUnion("status", [NothingDue, InProgress, Started]);
 
 const Refresh = z.discriminatedUnion("status", [
   z.object({ status: z.literal("refresh") }),
@@ -156,18 +145,13 @@ export type ReceivedDelivery = z.infer<typeof ReceivedDelivery>;
 
 const HealthStatus = z.enum(["healthy", "unhealthy"]);
 /** What the database says of itself. `version` is absent in one that does not know its version yet. */
-const Health = z.looseObject({
-  status: HealthStatus,
-  version: z.string().nullish(),
-});
+const Health = z.looseObject({ status: HealthStatus, version: z.string().nullish() });
 
 /** The figures of a moment: see calendly_metrics. Times are in seconds. */
 const Metrics = z.object({
   status: HealthStatus,
   version: z.string().nullish(),
-  alerts: z.array(
-    z.object({ code: z.string(), severity: z.string(), count: z.number() }),
-  ),
+  alerts: z.array(z.object({ code: z.string(), severity: z.string(), count: z.number() })),
   users: z.number(),
   never_synced: z.number(),
   staleness_p50: z.number().nullable(),
@@ -202,17 +186,9 @@ function rpc<const Argument extends string, Answer extends z.ZodType>(
 export const RPC = {
   calendly_begin_sync: rpc(["request"], Begun, LONG_SECONDS),
   calendly_claim_sync: rpc(["request"], Claimed, LONG_SECONDS),
-  calendly_apply_step: rpc(
-    ["run_id", "lease", "step", "result"],
-    Next,
-    LONG_SECONDS,
-  ),
+  calendly_apply_step: rpc(["run_id", "lease", "step", "result"], Next, LONG_SECONDS),
   calendly_finish_sync: rpc(["run_id", "lease"], Next, LONG_SECONDS),
-  calendly_fail_sync: rpc(
-    ["run_id", "lease", "error", "requests"],
-    nothing,
-    LONG_SECONDS,
-  ),
+  calendly_fail_sync: rpc(["run_id", "lease", "error", "requests"], nothing, LONG_SECONDS),
   calendly_health: rpc([], Health, LONG_SECONDS),
   calendly_metrics: rpc([], Metrics, LONG_SECONDS),
 
@@ -239,10 +215,7 @@ export const RPC = {
     ["after"],
     z.array(Credential.extend({ webhook_key_id: z.string().nullable() })),
   ),
-  calendly_reencrypt: rpc(
-    ["connection_id", "version", "token_jwe"],
-    z.boolean(),
-  ),
+  calendly_reencrypt: rpc(["connection_id", "version", "token_jwe"], z.boolean()),
 
   calendly_begin_subscription: rpc(["request"], BegunSubscription),
   calendly_keep_subscription: rpc(
@@ -250,10 +223,7 @@ export const RPC = {
     z.object({ replaced: z.array(z.string()) }),
   ),
   calendly_abandon_subscription: rpc(["id", "error"], nothing),
-  calendly_subscription_query: rpc(
-    ["connection_id", "organization"],
-    SubscriptionSubject,
-  ),
+  calendly_subscription_query: rpc(["connection_id", "organization"], SubscriptionSubject),
   calendly_fail_review: rpc(["connection_id", "error"], nothing),
   calendly_review_subscriptions: rpc(
     ["connection_id", "listed", "key_id"],
@@ -277,19 +247,13 @@ export type RpcName = keyof typeof RPC;
 export type Arguments<Name extends RpcName> = {
   [Parameter in (typeof RPC)[Name]["parameters"][number]]: unknown;
 };
-export type Answer<Name extends RpcName> = z.infer<
-  (typeof RPC)[Name]["answer"]
->;
+export type Answer<Name extends RpcName> = z.infer<(typeof RPC)[Name]["answer"]>;
 
 /**
  * What SQL answered, by its schema. A word that is not in the contract, such as an unknown step, comes
  * from a newer database: functions_outdated. A key that is missing: database_outdated.
  */
-export function parseAnswer<T>(
-  schema: z.ZodType<T>,
-  answer: unknown,
-  from: string,
-): T {
+export function parseAnswer<T>(schema: z.ZodType<T>, answer: unknown, from: string): T {
   const parsed = schema.safeParse(answer, { reportInput: true });
   if (parsed.success) return parsed.data;
   const unknownWord = parsed.error.issues.find(isUnknownWord);
@@ -314,13 +278,7 @@ export function functionsOutdated(place: string): ApiError {
 /** Of an enumeration or of the key that tells objects apart, there is a value, and it is not listed. */
 function isUnknownWord(issue: z.core.$ZodIssue): boolean {
   if (issue.code === "invalid_value") return typeof issue.input === "string";
-  if (issue.code !== "invalid_union" || !("discriminator" in issue)) {
-    return false;
-  }
-  const { input, discriminator } = issue as {
-    input?: unknown;
-    discriminator?: string;
-  };
-  return typeof (input as Record<string, unknown> | undefined)
-    ?.[discriminator!] === "string";
+  if (issue.code !== "invalid_union" || !("discriminator" in issue)) return false;
+  const { input, discriminator } = issue as { input?: unknown; discriminator?: string };
+  return typeof (input as Record<string, unknown> | undefined)?.[discriminator!] === "string";
 }

@@ -26,9 +26,7 @@ export class ConnectionToken implements TokenSource {
 
   /** Errors: token_unreadable, reconnect_required, TemporaryFailure. */
   async current(): Promise<string> {
-    if (this.#credential.kind === "oauth" && this.#credential.expires_soon) {
-      await this.#refresh();
-    }
+    if (this.#credential.kind === "oauth" && this.#credential.expires_soon) await this.#refresh();
     return (await this.#token()).access_token;
   }
 
@@ -51,9 +49,7 @@ export class ConnectionToken implements TokenSource {
   }
 
   #refresh(): Promise<void> {
-    this.#refreshing ??= this.#refreshOnce().finally(() =>
-      this.#refreshing = undefined
-    );
+    this.#refreshing ??= this.#refreshOnce().finally(() => this.#refreshing = undefined);
     return this.#refreshing;
   }
 
@@ -85,15 +81,8 @@ export class ConnectionToken implements TokenSource {
     try {
       const { refresh_token } = await this.#token();
       const grant = await refreshGrant(refresh_token!);
-      const stored = await storeGrant(
-        this.#database,
-        connection_id,
-        version,
-        grant,
-      );
-      if (!stored) {
-        throw new ApiError("not_connected", "This connection was ended.");
-      }
+      const stored = await storeGrant(this.#database, connection_id, version, grant);
+      if (!stored) throw new ApiError("not_connected", "This connection was ended.");
       return stored;
     } catch (caught) {
       error = caught instanceof InvalidGrant

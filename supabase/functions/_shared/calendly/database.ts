@@ -1,12 +1,6 @@
 /** The functions' only way to Postgres: one RPC, as the service role, with an answer by the contract. */
 import { z } from "zod";
-import {
-  type Answer,
-  type Arguments,
-  parseAnswer,
-  RPC,
-  type RpcName,
-} from "./contract.ts";
+import { type Answer, type Arguments, parseAnswer, RPC, type RpcName } from "./contract.ts";
 import { secretKey, setting } from "./environment.ts";
 import type { ErrorCode } from "./error_codes.ts";
 import { ApiError, APPLY_MIGRATIONS, DatabaseError } from "./errors.ts";
@@ -45,10 +39,7 @@ export class Database {
    * migrations_missing, schema_not_exposed, database_outdated, functions_outdated, database_unavailable,
    * key_claims_refused, not_configured; DatabaseError for what nobody expects.
    */
-  async call<Name extends RpcName>(
-    name: Name,
-    args: Arguments<Name>,
-  ): Promise<Answer<Name>> {
+  async call<Name extends RpcName>(name: Name, args: Arguments<Name>): Promise<Answer<Name>> {
     let response: Response;
     let text: string;
     try {
@@ -82,14 +73,9 @@ export class Database {
       try {
         return await this.call(name, args);
       } catch (error) {
-        const isAway = error instanceof ApiError &&
-          TEMPORARY.includes(error.code);
-        if (
-          !isAway || attempt === 4 || performance.now() - began > RETRY_TIME
-        ) throw error;
-        await new Promise((resolve) =>
-          setTimeout(resolve, 250 * 3 ** (attempt - 1))
-        );
+        const isAway = error instanceof ApiError && TEMPORARY.includes(error.code);
+        if (!isAway || attempt === 4 || performance.now() - began > RETRY_TIME) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 250 * 3 ** (attempt - 1)));
       }
     }
   }
@@ -107,19 +93,13 @@ function parse(text: string): unknown {
 }
 
 /** Why the Data API, or the gateway before it, refuses a call. */
-function errorOf(
-  name: string,
-  status: number,
-  { code, message, details, hint }: Refusal,
-): Error {
+function errorOf(name: string, status: number, { code, message, details, hint }: Refusal): Error {
   // Raised by calendly.raise_error: its code is the detail. An app's own trigger has no such detail.
   if (code === "P0001" && /^[a-z_]+$/.test(details)) {
     return new ApiError(details as ErrorCode, message, hint || undefined);
   }
   // A trigger of the app's own may miss a function, too: only the name tells whose it is.
-  if (
-    code === "PGRST202" || (code === "42883" && /\bcalendly[._]/.test(message))
-  ) {
+  if (code === "PGRST202" || (code === "42883" && /\bcalendly[._]/.test(message))) {
     return new ApiError(
       "migrations_missing",
       "The database does not have this project's functions yet.",
@@ -148,8 +128,7 @@ function errorOf(
     );
   }
   if (CANNOT_WRITE.test(code)) return writesRefused(code);
-  const isAway = !code || (status >= 500 && !SQLSTATE.test(code)) ||
-    AWAY.test(code) ||
+  const isAway = !code || (status >= 500 && !SQLSTATE.test(code)) || AWAY.test(code) ||
     (INTERNAL.test(code) && PASSES.test(message));
   if (isAway) return unavailable(code);
   return new DatabaseError(code, message, name);

@@ -8,27 +8,17 @@ import { ApiError } from "./errors.ts";
 
 /** An error message for a value that is missing, and one for a value that is wrong. */
 function wording(wrong: string) {
-  return {
-    error: ({ input }: { input?: unknown }) =>
-      input === undefined ? "is not set" : wrong,
-  };
+  return { error: ({ input }: { input?: unknown }) => input === undefined ? "is not set" : wrong };
 }
 
 const text = z.string(wording("is not a text"));
-const page = z.url({
-  protocol: /^https?$/,
-  ...wording("is not an http or https address"),
-});
+const page = z.url({ protocol: /^https?$/, ...wording("is not an http or https address") });
 
 /** The address of a server, below which paths are added: without a trailing slash. */
 const server = page.transform((address) => new URL(address))
-  .refine(
-    ({ search, hash, username, password }) =>
-      !search && !hash && !username && !password,
-    {
-      error: "has more in it than a host, a port and a path",
-    },
-  )
+  .refine(({ search, hash, username, password }) => !search && !hash && !username && !password, {
+    error: "has more in it than a host, a port and a path",
+  })
   .transform(({ origin, pathname }) => origin + pathname.replace(/\/+$/, ""));
 
 const list = text.transform((keys) =>
@@ -44,9 +34,7 @@ const json = text.transform((value, context): unknown => {
   }
 });
 const NOT_KEYS = "is not a JSON object of keys by name";
-const namedKeys = json.pipe(
-  z.record(z.string(), z.string(NOT_KEYS).min(1, NOT_KEYS), NOT_KEYS),
-);
+const namedKeys = json.pipe(z.record(z.string(), z.string(NOT_KEYS).min(1, NOT_KEYS), NOT_KEYS));
 const jwk = z.looseObject({ kty: z.string() });
 
 const PLATFORM =
@@ -63,16 +51,13 @@ export const Variables = z.object({
     description: PLATFORM,
   }),
   SUPABASE_PUBLIC_URL: server.optional().meta({
-    purpose:
-      "The project's address for Calendly and browsers, where SUPABASE_URL is another " +
+    purpose: "The project's address for Calendly and browsers, where SUPABASE_URL is another " +
       "(self-hosted, `supabase start`).",
-    description:
-      "Set it to this project's address as browsers and Calendly reach it, such as " +
+    description: "Set it to this project's address as browsers and Calendly reach it, such as " +
       "https://supabase.example.com. Leave it out where that is SUPABASE_URL.",
   }),
   SUPABASE_SECRET_KEYS: namedKeys.default({}).meta({
-    purpose:
-      "Secret keys of the project by name: with one the functions reach the database, and " +
+    purpose: "Secret keys of the project by name: with one the functions reach the database, and " +
       "servers call the functions.",
     description: PLATFORM,
   }),
@@ -81,8 +66,7 @@ export const Variables = z.object({
     description: PLATFORM,
   }),
   SUPABASE_PUBLISHABLE_KEYS: namedKeys.default({}).meta({
-    purpose:
-      "Publishable keys of the project by name: with one the functions ask Auth.",
+    purpose: "Publishable keys of the project by name: with one the functions ask Auth.",
     description: PLATFORM,
   }),
   SUPABASE_ANON_KEY: text.optional().meta({
@@ -90,15 +74,11 @@ export const Variables = z.object({
     description: PLATFORM,
   }),
   SUPABASE_JWKS: json.pipe(
-    z.union([
-      z.object({ keys: z.array(jwk) }),
-      z.array(jwk).transform((keys) => ({ keys })),
-    ], {
+    z.union([z.object({ keys: z.array(jwk) }), z.array(jwk).transform((keys) => ({ keys }))], {
       error: "is not a JSON Web Key Set",
     }),
   ).optional().meta({
-    purpose:
-      "The keys by which people's JWTs are verified; without it Auth is asked for them.",
+    purpose: "The keys by which people's JWTs are verified; without it Auth is asked for them.",
     description: PLATFORM,
   }),
   CALENDLY_API_URL: server.default("https://api.calendly.com").meta({
@@ -120,11 +100,9 @@ export const Variables = z.object({
     description: OAUTH_APP,
   }),
   CALENDLY_RETURN_URL: page.meta({
-    purpose:
-      "Your app's page that finishes OAuth; nobody is ever sent anywhere else. Only OAuth " +
+    purpose: "Your app's page that finishes OAuth; nobody is ever sent anywhere else. Only OAuth " +
       "needs it.",
-    description:
-      "Set it to the page of your app that finishes connecting, such as " +
+    description: "Set it to the page of your app that finishes connecting, such as " +
       "https://app.example.com/settings.",
   }),
   CALENDLY_WEBHOOK_SIGNING_KEY: list.default([]).meta({
@@ -154,21 +132,14 @@ function given(name: keyof Variables): string | undefined {
 }
 
 /** The value of a variable; white space around it is no part of it. Error: not_configured. */
-export function setting<Name extends keyof Variables>(
-  name: Name,
-): Variables[Name] {
+export function setting<Name extends keyof Variables>(name: Name): Variables[Name] {
   const schema = Variables.shape[name];
   const parsed = schema.safeParse(given(name));
-  if (!parsed.success) {
-    throw notConfigured(name, parsed.error.issues[0].message);
-  }
+  if (!parsed.success) throw notConfigured(name, parsed.error.issues[0].message);
   return parsed.data as Variables[Name];
 }
 
-export function notConfigured(
-  name: keyof Variables,
-  problem: string,
-): ApiError {
+export function notConfigured(name: keyof Variables, problem: string): ApiError {
   return new ApiError(
     "not_configured",
     `${name} ${problem}.`,
@@ -180,8 +151,7 @@ export function notConfigured(
  * Names that only a private network resolves: one word, such as kong, or one of these, with or without
  * the dot that ends a name. Loopback addresses are the local stack's.
  */
-const INWARD =
-  /^(?!localhost\.?$)[^.:]+\.?$|\.(internal|localdomain|svc|cluster\.local)\.?$/;
+const INWARD = /^(?!localhost\.?$)[^.:]+\.?$|\.(internal|localdomain|svc|cluster\.local)\.?$/;
 /** Addresses of private networks. A URL has them in this form, however they are written. */
 const PRIVATE = /^(10|172\.(1[6-9]|2\d|3[01])|192\.168)(\.\d+){2,3}$/;
 
@@ -210,9 +180,7 @@ export function secretKeys(): Record<string, string> {
   const keys = setting("SUPABASE_SECRET_KEYS");
   const legacy = setting("SUPABASE_SERVICE_ROLE_KEY");
   if (legacy) return { ...keys, service_role: legacy };
-  if (Object.keys(keys).length === 0) {
-    throw notConfigured("SUPABASE_SECRET_KEYS", "has no key");
-  }
+  if (Object.keys(keys).length === 0) throw notConfigured("SUPABASE_SECRET_KEYS", "has no key");
   return keys;
 }
 
@@ -225,8 +193,7 @@ export function secretKey(): string {
 /** Error: not_configured. */
 export function publishableKey(): string {
   const keys = setting("SUPABASE_PUBLISHABLE_KEYS");
-  const key = keys.default ?? Object.values(keys)[0] ??
-    setting("SUPABASE_ANON_KEY");
+  const key = keys.default ?? Object.values(keys)[0] ?? setting("SUPABASE_ANON_KEY");
   if (!key) throw notConfigured("SUPABASE_PUBLISHABLE_KEYS", "has no key");
   return key;
 }

@@ -41,32 +41,26 @@ export const ERROR_CODES = {
   database_unavailable: {
     about: "setup",
     status: 503,
-    means:
-      "The database does not answer, or takes no writes. Nothing is synced meanwhile, and " +
+    means: "The database does not answer, or takes no writes. Nothing is synced meanwhile, and " +
       "nothing is lost: Calendly delivers webhooks again, and runs go on where they stopped.",
-    todo:
-      "See in the dashboard whether the database is up, overloaded, or its disk full.",
+    todo: "See in the dashboard whether the database is up, overloaded, or its disk full.",
   },
   database_outdated: {
     about: "setup",
     status: 503,
-    means:
-      "The database is older than the Edge Functions. Syncs wait; nothing is lost.",
+    means: "The database is older than the Edge Functions. Syncs wait; nothing is lost.",
     todo: "Apply the migrations: `npx sync-for-calendly deploy`.",
   },
   functions_outdated: {
     about: "setup",
     status: 503,
-    means:
-      "The Edge Functions are older than the database. Syncs wait; nothing is lost.",
-    todo:
-      "Deploy the Edge Functions of the same version: `npx sync-for-calendly deploy`.",
+    means: "The Edge Functions are older than the database. Syncs wait; nothing is lost.",
+    todo: "Deploy the Edge Functions of the same version: `npx sync-for-calendly deploy`.",
   },
   migrations_missing: {
     about: "setup",
     status: 503,
-    means:
-      "The database has no functions of this product, or older ones. Nothing is synced.",
+    means: "The database has no functions of this product, or older ones. Nothing is synced.",
     todo: "Apply the migrations: `npx sync-for-calendly deploy`.",
   },
   schema_not_exposed: {
@@ -80,8 +74,7 @@ export const ERROR_CODES = {
   key_claims_refused: {
     about: "setup",
     status: 503,
-    means:
-      "The Data API refuses the time or another claim in the secret key. Nothing is synced " +
+    means: "The Data API refuses the time or another claim in the secret key. Nothing is synced " +
       "until it accepts it.",
     todo:
       "If the message names a time, wait a moment. If it lasts, make a new secret key and deploy " +
@@ -103,15 +96,13 @@ export const ERROR_CODES = {
     means:
       "A stored token was encrypted with a key that `CALENDLY_TOKEN_KEY` no longer has. Whose " +
       "token it is is not synced; what is stored stays.",
-    todo:
-      "Put the former key back into `CALENDLY_TOKEN_KEY`, behind the new one, and run " +
+    todo: "Put the former key back into `CALENDLY_TOKEN_KEY`, behind the new one, and run " +
       "`npx sync-for-calendly reencrypt`. Without that key these people connect again.",
   },
   auth_unavailable: {
     about: "setup",
     status: 503,
-    means:
-      "Supabase Auth does not answer, so that nobody can be recognized. Scheduled syncs and " +
+    means: "Supabase Auth does not answer, so that nobody can be recognized. Scheduled syncs and " +
       "webhooks go on.",
     todo: TRY_AGAIN +
       " If it lasts, see the state of the project in the dashboard.",
@@ -138,17 +129,14 @@ export const ERROR_CODES = {
   reconnect_required: {
     about: "connection",
     status: 409,
-    means:
-      "Calendly no longer accepts the token. The meetings of this connection are no longer " +
+    means: "Calendly no longer accepts the token. The meetings of this connection are no longer " +
       "synced; what is stored stays.",
-    todo:
-      "The person connects again, by the same way as before. The sync goes on where it was.",
+    todo: "The person connects again, by the same way as before. The sync goes on where it was.",
   },
   token_invalid: {
     about: "connection",
     status: 422,
-    means:
-      "The token that was given is not one that Calendly accepts. Nothing was stored.",
+    means: "The token that was given is not one that Calendly accepts. Nothing was stored.",
     todo:
       "Make a new one at Calendly: Integrations & apps > API and webhooks > Personal access tokens.",
   },
@@ -166,15 +154,13 @@ export const ERROR_CODES = {
     means:
       "The token lacks a scope that a request needs; the message names it. That connection is " +
       "not synced, or gets no webhooks. What is stored stays.",
-    todo:
-      "Make a token with the scopes `users:read`, `scheduled_events:read` and, for webhooks, " +
+    todo: "Make a token with the scopes `users:read`, `scheduled_events:read` and, for webhooks, " +
       "`webhooks:write`, and connect with it.",
   },
   oauth_state_invalid: {
     about: "connection",
     status: 409,
-    means:
-      "The consent was asked for by another account, was used already, or is older than ten " +
+    means: "The consent was asked for by another account, was used already, or is older than ten " +
       "minutes. Nothing was stored.",
     todo: "Begin again: `POST calendly-connect/oauth/start`.",
   },
@@ -189,10 +175,8 @@ export const ERROR_CODES = {
   no_organization: {
     about: "connection",
     status: 422,
-    means:
-      "Calendly tells no organization of this user, and what was asked for needs one.",
-    todo:
-      "Connect with scope `user`. Without webhooks the schedule brings the changes.",
+    means: "Calendly tells no organization of this user, and what was asked for needs one.",
+    todo: "Connect with scope `user`. Without webhooks the schedule brings the changes.",
   },
   organization_left: {
     about: "connection",
@@ -213,8 +197,7 @@ export const ERROR_CODES = {
   another_calendly_user: {
     about: "connection",
     status: 409,
-    means:
-      "The meetings of this account come from another Calendly user. Nothing was changed.",
+    means: "The meetings of this account come from another Calendly user. Nothing was changed.",
     todo:
       'To change over, confirm with `{"replace": true}`: it erases what the former one brought.',
   },
@@ -230,8 +213,7 @@ export const ERROR_CODES = {
     means:
       "An organization's connection brings these meetings, and would bring them again after an " +
       "erasure. Nothing was erased.",
-    todo:
-      'The person connects with a token of their own and disconnects with `{"erase": true}`.',
+    todo: 'The person connects with a token of their own and disconnects with `{"erase": true}`.',
   },
   account_closed: {
     about: "connection",
@@ -239,16 +221,14 @@ export const ERROR_CODES = {
     means:
       "The account is deleted or banned in Supabase Auth. Its meetings are not synced; those of " +
       "a deleted one are erased.",
-    todo:
-      "See `deleted_at` and `banned_until` in `auth.users`. After a ban it is synced again.",
+    todo: "See `deleted_at` and `banned_until` in `auth.users`. After a ban it is synced again.",
   },
 
   // Syncs -----------------------------------------------------------------------------------------
   sync_in_progress: {
     about: "sync",
     status: 409,
-    means:
-      "A sync of the same connection is running; the answer has its `run_id`.",
+    means: "A sync of the same connection is running; the answer has its `run_id`.",
     todo: "Wait for it: the row in `calendly_sync_runs` shows how far it is.",
   },
   rate_limited: {
@@ -289,34 +269,29 @@ export const ERROR_CODES = {
       "Calendly refuses to list these events; the message has its reason. The run failed and is " +
       "tried again later; after the third refusal in a row the connection becomes " +
       "`reconnect_required`. What is stored stays.",
-    todo:
-      "Read the reason. Often the person has lost a role or a seat in the organization.",
+    todo: "Read the reason. Often the person has lost a role or a seat in the organization.",
   },
   lease_lost: {
     about: "sync",
     status: 409,
-    means:
-      "Another worker has taken over the run, or it was ended. What this worker had applied " +
+    means: "Another worker has taken over the run, or it was ended. What this worker had applied " +
       "stays, and counts once.",
     todo: BY_ITSELF,
   },
   unexpected_step: {
     about: "sync",
-    means:
-      "A worker brought another step than the run had asked for. It was not applied.",
+    means: "A worker brought another step than the run had asked for. It was not applied.",
     todo: BY_ITSELF +
       " If it lasts, functions and database are of different versions: deploy again.",
   },
   disconnected: {
     about: "sync",
-    means:
-      "The run ended because its connection was ended. What it had applied stays.",
+    means: "The run ended because its connection was ended. What it had applied stays.",
     todo: "Nothing.",
   },
   replaced: {
     about: "sync",
-    means:
-      "The run ended because a FULL sync, or a new connection, took its place.",
+    means: "The run ended because a FULL sync, or a new connection, took its place.",
     todo: "Nothing.",
   },
 
@@ -342,15 +317,13 @@ export const ERROR_CODES = {
   webhooks_need_plan: {
     about: "webhook",
     status: 424,
-    means:
-      "Calendly's plan of this organization has no webhooks. The schedule brings the changes.",
+    means: "Calendly's plan of this organization has no webhooks. The schedule brings the changes.",
     todo: "Upgrade at Calendly, or go on without webhooks.",
   },
   webhooks_need_role: {
     about: "webhook",
     status: 424,
-    means:
-      "Calendly does not let this person subscribe. The schedule brings the changes.",
+    means: "Calendly does not let this person subscribe. The schedule brings the changes.",
     todo: "An owner or admin of the organization switches webhooks on.",
   },
   webhooks_refused: {
@@ -369,8 +342,7 @@ export const ERROR_CODES = {
   },
   payload_not_kept: {
     about: "webhook",
-    means:
-      "The delivery cannot be replayed: it was ignored, or is older than the setting " +
+    means: "The delivery cannot be replayed: it was ignored, or is older than the setting " +
       "`payload_retention`, so that its payload is not kept.",
     todo: "Start a sync instead: it brings what Calendly has.",
   },
@@ -379,8 +351,7 @@ export const ERROR_CODES = {
   not_authenticated: {
     about: "caller",
     status: 401,
-    means:
-      "The request has no key or JWT, or not the kind that this call needs.",
+    means: "The request has no key or JWT, or not the kind that this call needs.",
     todo: "A browser sends the signed-in person's JWT, a server a secret key.",
   },
   invalid_jwt: {
@@ -392,23 +363,20 @@ export const ERROR_CODES = {
   invalid_key: {
     about: "caller",
     status: 401,
-    means:
-      "The key is no secret key of this project. A publishable key may not do this.",
+    means: "The key is no secret key of this project. A publishable key may not do this.",
     todo: "Sign in and send the JWT, or use a secret key on a server.",
   },
   another_user: {
     about: "caller",
     status: 403,
     means: "A signed-in person named somebody else. Nothing was done.",
-    todo:
-      "Leave `user_id` and `auth_user_id` out, or use a secret key on a server.",
+    todo: "Leave `user_id` and `auth_user_id` out, or use a secret key on a server.",
   },
   unknown_user: {
     about: "caller",
     status: 404,
     means: "There is no such row in `calendly_users`.",
-    todo:
-      "`user_id` is `calendly_users.id`; it is made when somebody connects.",
+    todo: "`user_id` is `calendly_users.id`; it is made when somebody connects.",
   },
   user_id_required: {
     about: "caller",
@@ -421,8 +389,7 @@ export const ERROR_CODES = {
   invalid_body: {
     about: "request",
     status: 400,
-    means:
-      "The body is not JSON, or has a field that is unknown or wrong. Nothing was done.",
+    means: "The body is not JSON, or has a field that is unknown or wrong. Nothing was done.",
     todo: "Send the fields that reference/http.md lists.",
   },
   invalid_query: {
@@ -434,8 +401,7 @@ export const ERROR_CODES = {
   body_incomplete: {
     about: "request",
     status: 400,
-    means:
-      "The connection was cut off before the whole body had come. Nothing was done.",
+    means: "The connection was cut off before the whole body had come. Nothing was done.",
     todo: "Send it again.",
   },
   body_too_large: {
@@ -462,33 +428,27 @@ export const ERROR_CODES = {
   // Statements in SQL -----------------------------------------------------------------------------
   unknown_setting: {
     about: "sql",
-    means:
-      "`calendly_configure` was given a setting that does not exist. Nothing was changed.",
+    means: "`calendly_configure` was given a setting that does not exist. Nothing was changed.",
     todo: "`select calendly_configure();` shows them all.",
   },
   invalid_setting: {
     about: "sql",
-    means:
-      "A setting was given a value of the wrong type. Nothing was changed.",
+    means: "A setting was given a value of the wrong type. Nothing was changed.",
     todo: "Give a value of the type that the hint names.",
   },
   setting_out_of_range: {
     about: "sql",
-    means:
-      "A setting was given a value outside of its range. Nothing was changed.",
-    todo:
-      "Give a value in the range that the hint names: see reference/settings.md.",
+    means: "A setting was given a value outside of its range. Nothing was changed.",
+    todo: "Give a value in the range that the hint names: see reference/settings.md.",
   },
   tick_not_supported: {
     about: "sql",
-    means:
-      "This version of pg_cron cannot run a job as often as `tick` says. Nothing was changed.",
+    means: "This version of pg_cron cannot run a job as often as `tick` says. Nothing was changed.",
     todo: "Leave `tick` at 1 minute, or upgrade pg_cron to 1.5 or newer.",
   },
   invalid_email: {
     about: "sql",
-    means:
-      "`calendly_erase_invitee` was given what is no e-mail. Nothing was erased.",
+    means: "`calendly_erase_invitee` was given what is no e-mail. Nothing was erased.",
     todo: "`select calendly_erase_invitee('jane@example.com');`",
   },
   invalid_url: {

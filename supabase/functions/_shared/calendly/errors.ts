@@ -3,11 +3,7 @@
  * hint; they travel as `{"error": {code, message, hint?, …}}`. error_codes.ts lists the codes, those that
  * SQL raises (calendly.raise_error) among them, with their HTTP status.
  */
-import {
-  ERROR_CODES,
-  type ErrorCode,
-  type ErrorCodeEntry,
-} from "./error_codes.ts";
+import { ERROR_CODES, type ErrorCode, type ErrorCodeEntry } from "./error_codes.ts";
 
 export class ApiError extends Error {
   constructor(
@@ -38,11 +34,7 @@ export class ApiError extends Error {
 /** Postgres refused a call, and not by a rule of ours. Its message is for the log, not for a caller. */
 export class DatabaseError extends Error {
   /** `reported`: Postgres's message. */
-  constructor(
-    readonly code: string,
-    readonly reported: string,
-    readonly rpc: string,
-  ) {
+  constructor(readonly code: string, readonly reported: string, readonly rpc: string) {
     super(`${rpc}: ${code} ${reported}`);
   }
 }
@@ -53,9 +45,7 @@ export function toApiError(error: unknown): ApiError {
   return new ApiError(
     "internal",
     "Something went wrong here.",
-    error instanceof DatabaseError
-      ? hintOf(error)
-      : "The function's log has the details.",
+    error instanceof DatabaseError ? hintOf(error) : "The function's log has the details.",
   );
 }
 
@@ -63,19 +53,13 @@ export function toApiError(error: unknown): ApiError {
 const OF_THE_APP = /^(09|2[1237]|38|39|42|44|P0)/;
 
 /** These write nothing, so that no trigger or constraint has a part in them. */
-const READING = [
-  "calendly_connection_status",
-  "calendly_health",
-  "calendly_metrics",
-];
+const READING = ["calendly_connection_status", "calendly_health", "calendly_metrics"];
 
 /** What is missing or denied is ours or the platform's: an app's trigger names the app's own. */
-const NOT_OF_THE_APP =
-  /\b(calendly[._]|(auth|cron|extensions|net|pg_catalog|vault)\.)/;
+const NOT_OF_THE_APP = /\b(calendly[._]|(auth|cron|extensions|net|pg_catalog|vault)\.)/;
 
 function hintOf({ code, reported, rpc }: DatabaseError): string {
-  const isOurs = READING.includes(rpc) ||
-    (code.startsWith("42") && NOT_OF_THE_APP.test(reported));
+  const isOurs = READING.includes(rpc) || (code.startsWith("42") && NOT_OF_THE_APP.test(reported));
   return OF_THE_APP.test(code) && !isOurs
     ? `The database refuses it (${code}), perhaps by a trigger or a constraint of yours: the function's log has its message.`
     : `The database failed (${code}): the function's log has its message, and the database's own log what led to it.`;

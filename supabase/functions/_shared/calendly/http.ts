@@ -76,34 +76,20 @@ export function serve(name: string, routes: Record<string, Route>): Handler {
     if (request.method === "OPTIONS") {
       return new Response(null, {
         status: 204,
-        headers: {
-          ...corsHeaders,
-          "access-control-max-age": String(PREFLIGHT_LASTS),
-        },
+        headers: { ...corsHeaders, "access-control-max-age": String(PREFLIGHT_LASTS) },
       });
     }
     const wanted = request.method === "HEAD" ? "GET" : request.method;
     try {
       const { pathname: full } = new URL(request.url);
-      const pathname = full.replace(new RegExp(`^.*?/${name}(?=/|$)`), "").replace(
-        /\/+$/,
-        "",
-      ) ||
+      const pathname = full.replace(new RegExp(`^.*?/${name}(?=/|$)`), "").replace(/\/+$/, "") ||
         "/";
-      const found = table.map((route) => ({
-        ...route,
-        match: route.pattern.exec({ pathname }),
-      }))
+      const found = table.map((route) => ({ ...route, match: route.pattern.exec({ pathname }) }))
         .filter(({ match }) => match);
       const route = found.find(({ method }) => method === wanted);
-      if (route) {
-        return await route.handle(request, route.match!.pathname.groups);
-      }
+      if (route) return await route.handle(request, route.match!.pathname.groups);
       throw found.length > 0
-        ? new ApiError(
-          "method_not_allowed",
-          `${request.method} is not possible here.`,
-        )
+        ? new ApiError("method_not_allowed", `${request.method} is not possible here.`)
         : new ApiError("not_found", `There is nothing at ${pathname}.`);
     } catch (error) {
       const known = logFailure(error);
@@ -121,11 +107,7 @@ export function logFailure(error: unknown): ApiError {
   const known = toApiError(error);
   if (known !== error) {
     const stack = error instanceof Error ? error.stack : String(error);
-    logCounted(
-      "Unexpected error",
-      { error: stack },
-      `Unexpected error: ${messageOf(error)}`,
-    );
+    logCounted("Unexpected error", { error: stack }, `Unexpected error: ${messageOf(error)}`);
   } else if (known.status >= 500) {
     logCounted(known.message, { code: known.code, hint: known.hint });
   }
@@ -135,10 +117,7 @@ export function logFailure(error: unknown): ApiError {
 const MAX_BODY = 16 * 1024;
 
 /** The JSON body, `{}` where there is none. Errors: invalid_body, body_too_large, body_incomplete. */
-export async function readBody<T>(
-  request: Request,
-  schema: z.ZodType<T>,
-): Promise<T> {
+export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<T> {
   const text = await readText(request, MAX_BODY);
   let value: unknown;
   try {
@@ -155,18 +134,10 @@ export async function readBody<T>(
 
 /** The parameters of the query; unknown ones are ignored. Error: invalid_query. */
 export function readQuery<T>(request: Request, schema: z.ZodType<T>): T {
-  return parseInput(
-    schema,
-    Object.fromEntries(new URL(request.url).searchParams),
-    "query",
-  );
+  return parseInput(schema, Object.fromEntries(new URL(request.url).searchParams), "query");
 }
 
-function parseInput<T>(
-  schema: z.ZodType<T>,
-  value: unknown,
-  part: "body" | "query",
-): T {
+function parseInput<T>(schema: z.ZodType<T>, value: unknown, part: "body" | "query"): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
@@ -183,19 +154,13 @@ async function readText(request: Request, limit: number): Promise<string> {
 }
 
 /** The body's bytes, read no further than `limit`. Errors: body_too_large, body_incomplete. */
-export async function readBytes(
-  request: Request,
-  limit: number,
-): Promise<Uint8Array<ArrayBuffer>> {
+export async function readBytes(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of chunksOf(request)) {
     size += chunk.byteLength;
     if (size > limit) {
-      throw new ApiError(
-        "body_too_large",
-        `The body is larger than ${limit} bytes.`,
-      );
+      throw new ApiError("body_too_large", `The body is larger than ${limit} bytes.`);
     }
     chunks.push(chunk);
   }
@@ -213,10 +178,6 @@ async function* chunksOf(request: Request): AsyncGenerator<Uint8Array> {
   try {
     yield* request.body ?? [];
   } catch {
-    throw new ApiError(
-      "body_incomplete",
-      "The body ends too early.",
-      "Send it again.",
-    );
+    throw new ApiError("body_incomplete", "The body ends too early.", "Send it again.");
   }
 }

@@ -26,10 +26,7 @@ function cleanRow(row: unknown): unknown {
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     const { uri } = row as { uri?: unknown };
-    return {
-      nested_too_deeply: true,
-      ...(typeof uri === "string" ? { uri: cleanText(uri) } : {}),
-    };
+    return { nested_too_deeply: true, ...(typeof uri === "string" ? { uri: cleanText(uri) } : {}) };
   }
 }
 
@@ -38,16 +35,10 @@ const MAX_DEPTH = 64;
 function clean(value: unknown, depth: number): unknown {
   if (typeof value === "string") return cleanText(value);
   if (value === null || typeof value !== "object") return value;
-  if (depth === MAX_DEPTH) {
-    throw new SyntaxError(`JSON nested deeper than ${MAX_DEPTH}`);
-  }
-  if (Array.isArray(value)) {
-    return value.map((inner) => clean(inner, depth + 1));
-  }
+  if (depth === MAX_DEPTH) throw new SyntaxError(`JSON nested deeper than ${MAX_DEPTH}`);
+  if (Array.isArray(value)) return value.map((inner) => clean(inner, depth + 1));
   return Object.fromEntries(
-    Object.entries(value).map((
-      [key, inner],
-    ) => [cleanText(key), clean(inner, depth + 1)]),
+    Object.entries(value).map(([key, inner]) => [cleanText(key), clean(inner, depth + 1)]),
   );
 }
 

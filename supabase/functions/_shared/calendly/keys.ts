@@ -21,9 +21,7 @@ let derived: { from: string; keys: Promise<SecretKeys[]> } | undefined;
 export async function allKeys(): Promise<SecretKeys[]> {
   const secrets = setting("CALENDLY_TOKEN_KEY");
   const from = secrets.join();
-  if (derived?.from !== from) {
-    derived = { from, keys: Promise.all(secrets.map(keysOf)) };
-  }
+  if (derived?.from !== from) derived = { from, keys: Promise.all(secrets.map(keysOf)) };
   return await derived.keys;
 }
 
@@ -34,32 +32,18 @@ export async function currentKeys(): Promise<SecretKeys> {
 
 async function keysOf(secret: string): Promise<SecretKeys> {
   const encoder = new TextEncoder();
-  const material = await crypto.subtle.importKey(
-    "raw",
-    encoder.encode(secret),
-    "HKDF",
-    false,
-    [
-      "deriveBits",
-    ],
-  );
+  const material = await crypto.subtle.importKey("raw", encoder.encode(secret), "HKDF", false, [
+    "deriveBits",
+  ]);
   /** 256 bits for one purpose. */
   async function derive(purpose: string): Promise<Uint8Array<ArrayBuffer>> {
     const info = encoder.encode(purpose);
-    const algorithm = {
-      name: "HKDF",
-      hash: "SHA-256",
-      salt: new Uint8Array(),
-      info,
-    };
-    return new Uint8Array(
-      await crypto.subtle.deriveBits(algorithm, material, 256),
-    );
+    const algorithm = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info };
+    return new Uint8Array(await crypto.subtle.deriveBits(algorithm, material, 256));
   }
   return {
     id: toHex((await derive("calendly token key id")).slice(0, 4)),
     tokenKey: await derive("calendly token"),
-    signingKey: async (subscriptionId) =>
-      toHex(await derive(`calendly webhook ${subscriptionId}`)),
+    signingKey: async (subscriptionId) => toHex(await derive(`calendly webhook ${subscriptionId}`)),
   };
 }

@@ -29,11 +29,7 @@ const counters = new Map<string, { loggedAt: number; count: number }>();
  * logged at once, and then one a minute. `count` is how many there were since the line before.
  * `key` tells which errors are the same.
  */
-export function logCounted(
-  message: string,
-  fields: Fields = {},
-  key = message,
-): void {
+export function logCounted(message: string, fields: Fields = {}, key = message): void {
   const now = performance.now();
   const counter = counters.get(key) ?? newCounter(key);
   counter.count++;
@@ -59,13 +55,9 @@ const MAX_LINE = 10_000;
 /** Calendly, the database and an app's trigger may name a person in what they say, and as a field. */
 function clean(_key: string, value: unknown): unknown {
   if (typeof value === "string") return withoutEmails(value, "[e-mail]");
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return value;
-  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(
-    Object.entries(value).map((
-      [name, field],
-    ) => [withoutEmails(name, "[e-mail]"), field]),
+    Object.entries(value).map(([name, field]) => [withoutEmails(name, "[e-mail]"), field]),
   );
 }
 

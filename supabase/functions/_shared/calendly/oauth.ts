@@ -28,10 +28,7 @@ export type Grant = z.infer<typeof Grant>;
 export class InvalidGrant extends Error {}
 
 /** A sentence, and the reason that Calendly gives. */
-export function withReason(
-  sentence: string,
-  { message }: InvalidGrant,
-): string {
+export function withReason(sentence: string, { message }: InvalidGrant): string {
   return message ? `${sentence} Calendly says: ${message}` : sentence;
 }
 
@@ -80,10 +77,7 @@ export function exchangeCode(code: string, verifier: string): Promise<Grant> {
 
 /** Spends the refresh token. Errors: InvalidGrant, TemporaryFailure, not_configured. */
 export function refreshGrant(refreshToken: string): Promise<Grant> {
-  return requestGrant({
-    grant_type: "refresh_token",
-    refresh_token: refreshToken,
-  });
+  return requestGrant({ grant_type: "refresh_token", refresh_token: refreshToken });
 }
 
 /** Withdraws our access. Errors: TemporaryFailure, not_configured. */
@@ -102,27 +96,20 @@ export function missingScopes(grant: Grant): string[] {
   const granted = grant.scope.split(/[\s,]+/);
   if (granted.includes("default")) return [];
   return SCOPES.filter((scope) =>
-    !granted.includes(scope) &&
-    !granted.includes(scope.replace(":read", ":write"))
+    !granted.includes(scope) && !granted.includes(scope.replace(":read", ":write"))
   );
 }
 
 async function requestGrant(form: Record<string, string>): Promise<Grant> {
   const parsed = Grant.safeParse(parseJson(await post("oauth/token", form)));
   if (!parsed.success) {
-    throw new TemporaryFailure(
-      "calendly_unavailable",
-      "Calendly's answer holds no token.",
-    );
+    throw new TemporaryFailure("calendly_unavailable", "Calendly's answer holds no token.");
   }
   return parsed.data;
 }
 
 /** Sends a form and returns the body of the answer. Not retried: a refresh token works once. */
-async function post(
-  path: string,
-  form: Record<string, string>,
-): Promise<string> {
+async function post(path: string, form: Record<string, string>): Promise<string> {
   const url = `${setting("CALENDLY_AUTH_URL")}/${path}`;
   const authorization = basicAuthorization();
   try {
@@ -134,22 +121,17 @@ async function post(
       retry: 0,
     }).text();
   } catch (error) {
-    throw error instanceof HTTPError
-      ? fromHttpError(error, form)
-      : new TemporaryFailure(
-        "calendly_unavailable",
-        "Calendly's authorization server does not answer.",
-      );
+    throw error instanceof HTTPError ? fromHttpError(error, form) : new TemporaryFailure(
+      "calendly_unavailable",
+      "Calendly's authorization server does not answer.",
+    );
   }
 }
 
 function fromHttpError(error: HTTPError, form: Record<string, string>): Error {
   const { status, headers } = error.response;
   if (status === 429) return rateLimited(headers);
-  const { error: code, error_description } = (error.data ?? {}) as Record<
-    string,
-    unknown
-  >;
+  const { error: code, error_description } = (error.data ?? {}) as Record<string, unknown>;
   const reason = reasonOf(error_description, form);
   if (code === "invalid_grant") return new InvalidGrant(reason);
   const shown = reason ? `: ${reason}` : ".";
@@ -160,9 +142,7 @@ function fromHttpError(error: HTTPError, form: Record<string, string>): Error {
       "Check CALENDLY_CLIENT_ID and CALENDLY_CLIENT_SECRET.",
     );
   }
-  const name = typeof code === "string" && /^[a-z_]{1,50}$/.test(code)
-    ? ` (${code})`
-    : "";
+  const name = typeof code === "string" && /^[a-z_]{1,50}$/.test(code) ? ` (${code})` : "";
   return new TemporaryFailure(
     "calendly_unavailable",
     `Calendly's authorization server answers with HTTP ${status}${name}${shown}`,
@@ -172,8 +152,7 @@ function fromHttpError(error: HTTPError, form: Record<string, string>): Error {
 /** OAuth's `error_description`, without what was sent and without any other word that may be a token. */
 function reasonOf(description: unknown, form: Record<string, string>): string {
   if (typeof description !== "string") return "";
-  const { grant_type: _, redirect_uri: _address, client_id: _id, ...secrets } =
-    form;
+  const { grant_type: _, redirect_uri: _address, client_id: _id, ...secrets } = form;
   return withoutSecrets(
     description,
     [...Object.values(secrets), setting("CALENDLY_CLIENT_SECRET")],
@@ -185,10 +164,7 @@ function reasonOf(description: unknown, form: Record<string, string>): string {
  * Latin-1 breaks the header. A space becomes %20, which every decoder reads, and not a plus sign.
  */
 function basicAuthorization(): string {
-  const pair = [
-    setting("CALENDLY_CLIENT_ID"),
-    setting("CALENDLY_CLIENT_SECRET"),
-  ];
+  const pair = [setting("CALENDLY_CLIENT_ID"), setting("CALENDLY_CLIENT_SECRET")];
   return `Basic ${btoa(pair.map(encodeURIComponent).join(":"))}`;
 }
 

@@ -21,9 +21,7 @@ export function nextPageToken(
   const token = String(next_page_token ?? "");
   if (token !== "") return token;
   if (!next_page) return null;
-  return URL.parse(next_page, "https://api.calendly.com")?.searchParams.get(
-    "page_token",
-  ) ||
+  return URL.parse(next_page, "https://api.calendly.com")?.searchParams.get("page_token") ||
     undefined;
 }
 
@@ -43,9 +41,7 @@ export class Paging {
   advances(collection: unknown[], next: string | null): boolean {
     const shown = JSON.stringify(collection.map(nameOf));
     this.#empty = collection.length === 0 ? this.#empty + 1 : 0;
-    const isSame = this.#empty === 0
-      ? shown === this.#previous
-      : this.#empty > MAX_EMPTY;
+    const isSame = this.#empty === 0 ? shown === this.#previous : this.#empty > MAX_EMPTY;
     const isStuck = next !== null && (this.#tokens.has(next) || isSame);
     this.#previous = shown;
     if (next !== null) this.#tokens.add(next);

@@ -12,10 +12,7 @@ const EPOCH = 1e9;
  * milliseconds since 1970, or a date. Moments are compared with Calendly's own clock, where `headers` tell it.
  * Undefined where the value says nothing.
  */
-export function secondsUntil(
-  value: string | null,
-  headers: Headers,
-): number | undefined {
+export function secondsUntil(value: string | null, headers: Headers): number | undefined {
   if (value === null || value.trim() === "") return undefined;
   const now = (Date.parse(headers.get("date") ?? "") || Date.now()) / 1000;
   if (/^\s*-?\d+(\.\d+)?\s*$/.test(value)) {
@@ -26,15 +23,11 @@ export function secondsUntil(
   }
   const date = Date.parse(value);
   // Date.parse reads many a text as a date: HTTP's dates begin with the day of the week.
-  if (Number.isNaN(date) || !/^\s*[A-Z][a-z]{2,8}, /.test(value)) {
-    return undefined;
-  }
+  if (Number.isNaN(date) || !/^\s*[A-Z][a-z]{2,8}, /.test(value)) return undefined;
   return Math.max(date / 1000 - now, 0);
 }
 
 /** A number of requests; undefined where a header holds none that can be one. */
 export function wholeNumber(value: string | null): number | undefined {
-  return value !== null && /^\s*\d{1,9}\s*$/.test(value)
-    ? Number(value)
-    : undefined;
+  return value !== null && /^\s*\d{1,9}\s*$/.test(value) ? Number(value) : undefined;
 }

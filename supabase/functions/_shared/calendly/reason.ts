@@ -25,13 +25,9 @@ export function reasonOf(
   const details = [body.details].flat().slice(0, MAX_LOOKED_AT).map((detail) =>
     partsOf(detail).map((part) => clean(part).slice(0, MAX_DETAIL)).join(": ")
   );
-  const told = [...new Set(details.filter(isText))].slice(0, MAX_DETAILS).join(
-    "; ",
-  );
+  const told = [...new Set(details.filter(isText))].slice(0, MAX_DETAILS).join("; ");
   if (text === undefined) return cut(told) || undefined;
-  return cut(
-    told ? `${clean(text).slice(0, MAX_MESSAGE)} (${told})` : clean(text),
-  );
+  return cut(told ? `${clean(text).slice(0, MAX_MESSAGE)} (${told})` : clean(text));
 }
 
 function cut(reason: string): string {

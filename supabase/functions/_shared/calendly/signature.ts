@@ -14,20 +14,12 @@ export async function verifySignature(
   keys: string[],
 ): Promise<number> {
   const parts = (header ?? "").split(",").map((part) => part.trim().split("="));
-  const [time, ...moreTimes] = parts.filter(([name]) => name === "t").map((
-    [, value],
-  ) => value);
-  const signatures = parts.filter(([name]) => name === "v1").map(([, value]) =>
-    fromHex(value)
-  );
+  const [time, ...moreTimes] = parts.filter(([name]) => name === "t").map(([, value]) => value);
+  const signatures = parts.filter(([name]) => name === "v1").map(([, value]) => fromHex(value));
   if (
-    !/^\d{1,12}$/.test(time ?? "") || moreTimes.length > 0 ||
-    signatures.length > MAX_SIGNATURES
+    !/^\d{1,12}$/.test(time ?? "") || moreTimes.length > 0 || signatures.length > MAX_SIGNATURES
   ) {
-    throw new ApiError(
-      "not_authentic",
-      "The signature is missing or malformed.",
-    );
+    throw new ApiError("not_authentic", "The signature is missing or malformed.");
   }
   const prefix = new TextEncoder().encode(`${time}.`);
   const signed = new Uint8Array(prefix.length + body.length);
@@ -37,9 +29,7 @@ export async function verifySignature(
     const hmac = await importKey(key);
     for (const signature of signatures) {
       // verify compares in constant time
-      if (
-        signature && await crypto.subtle.verify("HMAC", hmac, signature, signed)
-      ) {
+      if (signature && await crypto.subtle.verify("HMAC", hmac, signature, signed)) {
         return Number(time);
       }
     }
@@ -51,20 +41,12 @@ const MAX_SIGNATURES = 5;
 
 function importKey(key: string): Promise<CryptoKey> {
   const bytes = new TextEncoder().encode(key);
-  return crypto.subtle.importKey(
-    "raw",
-    bytes,
-    { name: "HMAC", hash: "SHA-256" },
-    false,
-    [
-      "verify",
-    ],
-  );
+  return crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, [
+    "verify",
+  ]);
 }
 
-function fromHex(
-  text: string | undefined,
-): Uint8Array<ArrayBuffer> | undefined {
+function fromHex(text: string | undefined): Uint8Array<ArrayBuffer> | undefined {
   if (!text || !/^[0-9a-f]{64}$/i.test(text)) return undefined;
   return Uint8Array.from(text.match(/../g)!, (pair) => parseInt(pair, 16));
 }

@@ -4,12 +4,7 @@
  */
 import pMap from "p-map";
 import { Ahead } from "./ahead.ts";
-import {
-  type Calendly,
-  RequestRefused,
-  RequestsUsedUp,
-  TemporaryFailure,
-} from "./api.ts";
+import { type Calendly, RequestRefused, RequestsUsedUp, TemporaryFailure } from "./api.ts";
 import { functionsOutdated, type Step } from "./contract.ts";
 import { Paging } from "./paging.ts";
 
@@ -72,9 +67,7 @@ export class StepReader {
     this.#told = this.#calendly.requests;
     if (!temporary && !failure) {
       const remaining = usage.rate?.remaining ?? Infinity;
-      this.#calendly.allow(
-        Math.min(lastRequest, this.#calendly.requests + remaining),
-      );
+      this.#calendly.allow(Math.min(lastRequest, this.#calendly.requests + remaining));
       this.#readAhead(step, result.page, remaining);
     }
     return {
@@ -151,10 +144,7 @@ export class StepReader {
     }
   }
 
-  async #listEvents(
-    query: Record<string, string>,
-    signal?: AbortSignal,
-  ): Promise<Page> {
+  async #listEvents(query: Record<string, string>, signal?: AbortSignal): Promise<Page> {
     const { collection, next } = await this.#calendly.listEvents(query, signal);
     return { collection, next_page_token: next };
   }
@@ -163,10 +153,7 @@ export class StepReader {
    * A listing that shows the same page again and again is begun anew, from the last start time that it
    * has shown, as after a page token that has expired. If that shows the same again, the run is paused.
    */
-  #checkProgress(
-    { page_token, ...query }: Record<string, string>,
-    page: Page,
-  ): void {
+  #checkProgress({ page_token, ...query }: Record<string, string>, page: Page): void {
     const key = keyOf(query);
     const isAskedAgain = page_token === undefined && this.#listings.has(key);
     const paging = this.#listings.get(key) ?? new Paging();
@@ -191,11 +178,9 @@ export class StepReader {
     const readings: Reading[] = [];
     const stopped: Omit<Fetched, "result"> = {};
     await pMap(event_uris, async (eventUri) => {
-      const isStopped = stopped.temporary !== undefined ||
-        stopped.failure !== undefined ||
+      const isStopped = stopped.temporary !== undefined || stopped.failure !== undefined ||
         !this.#calendly.isAllowed;
-      const begun = ahead?.take(eventUri) ??
-        (isStopped ? undefined : read(eventUri));
+      const begun = ahead?.take(eventUri) ?? (isStopped ? undefined : read(eventUri));
       if (!begun) return;
       try {
         const { reading, failure } = await begun;
@@ -203,9 +188,8 @@ export class StepReader {
         if (failure) stopped.temporary ??= interruption(failure, eventUri);
       } catch (error) {
         if (error instanceof RequestsUsedUp) return;
-        if (error instanceof TemporaryFailure) {
-          stopped.temporary ??= interruption(error, eventUri);
-        } else stopped.failure ??= error;
+        if (error instanceof TemporaryFailure) stopped.temporary ??= interruption(error, eventUri);
+        else stopped.failure ??= error;
       }
     }, { concurrency });
     return { readings, ...stopped };
@@ -217,30 +201,18 @@ export class StepReader {
       return { reading: { event_uri: eventUri, status: 200, event } };
     } catch (error) {
       if (!(error instanceof RequestRefused)) throw error;
-      return {
-        reading: {
-          event_uri: eventUri,
-          status: error.status,
-          problem: error.message,
-        },
-      };
+      return { reading: { event_uri: eventUri, status: error.status, problem: error.message } };
     }
   }
 
   async #readInvitees(eventUri: string, signal?: AbortSignal): Promise<Read> {
     try {
-      const { invitees, observedAt, problem, failure } = await this.#calendly
-        .readInvitees(
-          eventUri,
-          signal,
-        );
+      const { invitees, observedAt, problem, failure } = await this.#calendly.readInvitees(
+        eventUri,
+        signal,
+      );
       return {
-        reading: {
-          event_uri: eventUri,
-          invitees,
-          observed_at: observedAt,
-          problem,
-        },
+        reading: { event_uri: eventUri, invitees, observed_at: observedAt, problem },
         failure,
       };
     } catch (error) {
@@ -251,10 +223,7 @@ export class StepReader {
   }
 
   /** The same, but for a failure: it may be over when Postgres asks for this event. */
-  async #readInviteesAhead(
-    eventUri: string,
-    signal: AbortSignal,
-  ): Promise<Read> {
+  async #readInviteesAhead(eventUri: string, signal: AbortSignal): Promise<Read> {
     const read = await this.#readInvitees(eventUri, signal);
     if (read.failure) throw read.failure;
     return read;
@@ -262,10 +231,7 @@ export class StepReader {
 }
 
 /** A temporary failure in the form of calendly.interrupt. */
-function interruption(
-  { code, message, retryAfter }: TemporaryFailure,
-  eventUri?: string,
-) {
+function interruption({ code, message, retryAfter }: TemporaryFailure, eventUri?: string) {
   return { code, message, retry_after: retryAfter, event_uri: eventUri };
 }
 

@@ -20,39 +20,26 @@ import { revokeToken } from "./oauth.ts";
  */
 export async function createSubscription(
   database: Database,
-  connection: { connection_id: string } | {
-    user_id?: number;
-    auth_user_id?: string;
-  },
+  connection: { connection_id: string } | { user_id?: number; auth_user_id?: string },
   knownSubject?: SubscriptionSubject,
 ): Promise<void> {
   const begun = await database.call("calendly_begin_subscription", {
     request: { ...connection, project_url: setting("SUPABASE_URL") },
   });
-  const calendly = new Calendly(
-    new ConnectionToken(database, begun.credential),
-  );
+  const calendly = new Calendly(new ConnectionToken(database, begun.credential));
   let uri: string;
   try {
     uri = await createAtCalendly(database, calendly, begun, knownSubject);
   } catch (caught) {
     const error = fromRefusal(caught);
-    await database.call("calendly_abandon_subscription", {
-      id: begun.id,
-      error: error.toJSON(),
-    });
+    await database.call("calendly_abandon_subscription", { id: begun.id, error: error.toJSON() });
     throw error;
   }
-  const { replaced } = await database.callUntilAnswered(
-    "calendly_keep_subscription",
-    {
-      id: begun.id,
-      uri,
-      key_id: begun.credential.kind === "oauth"
-        ? null
-        : (await currentKeys()).id,
-    },
-  );
+  const { replaced } = await database.callUntilAnswered("calendly_keep_subscription", {
+    id: begun.id,
+    uri,
+    key_id: begun.credential.kind === "oauth" ? null : (await currentKeys()).id,
+  });
   await deleteAll(calendly, replaced);
   log("Webhook subscription made", { connection_id: begun.connection_id });
 }
@@ -83,14 +70,10 @@ async function createAtCalendly(
   const url = `${deliveryUrl()}/${id}`;
   const signing_key = await (await currentKeys()).signingKey(id);
   // Calendly signs what an OAuth app subscribes to with the app's key: without it nothing is authentic.
-  if (
-    credential.kind === "oauth" &&
-    setting("CALENDLY_WEBHOOK_SIGNING_KEY").length === 0
-  ) {
+  if (credential.kind === "oauth" && setting("CALENDLY_WEBHOOK_SIGNING_KEY").length === 0) {
     throw notConfigured("CALENDLY_WEBHOOK_SIGNING_KEY", "is not set");
   }
-  const subject = knownSubject ??
-    await readSubject(database, calendly, connection_id);
+  const subject = knownSubject ?? await readSubject(database, calendly, connection_id);
   return await calendly.createSubscription({
     url,
     events: DELIVERED_EVENTS,
@@ -127,9 +110,7 @@ export async function reviewSubscription(
   }
   const { subject, review } = compared;
   try {
-    if (review.make) {
-      await createSubscription(database, { connection_id }, subject);
-    }
+    if (review.make) await createSubscription(database, { connection_id }, subject);
     await deleteAll(calendly, review.delete);
   } catch (error) {
     logError("A lost webhook subscription could not be made anew", {
@@ -176,33 +157,23 @@ async function noteFailedReview(
   error: ApiError,
 ): Promise<void> {
   try {
-    await database.call("calendly_fail_review", {
-      connection_id,
-      error: error.toJSON(),
-    });
+    await database.call("calendly_fail_review", { connection_id, error: error.toJSON() });
   } catch (unrecorded) {
-    logError(
-      "That a webhook subscription could not be looked at could not be recorded",
-      {
-        connection_id,
-        reason: messageOf(unrecorded),
-      },
-    );
+    logError("That a webhook subscription could not be looked at could not be recorded", {
+      connection_id,
+      reason: messageOf(unrecorded),
+    });
   }
 }
 
 /** Postgres knows the project by SUPABASE_URL: what is delivered below `address` arrives at the same place. */
 function withProjectUrl(subscription: unknown, address: string): unknown {
   const { callback_url } = (subscription ?? {}) as { callback_url?: unknown };
-  if (typeof callback_url !== "string" || !callback_url.startsWith(address)) {
-    return subscription;
-  }
+  if (typeof callback_url !== "string" || !callback_url.startsWith(address)) return subscription;
   const id = callback_url.slice(address.length);
   return {
     ...subscription as Record<string, unknown>,
-    callback_url: `${
-      setting("SUPABASE_URL")
-    }/functions/v1/calendly-webhook/${id}`,
+    callback_url: `${setting("SUPABASE_URL")}/functions/v1/calendly-webhook/${id}`,
   };
 }
 
@@ -220,10 +191,7 @@ export async function deleteAll(
       await calendly.deleteSubscription(uri);
     } catch (error) {
       if (matters(error)) throw error;
-      logError("A webhook subscription could not be deleted", {
-        uri,
-        reason: messageOf(error),
-      });
+      logError("A webhook subscription could not be deleted", { uri, reason: messageOf(error) });
     }
   }
 }
@@ -240,23 +208,15 @@ export async function revokePending(database: Database): Promise<void> {
       const token = new RevocableToken(database, credential);
       // A refusal stays one: a role or a plan that was lost does not come back, and the token must be
       // revoked all the same.
-      await deleteAll(
-        new Calendly(token),
-        subscription_uris,
-        (error) => !isRefusal(error),
-      );
-      if (credential.kind === "oauth") {
-        await revokeToken(await token.revocable());
-      }
+      await deleteAll(new Calendly(token), subscription_uris, (error) => !isRefusal(error));
+      if (credential.kind === "oauth") await revokeToken(await token.revocable());
       await database.call("calendly_finish_revocation", { id });
     } catch (error) {
       if (error instanceof ApiError && error.code === "token_refused") {
         // Calendly no longer accepts the token, so nothing can be ended with it.
         await database.call("calendly_finish_revocation", { id });
       }
-      logError("A connection could not be ended at Calendly", {
-        reason: messageOf(error),
-      });
+      logError("A connection could not be ended at Calendly", { reason: messageOf(error) });
     }
   }
 }
@@ -267,11 +227,7 @@ function isRefusal(error: unknown): boolean {
 }
 
 function fromTemporaryFailure(error: TemporaryFailure): ApiError {
-  return new ApiError(
-    "calendly_unavailable",
-    error.message,
-    "Try again in a moment.",
-  );
+  return new ApiError("calendly_unavailable", error.message, "Try again in a moment.");
 }
 
 /** Why the subscriptions cannot be looked at. */
@@ -307,8 +263,6 @@ function fromRefusal(error: unknown): ApiError {
   return new ApiError(
     "webhooks_refused",
     `Calendly refuses the subscription: ${error.message}`,
-    error.status === 409
-      ? "Another subscription uses this address. Try again."
-      : undefined,
+    error.status === 409 ? "Another subscription uses this address. Try again." : undefined,
   );
 }

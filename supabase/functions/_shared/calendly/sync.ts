@@ -3,13 +3,7 @@
  * round trip a step, until Postgres says stop. No rule of the sync is here.
  */
 import { Calendly } from "./api.ts";
-import {
-  Next,
-  parseAnswer,
-  type RunResult,
-  type Started,
-  type Stop,
-} from "./contract.ts";
+import { Next, parseAnswer, type RunResult, type Started, type Stop } from "./contract.ts";
 import { ConnectionToken } from "./credential.ts";
 import type { Database } from "./database.ts";
 import { setting } from "./environment.ts";
@@ -33,10 +27,7 @@ export interface SyncRequest {
  * lease_lost, not_configured, database_unavailable, database_outdated, functions_outdated,
  * migrations_missing.
  */
-export async function sync(
-  database: Database,
-  request: SyncRequest,
-): Promise<RunResult> {
+export async function sync(database: Database, request: SyncRequest): Promise<RunResult> {
   const begun = await database.call("calendly_begin_sync", {
     request: { ...request, project_url: setting("SUPABASE_URL") },
   });
@@ -67,9 +58,7 @@ export async function syncDue(database: Database): Promise<void> {
       },
     });
     if (claimed.status !== "started") {
-      if (claimed.status === "idle" && claimed.revocations_due) {
-        await revokePending(database);
-      }
+      if (claimed.status === "idle" && claimed.revocations_due) await revokePending(database);
       return;
     }
     try {
@@ -77,18 +66,12 @@ export async function syncDue(database: Database): Promise<void> {
     } catch (error) {
       // It is on the run and in the log, and must not keep the next user from being synced. Only where
       // functions and database do not fit together would every other run fail in the same way.
-      if (error instanceof ApiError && VERSIONS_DIFFER.includes(error.code)) {
-        throw error;
-      }
+      if (error instanceof ApiError && VERSIONS_DIFFER.includes(error.code)) throw error;
     }
   }
 }
 
-const VERSIONS_DIFFER = [
-  "functions_outdated",
-  "database_outdated",
-  "migrations_missing",
-];
+const VERSIONS_DIFFER = ["functions_outdated", "database_outdated", "migrations_missing"];
 
 /** Does the steps of a run. `spent` counts the requests of this worker, over all its runs. */
 async function runSync(
@@ -104,30 +87,15 @@ async function runSync(
       : `INCREMENTAL SYNC: Fetching recent Calendly events (${begun.range_in_words})`,
     fields,
   );
-  const calendly = new Calendly(
-    new ConnectionToken(database, begun.credential),
-  );
+  const calendly = new Calendly(new ConnectionToken(database, begun.credential));
   try {
     // Before anything is listed: a new subscription then delivers what happens from here on.
-    if (begun.review_webhooks) {
-      await reviewSubscription(database, calendly, begun.credential);
-    }
-    const stop = await runSteps(
-      database,
-      calendly,
-      run,
-      parseAnswer(Next, begun.next, "next"),
-    );
+    if (begun.review_webhooks) await reviewSubscription(database, calendly, begun.credential);
+    const stop = await runSteps(database, calendly, run, parseAnswer(Next, begun.next, "next"));
     reportStop(stop, fields);
     return stop.result;
   } catch (error) {
-    await reportFailure(
-      database,
-      run,
-      error,
-      calendly.takeUsage().requests,
-      fields,
-    );
+    await reportFailure(database, run, error, calendly.takeUsage().requests, fields);
     throw error;
   } finally {
     spent.requests += calendly.requests;
@@ -150,9 +118,7 @@ async function runSteps(
   const reader = new StepReader(calendly);
   let next = first;
   try {
-    while (next.do !== "stop") {
-      next = await advance(database, reader, run, next);
-    }
+    while (next.do !== "stop") next = await advance(database, reader, run, next);
     return next;
   } finally {
     await reader.end();
@@ -166,13 +132,9 @@ async function advance(
   run: { run_id: string; lease: string },
   next: Exclude<Next, Stop>,
 ): Promise<Next> {
-  if (next.do === "finish") {
-    return await database.callUntilAnswered("calendly_finish_sync", run);
-  }
+  if (next.do === "finish") return await database.callUntilAnswered("calendly_finish_sync", run);
   if (next.wait_seconds > 0) {
-    await new Promise((resolve) =>
-      setTimeout(resolve, next.wait_seconds * 1000)
-    );
+    await new Promise((resolve) => setTimeout(resolve, next.wait_seconds * 1000));
   }
   const { result, failure } = await reader.read(next);
   const after = await database.callUntilAnswered("calendly_apply_step", {
@@ -200,16 +162,10 @@ async function reportFailure(
     reason: known === error ? known.message : String(error),
   });
   try {
-    await database.call("calendly_fail_sync", {
-      ...run,
-      error: known.toJSON(),
-      requests,
-    });
+    await database.call("calendly_fail_sync", { ...run, error: known.toJSON(), requests });
   } catch (unrecorded) {
     // The run has ended, or another worker has it: there is nothing to record.
-    if (unrecorded instanceof ApiError && unrecorded.code === "lease_lost") {
-      return;
-    }
+    if (unrecorded instanceof ApiError && unrecorded.code === "lease_lost") return;
     logError("The failure of a Calendly sync could not be recorded", {
       ...fields,
       reason: messageOf(unrecorded),

@@ -14,19 +14,13 @@ export interface Token {
 }
 
 /** Errors: not_configured. */
-export function encryptToken(
-  token: Token,
-  connectionId: string,
-): Promise<string> {
+export function encryptToken(token: Token, connectionId: string): Promise<string> {
   const { access_token, refresh_token } = token;
   return encrypt(JSON.stringify({ access_token, refresh_token }), connectionId);
 }
 
 /** Errors: not_configured, token_unreadable. */
-export async function decryptToken(
-  jwe: string,
-  connectionId: string,
-): Promise<Token> {
+export async function decryptToken(jwe: string, connectionId: string): Promise<Token> {
   return JSON.parse(await decrypt(jwe, connectionId));
 }
 
@@ -34,12 +28,7 @@ export async function decryptToken(
 export async function encrypt(text: string, id: string): Promise<string> {
   const current = await currentKeys();
   return await new CompactEncrypt(new TextEncoder().encode(text))
-    .setProtectedHeader({
-      alg: "dir",
-      enc: "A256GCM",
-      kid: current.id,
-      connection: id,
-    })
+    .setProtectedHeader({ alg: "dir", enc: "A256GCM", kid: current.id, connection: id })
     .encrypt(current.tokenKey);
 }
 
@@ -47,21 +36,12 @@ export async function encrypt(text: string, id: string): Promise<string> {
 export async function decrypt(jwe: string, id: string): Promise<string> {
   const keys = await allKeys();
   try {
-    const { plaintext, protectedHeader } = await compactDecrypt(
-      jwe,
-      ({ kid }) => {
-        const found = keys.find(({ id }) => id === kid);
-        if (!found) throw new Error("unknown key");
-        return found.tokenKey;
-      },
-      {
-        keyManagementAlgorithms: ["dir"],
-        contentEncryptionAlgorithms: ["A256GCM"],
-      },
-    );
-    if (protectedHeader.connection !== id) {
-      throw new Error("it belongs to another connection");
-    }
+    const { plaintext, protectedHeader } = await compactDecrypt(jwe, ({ kid }) => {
+      const found = keys.find(({ id }) => id === kid);
+      if (!found) throw new Error("unknown key");
+      return found.tokenKey;
+    }, { keyManagementAlgorithms: ["dir"], contentEncryptionAlgorithms: ["A256GCM"] });
+    if (protectedHeader.connection !== id) throw new Error("it belongs to another connection");
     return new TextDecoder().decode(plaintext);
   } catch {
     throw new ApiError(
