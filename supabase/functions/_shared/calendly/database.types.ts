@@ -328,7 +328,6 @@ export type Database = {
           "resume_at": string | null;
           "started_at": string;
           "status": string;
-          "steps": NonNullable<Json>;
           "subject": string;
           "sync_type": string;
           "trigger": string;
@@ -360,7 +359,6 @@ export type Database = {
           "resume_at"?: string | null;
           "started_at": string;
           "status"?: string;
-          "steps"?: NonNullable<Json>;
           "subject": string;
           "sync_type": string;
           "trigger": string;
@@ -391,7 +389,6 @@ export type Database = {
           "resume_at"?: string | null;
           "started_at"?: string;
           "status"?: string;
-          "steps"?: NonNullable<Json>;
           "subject"?: string;
           "sync_type"?: string;
           "trigger"?: string;
@@ -427,7 +424,6 @@ export type Database = {
         Row: {
           "auth_user_id": string | null;
           "calendly_initial_sync_complete": boolean;
-          "calendly_organization_uri": string | null;
           "calendly_user_uri": string;
           "calendly_webhook_enabled": boolean;
           "connection_id": string | null;
@@ -441,7 +437,6 @@ export type Database = {
         Insert: {
           "auth_user_id"?: string | null;
           "calendly_initial_sync_complete"?: boolean;
-          "calendly_organization_uri"?: string | null;
           "calendly_user_uri": string;
           "calendly_webhook_enabled"?: boolean;
           "connection_id"?: string | null;
@@ -454,7 +449,6 @@ export type Database = {
         Update: {
           "auth_user_id"?: string | null;
           "calendly_initial_sync_complete"?: boolean;
-          "calendly_organization_uri"?: string | null;
           "calendly_user_uri"?: string;
           "calendly_webhook_enabled"?: boolean;
           "connection_id"?: string | null;
@@ -534,8 +528,6 @@ export type Database = {
       "calendly_alerts": {
         Row: {
           "code": string | null;
-          "evidence": Json | null;
-          "evidence_sql": string | null;
           "message": string | null;
           "severity": string | null;
           "since": string | null;
@@ -724,18 +716,6 @@ export type Database = {
       "calendly_confirm_project": { Args: { "url": string }; Returns: string };
       "calendly_connect": { Args: { "connection": Json }; Returns: Json };
       "calendly_connection_status": { Args: { "request": Json }; Returns: Json };
-      "calendly_console_overview": { Args: Record<PropertyKey, never>; Returns: Json };
-      "calendly_deliveries_by_day": {
-        Args: { "since"?: string };
-        Returns: {
-          "count": number;
-          "day": string;
-          "event_type": string;
-          "is_complete": boolean;
-          "status": string;
-        }[];
-      };
-      "calendly_delivery_details": { Args: { "id": string }; Returns: Json };
       "calendly_disable_webhooks": { Args: { "request": Json }; Returns: Json };
       "calendly_disconnect": { Args: { "request": Json }; Returns: Json };
       "calendly_erase_invitee": { Args: { "email": string }; Returns: Json };
@@ -762,16 +742,6 @@ export type Database = {
       };
       "calendly_finish_revocation": { Args: { "id": string }; Returns: undefined };
       "calendly_finish_sync": { Args: { "lease": string; "run_id": string }; Returns: Json };
-      "calendly_freshness_history": {
-        Args: { "since"?: string; "step"?: string };
-        Returns: {
-          "at": string;
-          "max_seconds": number;
-          "p50_seconds": number;
-          "p95_seconds": number;
-          "users": number;
-        }[];
-      };
       "calendly_health": { Args: Record<PropertyKey, never>; Returns: Json };
       "calendly_keep_subscription": {
         Args: { "id": string; "key_id": string; "uri": string };
@@ -789,26 +759,12 @@ export type Database = {
         Args: { "connection_id": string; "token_jwe": string; "version": number };
         Returns: boolean;
       };
-      "calendly_replay_dead": { Args: { "since"?: string }; Returns: number };
       "calendly_replay_webhook_event": { Args: { "id": string }; Returns: Json };
       "calendly_review_subscriptions": {
         Args: { "connection_id": string; "key_id": string; "listed": Json };
         Returns: Json;
       };
-      "calendly_run_details": { Args: { "run_id": string }; Returns: Json };
       "calendly_schedule": { Args: Record<PropertyKey, never>; Returns: Json };
-      "calendly_schedule_ticks": {
-        Args: { "since"?: string };
-        Returns: {
-          "answered": boolean;
-          "at": string;
-          "due": number;
-          "error": string;
-          "nudges": number;
-          "running_workers": number;
-          "runs_started": number;
-        }[];
-      };
       "calendly_start_oauth": { Args: { "request": Json }; Returns: undefined };
       "calendly_subscription_query": {
         Args: { "connection_id": string; "organization": string };
