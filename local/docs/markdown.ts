@@ -3,6 +3,12 @@
  * and terminals; here names, statements and shapes in them become code.
  */
 
+/** A shape in braces, with shapes in it, so many levels deep. */
+function shape(depth: number): string {
+  const inner = depth === 0 ? "" : `(?:${shape(depth - 1)}[^{}]*)*`;
+  return `\\{[^{}]*${inner}\\}`;
+}
+
 /** What stands for itself: already code, a link, a shape in braces, a statement, a call, a name. */
 const CODE = new RegExp(
   [
@@ -11,7 +17,7 @@ const CODE = new RegExp(
     "select [^;]*;", // a statement
     "create policy [^;]*;",
     "\\w+_\\w+ = \\w+", // name = value
-    "\\[?\\{[^{}]*(?:\\{[^{}]*\\}[^{}]*)*\\}\\]?", // a shape, with shapes in it
+    `\\[?${shape(4)}\\]?(?: \\| null)?`,
     "(?:GET|POST|DELETE|HEAD) [/a-z][\\w/-]*", // a call
     "/functions/v1/[\\w/-]+",
     "\\b[a-z]\\w*\\.[a-z_]+(?:\\.[a-z_]+)*\\([^()]*\\)", // schema.function(…)

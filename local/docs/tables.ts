@@ -62,8 +62,5 @@ function reference(definition: string): string {
 }
 
 export function shortType(type: string): string {
-  return type.replace("timestamp with time zone", "timestamptz").replace(
-    "double precision",
-    "float8",
-  );
+  return type.replaceAll("timestamp with time zone", "timestamptz");
 }
