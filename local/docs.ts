@@ -7,6 +7,7 @@
  *     <!-- end of alerts -->
  */
 import { readCatalogue } from "./docs/catalogue.ts";
+import { commandsPage } from "./docs/commands.ts";
 import { environmentPage } from "./docs/environment.ts";
 import { functionsPage } from "./docs/functions.ts";
 import { httpPage } from "./docs/http.ts";
@@ -29,6 +30,7 @@ export async function generate(): Promise<Map<string, string>> {
       "reference/settings.md": settingsPage(catalogue),
       "reference/environment.md": environmentPage(),
       "reference/http.md": httpPage(catalogue),
+      "reference/commands.md": commandsPage(),
     }).map(([path, text]) => [path, `${NOTE}\n\n${text}\n`]),
   );
   const sections: Record<string, string> = {
@@ -58,6 +60,7 @@ function indexPage(): string {
       "[tables.md](tables.md): tables, views and their columns, and who reads them",
       "[functions.md](functions.md): functions of the database",
       "[http.md](http.md): paths, bodies, answers and errors of the Edge Functions",
+      "[commands.md](commands.md): the command line",
       "[settings.md](settings.md): how far back, how often, how much at once, how long kept",
       "[environment.md](environment.md): variables of the Edge Functions",
       "[operate.md](../operate.md): alerts and error codes",

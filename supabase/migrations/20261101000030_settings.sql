@@ -55,7 +55,7 @@ comment on column calendly.settings.full_sync_interval is
 comment on column calendly.settings.sync_interval is
   'A connection is due again this long after a sync.';
 comment on column calendly.settings.webhook_sync_interval is
-  'The same while webhooks arrive: then a sync only repairs.';
+  'The same for a connection whose webhooks arrive: its syncs only repair.';
 comment on column calendly.settings.tick is
   'How often the schedule looks for due work: 1 to 59 seconds (pg_cron 1.5 or newer), or a minute. '
   'pg_cron logs each tick: see job_log_retention.';

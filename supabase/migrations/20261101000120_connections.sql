@@ -48,7 +48,7 @@ comment on column public.calendly_connections.id is
   'Chosen before the token is encrypted, because the ciphertext names it.';
 comment on column public.calendly_connections.user_id is 'Whose token it is.';
 comment on column public.calendly_connections.calendly_user_uri is
-  'The same person at Calendly: user=… of a listing.';
+  'URI of the Calendly user whose token it is.';
 comment on column public.calendly_connections.calendly_organization_uri is
   'The organization''s URI at Calendly; read again with each daily check of webhooks.';
 comment on column public.calendly_connections.scope is
@@ -57,7 +57,8 @@ comment on column public.calendly_connections.members is
   'Of an organization. accounts: members who have an account here, matched by Calendly user or, '
   'once, by a proven e-mail. everyone: every host, account or not.';
 comment on column public.calendly_connections.state is
-  'reconnect_required: Calendly refuses the token, and only a person can help.';
+  'active. reconnect_required: Calendly refuses the token, and only a person can help. '
+  'disconnected: ended, the token is gone.';
 comment on column public.calendly_connections.next_sync_at is
   'When the schedule syncs it next; null: never by itself (not active, or the account is banned).';
 comment on column public.calendly_connections.last_full_sync_at is

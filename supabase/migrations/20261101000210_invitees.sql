@@ -47,8 +47,8 @@ alter table public.calendly_invitees
   add primary key (id, user_id);
 
 comment on table public.calendly_invitees is
-  'Everyone who booked a seat in a meeting, canceled seats included. Guests are in '
-  'calendly_meetings.raw -> event_guests.';
+  'Everyone who booked a seat in a meeting, canceled seats included. Guests are in event_guests '
+  'of calendly_meetings.raw.';
 comment on column public.calendly_invitees.id is
   'Names the invitee by itself: always taken from the identity''s sequence.';
 comment on column public.calendly_invitees.meeting_id is

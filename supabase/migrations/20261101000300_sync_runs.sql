@@ -82,7 +82,8 @@ comment on column public.calendly_sync_runs.min_start_time is
 comment on column public.calendly_sync_runs.max_start_time is
   'Events that start before this are listed.';
 comment on column public.calendly_sync_runs.status is
-  'paused: goes on at resume_at, or at once on a click. failed: only a person can mend it.';
+  'running. paused: goes on at resume_at, or at once on a click. complete. failed: see error; the '
+  'schedule begins another run later, unless the person has to connect again.';
 comment on column public.calendly_sync_runs.fetched_active is
   'Events in the listing that are active.';
 comment on column public.calendly_sync_runs.fetched_canceled is

@@ -63,8 +63,8 @@ comment on column public.calendly_webhook_events.user_id is
   'nothing was applied: whoever subscribed, else null.';
 comment on column public.calendly_webhook_events.created_at is 'When it arrived.';
 comment on column public.calendly_webhook_events.status is
-  'processed. ignored: of a type that is not handled, or about no host who is kept. deferred: it '
-  'waits for the next sync. dead: given up after the last try.';
+  'processed: applied. ignored: of a type that is not handled, or about no host who is kept. '
+  'deferred: it waits for the next sync. dead: given up after the last try.';
 comment on column public.calendly_webhook_events.attempts is 'How often it was tried.';
 comment on column public.calendly_webhook_events.error is
   '{code, message, hint?} of the last try.';
