@@ -41,6 +41,8 @@ export interface PageOptions {
   operations?: boolean;
   /** What follows the address, such as `#/operations/runs`. */
   path?: string;
+  /** Another page than the console's. */
+  address?: string;
   /** The zone of this browser: UTC unless told otherwise. */
   timezone?: string;
   /** Errors in the page's log that this test brings about. */
@@ -48,6 +50,8 @@ export interface PageOptions {
 }
 
 export interface BrowserTestOptions extends Omit<StackTestOptions, "on" | "long"> {
+  /** What the test needs beside Chromium. */
+  needs?: Parameters<typeof needing>[1][];
   /** Only with REQUIRE_ALL=1. */
   long?: boolean;
 }
@@ -60,12 +64,16 @@ let browser: Promise<Browser> | undefined;
 export function browserTest(
   name: string,
   test: (context: { project: Project; t: Deno.TestContext }) => Promise<unknown>,
-  { long = false, ...options }: BrowserTestOptions = {},
+  { long = false, needs = [], ...options }: BrowserTestOptions = {},
 ): void {
   Deno.test({
-    ...needing(name, "chromium", ...long ? ["longRun" as const] : []),
+    ...needing(name, "chromium", ...needs, ...long ? ["longRun" as const] : []),
     async fn(t) {
-      await using project = await Project.start("embedded", { clock: "real", ...options });
+      await using project = await Project.start("embedded", {
+        clock: "real",
+        realtime: true,
+        ...options,
+      });
       try {
         await test({ project, t });
         assertNoProblems();
@@ -88,7 +96,7 @@ export function assertNoProblems(): void {
 /** Opens the console in a browser of its own, with its own cookies and storage. */
 export async function openPage(project: Project, options: PageOptions = {}): Promise<Page> {
   const { theme = "light", viewport = "desktop", operations = false, path = "" } = options;
-  const { url } = project.stack;
+  const url = options.address ?? project.stack.url;
   const context = await (await launched()).newContext({
     colorScheme: theme,
     viewport: typeof viewport === "string" ? VIEWPORTS[viewport] : viewport,
