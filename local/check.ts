@@ -17,14 +17,18 @@ house style. Changes nothing. "npx -y deno@2.9.6 fmt" mends the formatting.`);
 const ROOT = new URL("../", import.meta.url);
 const FUNCTIONS = new URL("supabase/functions/", ROOT);
 /** Folders that programs write. */
-const NOT_WRITTEN = [".git", ".local", ".temp", "node_modules"];
+const NOT_WRITTEN = [".git", ".local", ".temp", "node_modules", "dist"];
+/** Each app in it has a TypeScript and packages of its own: its test checks its types. */
+const APPS = "examples";
 
 const functions = [...Deno.readDirSync(FUNCTIONS)]
   .filter(({ isDirectory, name }) => isDirectory && !name.startsWith("_"))
   .map(({ name }) => `supabase/functions/${name}`)
   .sort();
 const others = [...Deno.readDirSync(ROOT)]
-  .filter(({ isDirectory, name }) => isDirectory && !name.startsWith(".") && name !== "supabase")
+  .filter(({ isDirectory, name }) =>
+    isDirectory && !name.startsWith(".") && !["supabase", APPS].includes(name)
+  )
   .map(({ name }) => name)
   .sort();
 

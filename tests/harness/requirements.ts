@@ -14,7 +14,7 @@
  * (prove, mutate) sets REQUIRE_ALL=1 there, so that none of them is skipped.
  */
 
-import { findSupabaseCli, SUPABASE_CLI } from "./npm_programs.ts";
+import { findSupabaseCli, installReactApp, SUPABASE_CLI } from "./npm_programs.ts";
 
 export interface Requirement {
   /** Stands in brackets in the names of the tests that need it. */
@@ -93,6 +93,14 @@ export const REQUIREMENTS = {
       return findSupabaseCli() !== undefined;
     },
     how: `npx -y supabase@${SUPABASE_CLI}, for which npm must reach its registry`,
+  },
+  reactApp: {
+    label: "packages of examples/react",
+    // Looked for only where a test needs it: npm takes some seconds.
+    get met() {
+      return installReactApp() !== undefined;
+    },
+    how: "npm ci in examples/react, for which npm must reach its registry",
   },
   calendlyReference: {
     label: "Calendly reference",
