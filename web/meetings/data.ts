@@ -116,15 +116,23 @@ export function ascending(tab: Tab): boolean {
   return tab === "upcoming";
 }
 
-async function page(query: Query, filter: Filter, after?: Cursor): Promise<Meeting[]> {
+/**
+ * One page. `any`: of these conditions one must hold. They and the place go into one `or`: the second of two
+ * is not heard by every Data API.
+ */
+async function page(
+  query: Query,
+  filter: Filter,
+  after: Cursor | undefined,
+  any?: string,
+): Promise<Meeting[]> {
   const up = ascending(filter.tab);
+  const beyond = up ? "gt" : "lt";
+  const place = after &&
+    `start_time.${beyond}.${after.start},and(start_time.eq.${after.start},id.${beyond}.${after.id})`;
   let filtered = withFilter(query, filter);
-  if (after) {
-    const beyond = up ? "gt" : "lt";
-    filtered = filtered.or(
-      `start_time.${beyond}.${after.start},and(start_time.eq.${after.start},id.${beyond}.${after.id})`,
-    );
-  }
+  if (any && place) filtered = filtered.or(`and(or(${any}),or(${place}))`);
+  else if (any ?? place) filtered = filtered.or(any ?? place);
   return await rows<Meeting[]>(
     filtered.order("start_time", { ascending: up }).order("id", { ascending: up })
       .limit(LISTED_INVITEES, { referencedTable: "calendly_invitees" }).limit(PAGE),
@@ -138,16 +146,10 @@ async function page(query: Query, filter: Filter, after?: Cursor): Promise<Meeti
 export async function fetchPages(filter: Filter, after?: Cursor): Promise<Meeting[][]> {
   const meetings = person().from("calendly_meetings");
   const like = pattern(filter.search);
-  if (like === undefined) {
-    return [await page(meetings.select(`${COLUMNS},calendly_invitees${INVITEES}`), filter, after)];
-  }
+  const listed = meetings.select(`${COLUMNS},calendly_invitees${INVITEES}`);
+  if (like === undefined) return [await page(listed, filter, after)];
   return await Promise.all([
-    page(
-      meetings.select(`${COLUMNS},calendly_invitees${INVITEES}`)
-        .or(`name.ilike.${like},location.ilike.${like}`),
-      filter,
-      after,
-    ),
+    page(listed, filter, after, `name.ilike.${like},location.ilike.${like}`),
     page(
       meetings.select(`${COLUMNS},calendly_invitees!inner${INVITEES}`)
         .or(`name.ilike.${like},email.ilike.${like}`, { referencedTable: "calendly_invitees" }),

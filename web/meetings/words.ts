@@ -63,8 +63,8 @@ export function freshness(
       tone: "good",
       title: "As Calendly has it",
       sentence:
-        "All meetings were compared with Calendly, and each booking since then arrives by " +
-        "webhook within a second or so.",
+        "Everything was compared, and each booking since then arrives by webhook within a " +
+        "second.",
     };
   }
   return {

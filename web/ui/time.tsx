@@ -94,7 +94,7 @@ export function TimeSwitch() {
         value={timeMode.value}
         onChange={(event) => timeMode.value = event.currentTarget.value as TimeMode}
       >
-        {MODES.map(([mode, word]) => <option key={mode} value={mode}>{word} time</option>)}
+        {MODES.map(([mode, word]) => <option key={mode} value={mode}>{word}</option>)}
       </select>
     </label>
   );
