@@ -92,6 +92,11 @@ export class Clock {
     return now > this.#last ? now : this.#last;
   }
 
+  /** How far a clock that runs is ahead of real time, in microseconds; 0 where it stands still. */
+  get ahead(): Micros {
+    return this.pinned ? 0n : this.#base;
+  }
+
   /** The time of a write: no two share one, so even a pinned clock moves by a microsecond. */
   tick(): Micros {
     this.#last = this.now() + 1n;

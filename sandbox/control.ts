@@ -7,6 +7,7 @@ import { formatTime, time } from "./clock.ts";
 import { SandboxError } from "./errors.ts";
 import { ActiveFault, Faults } from "./faults.ts";
 import type { FaultRule } from "./faults.ts";
+import { bookingsOf, deliveryRow, Overview } from "./overview.ts";
 import { populate } from "./populate.ts";
 import { Limit, RateLimit } from "./rate_limit.ts";
 import { RequestLog, RequestReport } from "./request_log.ts";
@@ -25,8 +26,11 @@ import { eventRow, inviteeRow, membershipRow } from "./serialize.ts";
 import { OAuthApp, Tokens } from "./tokens.ts";
 import { createEventType } from "./event_types.ts";
 import { check, Input } from "./verbs.ts";
-import { DeliverOptions, Delivery, Webhooks } from "./webhooks.ts";
+import { DeliverOptions, Delivery, WebhookFault, Webhooks } from "./webhooks.ts";
 import { EventRecord, hostsOf, World } from "./world.ts";
+
+/** So many requests and deliveries are in an overview. */
+const SHOWN = 30;
 
 export interface BookingResult {
   event: ScheduledEvent;
@@ -307,8 +311,35 @@ export class Control {
     return this.#faults.list();
   }
 
+  /** Of the webhooks: what happens from now on is lost or late, what is queued stays as it is. */
+  webhook_fault(input: Input<"webhook_fault">): { webhook_fault: WebhookFault | null } {
+    check("webhook_fault", input);
+    const { effect, delay = "1m" } = input;
+    this.#webhooks.fault = effect && { effect, delay };
+    return { webhook_fault: this.#webhooks.fault };
+  }
+
   clear_faults(): void {
     this.#faults.clear();
+    this.#webhooks.fault = null;
+  }
+
+  overview(input: Input<"overview"> = {}): Overview {
+    check("overview", input);
+    const user = this.#user(input.user).uri;
+    this.#allBookings.settleReadyConferences();
+    return copy({
+      ...this.#now(),
+      user,
+      users: [...this.#world.users.values()]
+        .map(({ uri, name, email }) => ({ uri, name, email })),
+      bookings: bookingsOf(this.#world, user),
+      requests: this.#log.latest(SHOWN),
+      deliveries: this.#webhooks.latest(SHOWN).map(deliveryRow),
+      faults: this.#faults.list(),
+      webhook_fault: this.#webhooks.fault,
+      subscriptions: this.#webhooks.subscribersOf(user),
+    });
   }
 
   /** The requests served, newest last, with counts. */

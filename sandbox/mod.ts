@@ -5,7 +5,7 @@
  */
 import { Api } from "./api/api.ts";
 import { Bookings } from "./bookings.ts";
-import { Clock, Duration, Micros } from "./clock.ts";
+import { Clock } from "./clock.ts";
 import { Control, Truth } from "./control.ts";
 import { SandboxError } from "./errors.ts";
 import { Faults } from "./faults.ts";
@@ -69,12 +69,8 @@ export interface Sandbox {
   /** The public API, /oauth/… and /_sandbox/…, whatever the host in the URL. */
   fetch(request: Request): Promise<Response>;
   control: Control;
-  clock: {
-    /** Microseconds since 1970. */
-    now(): Micros;
-    advance(by: Duration): void;
-    set(iso: string): void;
-  };
+  /** Times are microseconds since 1970. */
+  clock: Pick<Clock, "now" | "advance" | "set" | "pinned" | "ahead" | "onMove">;
   demo: { user: User; organization: Organization; token: string; app: OAuthApp };
   /** The whole state, with every row exactly as the API serialises it. */
   truth(): Truth;
@@ -275,7 +271,9 @@ async function serveControl(
         const input = status === undefined ? filter : { ...filter, status: Number(status) };
         return Response.json(control.run(verb, input));
       }
-      if (["deliveries", "faults"].includes(verb)) return Response.json(control.run(verb, {}));
+      if (["deliveries", "faults", "overview"].includes(verb)) {
+        return Response.json(control.run(verb, {}));
+      }
     }
     if (request.method !== "POST") {
       throw new SandboxError(

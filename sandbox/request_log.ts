@@ -54,6 +54,11 @@ export class RequestLog {
     this.#requests = [];
   }
 
+  /** The last so many, the latest first. */
+  latest(count: number): LoggedRequest[] {
+    return this.#requests.slice(-count).reverse().map((request) => ({ ...request }));
+  }
+
   report(filter: RequestFilter = {}): RequestReport {
     const requests = this.#requests.filter((request) =>
       (filter.method === undefined || request.method === filter.method) &&

@@ -20,7 +20,7 @@ import type {
   WebhookSubscription,
 } from "./resources.ts";
 import type { OAuthApp } from "./tokens.ts";
-import type { Delivery } from "./webhooks.ts";
+import type { Delivery, WebhookFault } from "./webhooks.ts";
 
 /** An object with text in these fields. */
 const object = <T>(...fields: (keyof T & string)[]) =>
@@ -92,6 +92,7 @@ export const WebhooksState = z.strictObject({
   random: Random,
   automatic: z.boolean(),
   made: z.int(),
+  fault: object<WebhookFault>("effect").nullable().default(null),
   subscriptions: z.array(z.strictObject({
     resource: object<WebhookSubscription>("uri"),
     signing_key: z.string().nullable(),

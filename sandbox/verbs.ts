@@ -17,7 +17,7 @@ import { PopulateInput } from "./populate.ts";
 import { RequestFilter } from "./request_log.ts";
 import { SCOPES } from "./tokens.ts";
 import { Count, Duration, Email, Reference, Role, Text, Time } from "./values.ts";
-import { DeliverInput } from "./webhooks.ts";
+import { DeliverInput, WebhookFaultInput } from "./webhooks.ts";
 
 const Nothing = z.strictObject({});
 const Plan = z.enum(["basic", "essentials", "professional", "teams", "enterprise"]);
@@ -102,9 +102,13 @@ export const VERBS = {
       .describe('such as [{"path": "/users/me", "effect": {"kind": "rate_limited"}}]').optional(),
   })
     .describe("adds rules for faults, and lists those in force"),
-  clear_faults: Nothing.describe("ends all faults"),
+  clear_faults: Nothing.describe("ends all faults, of webhooks too"),
+  webhook_fault: WebhookFaultInput
+    .describe("loses the webhooks of what happens from now on, or sends them late"),
   requests: RequestFilter.describe("lists the requests that were served, with counts"),
   clear_requests: Nothing.describe("forgets the requests that were served"),
+  overview: z.strictObject(oneUser)
+    .describe("shows the time, the people, a user's bookings, and what happened last"),
   deliveries: Nothing.describe("lists all webhooks"),
   deliver: DeliverInput.describe("sends webhooks"),
 };

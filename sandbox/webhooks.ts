@@ -12,6 +12,7 @@ import { Random } from "./random.ts";
 import { BookingEvent, Uri, uri, WebhookSubscription } from "./resources.ts";
 import { bookingPayload } from "./serialize.ts";
 import { loadTime, saveTime, type WebhooksState } from "./state.ts";
+import { Duration } from "./values.ts";
 import { EventRecord, hostsOf, World } from "./world.ts";
 import type { Invitee, ScheduledEvent } from "./resources.ts";
 
@@ -57,6 +58,17 @@ export const DeliverInput = z.strictObject({
   resign: z.boolean().describe("signs with the time of this attempt"),
 }).partial();
 
+export const WebhookFaultInput = z.strictObject({
+  effect: z.enum(["lost", "late"]).nullable().describe("null ends it"),
+  delay: Duration.describe("how late (1m)").optional(),
+});
+
+/** What becomes of the webhooks that are made from now on. */
+export interface WebhookFault {
+  effect: "lost" | "late";
+  delay: string | number;
+}
+
 export type DeliverOptions = Omit<z.input<typeof DeliverInput>, "which">;
 
 export interface WebhookOptions {
@@ -83,6 +95,8 @@ export class Webhooks {
   #made = 0;
   /** Is called when an attempt to deliver has ended. */
   onAttempt: () => void = () => {};
+  /** Only of what is made from now on. */
+  fault: WebhookFault | null = null;
 
   constructor(world: World, options: WebhookOptions) {
     this.#world = world;
@@ -98,6 +112,7 @@ export class Webhooks {
       random: this.#random.state,
       automatic: this.#options.automatic,
       made: this.#made,
+      fault: this.fault,
       subscriptions: [...this.#subscriptions.values()].map((subscription) => ({
         resource: subscription.resource,
         signing_key: subscription.signingKey,
@@ -111,6 +126,7 @@ export class Webhooks {
   load(state: WebhooksState): void {
     this.#random.state = state.random;
     this.#made = state.made;
+    this.fault = state.fault;
     for (const { resource, signing_key, failing_since } of state.subscriptions) {
       this.#subscriptions.set(resource.uri, {
         resource,
@@ -202,12 +218,25 @@ export class Webhooks {
         body,
         created_at: formatTime(now),
         state: "pending",
-        next_attempt_at: formatTime(now),
+        next_attempt_at: formatTime(now + this.#delay()),
         attempts: [],
       };
+      if (this.fault?.effect === "lost") {
+        Object.assign(delivery, { state: "dropped", next_attempt_at: null });
+      }
       this.#deliveries.set(delivery.id, delivery);
       this.#schedule(delivery);
     }
+  }
+
+  #delay(): Micros {
+    return this.fault?.effect === "late" ? duration(this.fault.delay) : 0n;
+  }
+
+  /** The last so many, the latest first. */
+  latest(count: number): Delivery[] {
+    this.#disableFailing();
+    return [...this.#deliveries.values()].slice(-count).reverse();
   }
 
   deliveries(): Delivery[] {
@@ -255,10 +284,21 @@ export class Webhooks {
     this.#timers.clear();
   }
 
+  /** How many active ones a booking of this host would be sent to now. */
+  subscribersOf(host: Uri): number {
+    const organization = this.#world.user(host).current_organization;
+    return this.subscriptions()
+      .filter((one) => one.state === "active" && this.#coversHosts(one, organization, [host]))
+      .length;
+  }
+
   #covers(subscription: WebhookSubscription, event: EventRecord): boolean {
-    if (subscription.organization !== event.organization) return false;
+    return this.#coversHosts(subscription, event.organization, hostsOf(event));
+  }
+
+  #coversHosts(subscription: WebhookSubscription, organization: Uri, hosts: Uri[]): boolean {
+    if (subscription.organization !== organization) return false;
     if (subscription.scope === "organization") return true;
-    const hosts = hostsOf(event);
     if (subscription.scope === "user") return hosts.includes(subscription.user!);
     const members = this.#world.groups.get(subscription.group!)?.members ?? [];
     return hosts.some((host) => members.includes(host));

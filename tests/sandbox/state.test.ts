@@ -316,6 +316,8 @@ function rightArguments(sandbox: Sandbox): Record<Verb, Record<string, unknown>>
     set_rate_limit: { user: user.uri, limit: 5 },
     faults: { rules: [{ path: "/**", skip: 1, times: 2, effect: { kind: "slow", ms: 1 } }] },
     clear_faults: {},
+    webhook_fault: { effect: "late", delay: "5m" },
+    overview: { user: user.uri },
     requests: { method: "GET", path: "/users/me", status: 200, user: user.uri },
     clear_requests: {},
     deliveries: {},

@@ -458,3 +458,67 @@ Deno.test("sample data is the account's last booking in a bare envelope", async 
   assert.equal(body.payload.uri, invitee.uri);
   assert.equal((await sample("invitee.canceled")).status, 404);
 });
+
+Deno.test("webhooks are lost or late while a fault says so, and no longer once it is cleared", async () => {
+  const { sandbox, receiver } = await subscribed();
+  const { control } = sandbox;
+  control.webhook_fault({ effect: "lost" });
+  control.book();
+  await control.deliver("due");
+  assert.deepEqual(receiver.received, []);
+  assert.equal(control.deliveries()[0].state, "dropped");
+
+  control.webhook_fault({ effect: "late", delay: "5m" });
+  control.book();
+  control.advance({ by: "4m" });
+  await control.deliver("due");
+  assert.deepEqual(receiver.received, []);
+  control.advance({ by: "1m" });
+  await control.deliver("due");
+  assert.equal(receiver.received.length, 1);
+
+  control.clear_faults();
+  control.book();
+  await control.deliver("due");
+  assert.equal(receiver.received.length, 2);
+  assert.equal(control.webhook_fault({ effect: null }).webhook_fault, null);
+});
+
+Deno.test("an overview has the bookings around now, and what happened last first", async () => {
+  const { sandbox, receiver } = await subscribed();
+  const { control } = sandbox;
+  control.populate({ events: 100 });
+  const { event, invitee } = control.book({ invitee: { name: "Ines" } });
+  receiver.status = 500;
+  await control.deliver("due");
+  await new Client(sandbox).get("/users/me");
+  control.faults({ path: "/users/me", effect: { kind: "html" } });
+  control.webhook_fault({ effect: "late" });
+
+  const seen = control.overview();
+  assert.equal(seen.now, control.state().now);
+  assert.equal(seen.user, sandbox.demo.user.uri);
+  assert.equal(seen.users[0].email, sandbox.demo.user.email);
+  assert.ok(seen.bookings.length < 100);
+  assert.deepEqual(
+    seen.bookings.map(({ start_time }) => start_time),
+    seen.bookings.map(({ start_time }) => start_time).sort(),
+  );
+  const booking = seen.bookings.find(({ uri }) => uri === event.uri)!;
+  assert.deepEqual(booking.invitees, [
+    { uri: invitee.uri, name: "Ines", status: "active", no_show: false },
+  ]);
+  assert.deepEqual(booking.hosts, [sandbox.demo.user.uri]);
+  assert.equal(seen.requests[0].path, "/users/me");
+  const [{ event: type, invitee: name, state, attempts, status }] = seen.deliveries;
+  assert.deepEqual([type, name, state, attempts, status], [
+    "invitee.created",
+    "Ines",
+    "pending",
+    1,
+    500,
+  ]);
+  assert.equal(seen.faults.length, 1);
+  assert.deepEqual(seen.webhook_fault, { effect: "late", delay: "1m" });
+  assert.equal(seen.subscriptions, 1);
+});
