@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { type Console, createConsole } from "../cli/console/server.ts";
 import { buildPage, type Page } from "../cli/page.ts";
 import { type Sandbox } from "../sandbox/mod.ts";
+import { describeVerbs } from "../sandbox/verbs.ts";
 import { type Keys } from "./keys.ts";
 import { whileLocked } from "./lock.ts";
 
@@ -18,11 +19,13 @@ const SOURCES = ["web/", "supabase/functions/_shared/calendly/", "deno.json", "d
 
 /** The console at a stack's own address. */
 export function localConsole(
-  { url, keys: { publishableKey, secretKey }, realtime, sandbox, demoUser }: {
+  { url, keys: { publishableKey, secretKey }, realtime, sandbox, afterVerb, demoUser }: {
     url: string;
     keys: Keys;
     realtime: boolean;
     sandbox?: Sandbox;
+    /** Waited for before what a verb has done is told. */
+    afterVerb: () => Promise<void> | undefined;
     demoUser: { email: string; password: string };
   },
 ): Console {
@@ -31,13 +34,19 @@ export function localConsole(
     project: { url, publishableKey, secretKey, kind: "local" },
     origins: [url, url.replace("127.0.0.1", "localhost")],
     realtime,
-    sandbox: sandbox && ((verb, args) => Promise.resolve(runVerb(sandbox, verb, args))),
+    sandbox: sandbox && (async (verb, args) => {
+      const answer = await runVerb(sandbox, verb, args);
+      await afterVerb();
+      return answer;
+    }),
     demoUser,
   });
 }
 
 function runVerb({ control, truth }: Sandbox, verb: string, args: unknown): unknown {
-  return verb === "state" ? truth() : control.run(verb, args as Record<string, unknown>);
+  if (verb === "state") return truth();
+  if (verb === "describe") return describeVerbs();
+  return control.run(verb, args as Record<string, unknown>);
 }
 
 /** The page that was read last, with the hash of its sources. */

@@ -6,6 +6,7 @@ import { createClient } from "@supabase/supabase-js";
 import { type Sandbox, type SandboxOptions } from "../sandbox/mod.ts";
 import { startSandbox } from "./calendly.ts";
 import { localConsole } from "./console.ts";
+import { followClock } from "./clock.ts";
 import { startTicker, type Ticker } from "./cron.ts";
 import { createDataApi } from "./data_api.ts";
 import {
@@ -175,6 +176,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       undo.push(() => served.stop().catch((error) => log("sandbox", reason(error))));
     }
     const sandbox = served?.sandbox;
+    // Who pins one clock sets both.
+    const clock = sandbox?.clock.pinned ? undefined : await followClock(database, sandbox?.clock, {
+      // What has become due meanwhile is done at once, not with the next minute.
+      passed: () => options.cron === false ? undefined : ticker.tick(lastMinute(), new Date()),
+      log: (line) => log("sandbox", line),
+    });
+    undo.push(() => clock?.stop());
     const calendlyUrl = options.calendlyUrl ?? served!.url;
     if (!options.ephemeral) {
       await keepPorts(portsFile, {
@@ -190,6 +198,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       keys,
       realtime: realtime !== undefined,
       sandbox,
+      afterVerb: () => clock?.followed(),
       demoUser: DEMO_USER,
     });
     gateway.open({ dataApi, functions, realtime, console });
@@ -301,6 +310,10 @@ async function requireSuperuser(database: Database): Promise<void> {
     `${user.rolname}, the user of --database-url, is no superuser.`,
     "It takes a superuser, because the stack makes the platform's roles: name one in --database-url.",
   );
+}
+
+function lastMinute(): Date {
+  return new Date(Date.now() - 60_000);
 }
 
 /** On another port than last time it is still the same project, not a copy of one. */

@@ -2,25 +2,30 @@
 
 create table calendly.clock (
   only_row boolean primary key default true check (only_row),
-  stopped_at timestamptz not null
+  stopped_at timestamptz,
+  ahead interval,
+  check (num_nonnulls(stopped_at, ahead) = 1)
 );
 alter table calendly.clock enable row level security;
 comment on table calendly.clock is
-  'Empty in production. A local stack may stop the clock here, so that days pass in seconds and '
-  'tests do not depend on the time of day.';
+  'Empty in production. A local stack may stop the clock here, or let it run ahead of real time, so '
+  'that days pass in seconds and tests do not depend on the time of day.';
 
 create function calendly.now() returns timestamptz
 language plpgsql volatile set search_path = ''
 as $$
 begin
   -- Not now(): a transaction that waited for a lock must not extend its lease from before the wait.
-  return coalesce((select c.stopped_at from calendly.clock c), clock_timestamp());
+  return coalesce(
+    (select coalesce(c.stopped_at, clock_timestamp() + c.ahead) from calendly.clock c),
+    clock_timestamp());
 end
 $$;
 comment on function calendly.now() is
   'The time. Each function reads it here once, into a variable called now_at.';
 
-create function calendly.set_clock(stopped_at timestamptz) returns void
+create function calendly.set_clock(stopped_at timestamptz, ahead interval default null)
+returns void
 language plpgsql set search_path = ''
 as $$
 begin
@@ -29,17 +34,19 @@ begin
       'The clock can be set on a local stack only.',
       'A local stack has the schema local_stack.');
   end if;
-  if set_clock.stopped_at is null then
+  if num_nonnulls(set_clock.stopped_at, set_clock.ahead) = 0 then
     delete from calendly.clock;
   else
-    insert into calendly.clock as c (stopped_at) values (set_clock.stopped_at)
-      on conflict (only_row) do update set stopped_at = excluded.stopped_at;
+    insert into calendly.clock as c (stopped_at, ahead)
+      values (set_clock.stopped_at, set_clock.ahead)
+      on conflict (only_row) do update set
+        stopped_at = excluded.stopped_at, ahead = excluded.ahead;
   end if;
 end
 $$;
-comment on function calendly.set_clock(timestamptz) is
-  'Stops the clock at a time; null lets it run again. Error: not_a_local_stack where the schema '
-  'local_stack does not exist.';
+comment on function calendly.set_clock(timestamptz, interval) is
+  'Stops the clock at a time, or lets it run so much ahead of real time; two nulls let it run with '
+  'real time again. Error: not_a_local_stack where the schema local_stack does not exist.';
 
 create function calendly.times_as_sent() returns text
 language plpgsql immutable set search_path = ''

@@ -1,6 +1,6 @@
 -- The one clock, and Calendly's times.
 begin;
-select plan(23);
+select plan(25);
 
 select ok(calendly.now() between clock_timestamp() - interval '5 seconds' and clock_timestamp(), 'the clock runs unless it is stopped');
 
@@ -10,6 +10,12 @@ select calendly.set_clock('2026-06-02T12:00:00.000001Z');
 select is(calendly.now(), '2026-06-02T12:00:00.000001Z'::timestamptz, 'and set it again, to the microsecond');
 select calendly.set_clock(null);
 select ok(calendly.now() between clock_timestamp() - interval '5 seconds' and clock_timestamp(), 'null lets it run again');
+
+select calendly.set_clock(null, '36 hours');
+select ok(calendly.now() - interval '36 hours' between clock_timestamp() - interval '5 seconds' and clock_timestamp(), 'a local stack can let the clock run ahead');
+select calendly.set_clock('2026-06-01T12:00:00Z');
+select is(calendly.now(), '2026-06-01T12:00:00Z'::timestamptz, 'and stop it again');
+select calendly.set_clock(null);
 
 savepoint as_in_production;
 drop schema local_stack cascade;

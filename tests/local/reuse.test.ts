@@ -74,7 +74,7 @@ Deno.test("the hash changes with objects, rights and settings, and not with rows
     "create table public.left_over ()",
     "alter table public.calendly_meetings add left_over integer",
     "create or replace function calendly.now() returns timestamptz language sql as 'select now()'",
-    "drop function calendly.set_clock(timestamptz)",
+    "drop function calendly.set_clock(timestamptz, interval)",
     "create trigger left_over before update on public.calendly_meetings for each row execute function suppress_redundant_updates_trigger()",
     "alter table auth.users disable trigger all",
     "create policy left_over on public.calendly_meetings for select using (true)",
