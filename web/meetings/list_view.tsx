@@ -1,6 +1,6 @@
 /** The meetings as a table: tabs, search, hosts, and a row for each. */
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { link, route, setQuery } from "../routes.ts";
+import { link, setQuery } from "../routes.ts";
 import { Button } from "../ui/button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { Empty, Skeleton } from "../ui/states.tsx";
@@ -49,10 +49,12 @@ interface Properties {
   counts?: Record<Tab, number>;
   meetings: Meetings;
   arrivals: Map<number, Arrival>;
+  /** The first sync is reading. */
+  reading: boolean;
 }
 
 export function MeetingList(
-  { tab, search, host, users, counts, meetings, arrivals }: Properties,
+  { tab, search, host, users, counts, meetings, arrivals, reading }: Properties,
 ) {
   const { list, filter, problem, first, loading, loadMore, reload, loadAll } = meetings;
   const minute = Math.floor(now.value / 60_000);
@@ -108,7 +110,7 @@ export function MeetingList(
         </div>
       )}
       {!first && shown.length === 0 && list.complete && (
-        <Nothing tab={filter.tab} search={filter.search} />
+        <Nothing tab={filter.tab} search={filter.search} reading={reading} />
       )}
       {!first && (shown.length > 0 || !list.complete) && (
         <Table
@@ -136,7 +138,7 @@ export function MeetingList(
   );
 }
 
-function Nothing({ tab, search }: { tab: Tab; search: string }) {
+function Nothing({ tab, search, reading }: { tab: Tab; search: string; reading: boolean }) {
   if (search.trim() !== "") {
     return (
       <Empty
@@ -146,6 +148,15 @@ function Nothing({ tab, search }: { tab: Tab; search: string }) {
       >
         <Button onClick={() => setQuery({ search: undefined })}>Clear the search</Button>
       </Empty>
+    );
+  }
+  if (reading) {
+    return (
+      <Empty
+        icon="sync"
+        title="The first sync is reading your meetings"
+        hint="They appear here as they are read."
+      />
     );
   }
   const [title, hint] = EMPTY_WORDS[tab];
@@ -340,10 +351,4 @@ function Invitees({ meeting, zone }: { meeting: Meeting; zone: string }) {
       <span class="muted">{there || first.email}</span>
     </span>
   );
-}
-
-/** Kept for the address of a meeting: where the list is gone back to. */
-export function listAddress(): string {
-  const { query } = route.peek();
-  return link("meetings", Object.fromEntries(query));
 }

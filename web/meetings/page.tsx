@@ -42,8 +42,10 @@ export function MeetingsPage() {
   return <Mine key={who.id} id={who.id} email={who.email} />;
 }
 
-/** In milliseconds: how often the situation is read again by itself, and an active run's row. */
+/** In milliseconds: how often the situation is read again by itself, and while the first sync is not complete. */
 const SITUATION = 30_000;
+const FIRST_SYNC = 1500;
+/** In milliseconds: how often an active run's row is read. */
 const RUN = 700;
 
 /** In milliseconds: how long what has arrived stays marked. */
@@ -51,7 +53,10 @@ const MARKED = 120_000;
 
 function Mine({ id, email }: { id: string; email: string }) {
   const { path, query } = route.value;
-  const situation = useResource(() => fetchSituation(id), [id], { every: SITUATION });
+  const [every, setEvery] = useState(SITUATION);
+  const situation = useResource(() => fetchSituation(id), [id], { every });
+  const first = situation.data?.self?.calendly_initial_sync_complete === false;
+  useEffect(() => setEvery(first ? FIRST_SYNC : SITUATION), [first]);
   const back = useConsent(situation.reload);
   const data = situation.data;
   const connected = data && (data.connection !== undefined || data.byOrganization);
@@ -223,6 +228,7 @@ function Connected(
         counts={counts.data}
         meetings={meetings}
         arrivals={arrivals}
+        reading={run !== undefined && !data.self!.calendly_initial_sync_complete}
       />
       {shownId !== undefined && (
         <MeetingDetails
