@@ -19,6 +19,7 @@ export const TABLES: ReadonlySet<string> = new Set([
 /** Database functions. Those that change something replay webhook events. */
 export const RPCS: ReadonlySet<string> = new Set([
   "calendly_console_overview",
+  "calendly_console_people",
   "calendly_deliveries_by_day",
   "calendly_delivery_details",
   "calendly_freshness_history",

@@ -1,6 +1,6 @@
 -- What the console's Operations show beyond the tables and views: the first screen, freshness over
--- time, one run, one delivery, deliveries by day, and the ticks of the schedule. For the service
--- role only. Each answer is bounded, however large the project is.
+-- time, people, one run, one delivery, deliveries by day, and the ticks of the schedule. For the
+-- service role only. Each answer is bounded, however large the project is.
 
 -- The first screen --------------------------------------------------------------------------------
 
@@ -180,6 +180,67 @@ comment on function public.calendly_freshness_history(timestamptz, interval) is
   'proof of each person was, as in calendly_freshness, for those who are connected now. A time '
   'before anybody was synced is left out. At most 120 times, else at longer steps; of more than '
   '500 people a sample.';
+
+-- People ------------------------------------------------------------------------------------------
+
+create view calendly.people with (security_invoker = true) as
+  select
+    u.id as user_id, u.name, u.email, u.auth_user_id is not null as has_account,
+    u.calendly_initial_sync_complete as initial_sync_complete,
+    u.calendly_webhook_enabled as webhook_delivers,
+    coalesce(c.state, 'disconnected') as state,
+    -- What was proven before a member joined proves nothing for them: as in user_sync_states.
+    case when c.user_id = u.id or u.calendly_initial_sync_complete then c.current_as_of end
+      as current_as_of,
+    k.kind as token_kind, k.expires_at as token_expires_at, c as connection
+  from public.calendly_users u
+  left join public.calendly_connections own on own.user_id = u.id
+  -- as calendly.connection_status: the own connection while it is not ended
+  left join public.calendly_connections c on c.id = case
+    when own.state <> 'disconnected' then own.id else coalesce(u.connection_id, own.id) end
+  left join calendly.credentials k on k.connection_id = c.id;
+comment on view calendly.people is
+  'One row per person, with the connection that brings their meetings, or theirs that has ended.';
+
+create function public.calendly_console_people(
+  search text default null, states text[] default null, with_account boolean default null,
+  person integer default null, team integer default null, at_most integer default 100
+) returns table (
+  user_id integer, name text, email text, has_account boolean, initial_sync_complete boolean,
+  webhook_delivers boolean, state text, staleness_seconds double precision, token_kind text,
+  token_expires_at timestamptz, connection jsonb, total bigint
+)
+language plpgsql stable security definer set search_path = '' set jit = off
+-- One person is looked up by key: a plan for all arguments would read everybody.
+set plan_cache_mode = force_custom_plan set statement_timeout = '30s'
+as $$
+declare
+  shown_at_most constant integer := 1000;
+  now_at constant timestamptz := calendly.now();
+begin
+  return query
+    select p.user_id, p.name, p.email, p.has_account, p.initial_sync_complete, p.webhook_delivers,
+      p.state, extract(epoch from now_at - p.current_as_of)::double precision, p.token_kind,
+      p.token_expires_at, case when (p.connection).id is not null then to_jsonb(p.connection) end,
+      count(*) over ()
+    from calendly.people p
+    where (calendly_console_people.person is null or p.user_id = calendly_console_people.person)
+      and (states is null or p.state = any (states))
+      and (with_account is null or p.has_account = with_account)
+      and (team is null or (p.connection).user_id = team)
+      and (search is null
+        or position(lower(search) in lower(concat_ws(' ', p.name, p.email))) > 0)
+    order by
+      case p.state when 'reconnect_required' then 0 when 'active' then 1 else 2 end,
+      coalesce((p.connection).failures, 0) > 0 desc, p.current_as_of nulls first, p.user_id
+    limit least(at_most, shown_at_most);
+end
+$$;
+comment on function public.calendly_console_people(text, text[], boolean, integer, integer, integer)
+  is 'People with their connections, those with problems first, then the stalest; at most 1,000. '
+  'search: a part of the name or e-mail; person: one of them; team: those whom this person''s '
+  'connection brings. connection is the row of calendly_connections or null; total: how many there '
+  'are with these arguments.';
 
 -- One run -----------------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ grant execute on function
   public.calendly_connect(jsonb),
   public.calendly_connection_status(jsonb),
   public.calendly_console_overview(),
+  public.calendly_console_people(text, text[], boolean, integer, integer, integer),
   public.calendly_deliveries_by_day(timestamptz),
   public.calendly_delivery_details(uuid),
   public.calendly_disable_webhooks(jsonb),

@@ -68,7 +68,7 @@ select bag_eq('select object, role, rights from actual', $$
   select 'public.' || object, 'service_role', 'execute' from unnest('{
     calendly_abandon_subscription, calendly_apply_step, calendly_begin_refresh, calendly_begin_subscription, calendly_begin_sync,
     calendly_claim_revocation, calendly_claim_sync, calendly_clear_own_table_failure, calendly_configure, calendly_confirm_project, calendly_connect,
-    calendly_connection_status, calendly_console_overview, calendly_deliveries_by_day, calendly_delivery_details, calendly_disable_webhooks, calendly_disconnect, calendly_finish_revocation, calendly_fail_refresh, calendly_fail_review,
+    calendly_connection_status, calendly_console_overview, calendly_console_people, calendly_deliveries_by_day, calendly_delivery_details, calendly_disable_webhooks, calendly_disconnect, calendly_finish_revocation, calendly_fail_refresh, calendly_fail_review,
     calendly_fail_sync, calendly_finish_refresh, calendly_finish_sync, calendly_erase_invitee, calendly_freshness_history, calendly_health, calendly_keep_subscription,
     calendly_list_credentials, calendly_metrics, calendly_prepare_connection, calendly_receive_webhook, calendly_record_own_table_failure, calendly_reencrypt,
     calendly_replay_dead, calendly_replay_webhook_event, calendly_review_subscriptions, calendly_run_details, calendly_schedule, calendly_schedule_ticks, calendly_start_oauth, calendly_subscription_query,
