@@ -35,7 +35,9 @@ function rowsWithoutJoin() {
   };
 }
 
-type AlertRow = NonNullable<ReturnType<typeof useRows<NonNullable<typeof alertsQuery.row>>>["data"]>[
+type AlertRow = NonNullable<
+  ReturnType<typeof useRows<NonNullable<typeof alertsQuery.row>>>["data"]
+>[
   "rows"
 ][number];
 
@@ -78,7 +80,11 @@ function AlertCard({ alert }: { alert: AlertRow }) {
         <h2>{title}</h2>
         <Badge tone={severity.tone} title={severity.meaning}>{severity.word}</Badge>
         <code class="muted">{code}</code>
-        {alert.since && <span class="muted">since <Time at={alert.since} /></span>}
+        {alert.since && (
+          <span class="muted">
+            since <Time at={alert.since} />
+          </span>
+        )}
         {alert.user_id !== null && <PersonLink id={alert.user_id} />}
       </header>
       <dl class="facts">

@@ -1,5 +1,5 @@
 /** What the database functions of the operations answer: see supabase/migrations/…880_console.sql. */
-import { call, edgeFunction } from "./query.ts";
+import { call, edgeFunction, type Row } from "./query.ts";
 import type { StoredError } from "./parts.tsx";
 import type { DayCount, FreshnessPoint } from "./plots.ts";
 
@@ -222,29 +222,12 @@ export interface Person {
   email: string | null;
   has_account: boolean;
   initial_sync_complete: boolean;
-  staleness_seconds: number | null;
   webhook_delivers: boolean;
-  /** Null: there is none. */
-  connection_id: string | null;
-  /** Whose token it is. */
-  connection_user_id: number | null;
   state: string;
-  scope: string | null;
-  members: string | null;
+  staleness_seconds: number | null;
   token_kind: string | null;
   token_expires_at: string | null;
-  connected_at: string | null;
-  next_sync_at: string | null;
-  last_error: StoredError | null;
-  failures: number | null;
-  webhook_state: string | null;
-  webhooks_wanted: boolean | null;
-  webhooks_checked_at: string | null;
-  webhooks_lost_at: string | null;
-  webhook_error: StoredError | null;
-  rate_limit: number | null;
-  rate_remaining: number | null;
-  rate_resets_at: string | null;
+  connection: Row<"calendly_connections"> | null;
   /** How many people there are with these filters. */
   total: number;
 }

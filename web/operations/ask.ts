@@ -2,6 +2,7 @@
 import { loadConfig } from "../data/config.ts";
 import { fromResponse, toProblem } from "../data/problem.ts";
 import { type Resource, useResource } from "../data/resource.ts";
+import { type FunctionsHealth, healthQuery } from "./answers.ts";
 import {
   type CallQuery,
   type FunctionQuery,

@@ -84,9 +84,7 @@ export function DeliveriesScreen() {
       resource={list.resource}
       every={EVERY}
       queries={[list.query]}
-      actions={
-        <Button icon="sync" onClick={() => setReplaying(true)}>Replay dead ones</Button>
-      }
+      actions={<Button icon="sync" onClick={() => setReplaying(true)}>Replay dead ones</Button>}
     >
       <ByDay />
       <FilterBar
@@ -231,7 +229,10 @@ export function DeliveryTable(
           title: "Person",
           width: "minmax(0, 1.2fr)",
           cell: ({ user_id, calendly_users }) => (
-            <PersonLink id={user_id} person={calendly_users} />
+            <PersonLink
+              id={user_id}
+              person={calendly_users}
+            />
           ),
         },
         {
@@ -249,7 +250,11 @@ export function DeliveryTable(
           cell: ({ error }) => {
             const stored = error as StoredError | null;
             return stored
-              ? <span title={stored.message}><code>{stored.code}</code> {stored.message}</span>
+              ? (
+                <span title={stored.message}>
+                  <code>{stored.code}</code> {stored.message}
+                </span>
+              )
               : <span class="muted">none</span>;
           },
         },
@@ -344,8 +349,7 @@ function ReplayDialog(
           {outcome && "tried" in outcome
             ? (
               <Status tone={count.data ? "warn" : "good"}>
-                {number(outcome.tried)} replayed.{" "}
-                {count.data
+                {number(outcome.tried)} replayed. {count.data
                   ? `${number(count.data)} of them cannot be applied and stay dead: each says why.`
                   : "None of them is dead any more."}
               </Status>
@@ -358,8 +362,8 @@ function ReplayDialog(
             ? <Status tone="good">There is no dead delivery to replay.</Status>
             : (
               <Status tone="info">
-                {number(count.data)} dead {count.data === 1 ? "delivery" : "deliveries"} will be
-                replayed.
+                {number(count.data)} dead {count.data === 1 ? "delivery" : "deliveries"}{" "}
+                will be replayed.
               </Status>
             )}
         </div>

@@ -91,7 +91,9 @@ export function DeliveryScreen({ id }: { id: string }) {
         <Panel title="Delivery">
           <dl class="facts">
             <dt>Received</dt>
-            <dd><Time at={delivery.created_at} /></dd>
+            <dd>
+              <Time at={delivery.created_at} />
+            </dd>
             <dt>Applied</dt>
             <dd>
               {delivery.processed_at
@@ -111,7 +113,9 @@ export function DeliveryScreen({ id }: { id: string }) {
                 : <span class="muted">not known: the payload is not kept</span>}
             </dd>
             <dt>Its key</dt>
-            <dd><code>{delivery.event_id}</code></dd>
+            <dd>
+              <code>{delivery.event_id}</code>
+            </dd>
             <dt>Next sync after it</dt>
             <dd>
               {next_run

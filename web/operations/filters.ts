@@ -56,6 +56,11 @@ export const PEOPLE_FILTERS = {
   team: { kind: "id" },
 } as const satisfies Shape;
 
+export const MEETING_FILTERS = {
+  when: { kind: "one", of: ["upcoming", "past", "deleted"] },
+  person: { kind: "id" },
+} as const satisfies Shape;
+
 export function readFilters<S extends Shape>(shape: S, search: URLSearchParams): Filters<S> {
   return Object.fromEntries(
     Object.entries(shape).map(([name, kind]) => [name, readOne(kind, search.get(name))]),

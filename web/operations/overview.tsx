@@ -6,7 +6,13 @@ import { Icon } from "../ui/icon.tsx";
 import { Plot } from "../ui/plot.tsx";
 import { formatDuration, now, Time } from "../ui/time.tsx";
 import { alertsQuery } from "./alerts.tsx";
-import { freshnessQuery, type FunctionsHealth, healthQuery, type Overview, overviewQuery } from "./answers.ts";
+import {
+  freshnessQuery,
+  type FunctionsHealth,
+  healthQuery,
+  type Overview,
+  overviewQuery,
+} from "./answers.ts";
 import { askHealth, useAnswer, useRows } from "./ask.ts";
 import { Figure, number, Panel, Pending, Screen, SmallTable } from "./parts.tsx";
 import { describeFreshness, freshnessData } from "./plots.ts";
@@ -118,8 +124,7 @@ function FirstSentence({ sentence }: { sentence: Sentence }) {
       <div>
         <p class="ops-headline">{sentence.headline}</p>
         <p>
-          {sentence.detail}{" "}
-          {sentence.link && <a href={sentence.link.href}>{sentence.link.text}</a>}
+          {sentence.detail} {sentence.link && <a href={sentence.link.href}>{sentence.link.text}</a>}
         </p>
       </div>
     </section>
@@ -159,7 +164,9 @@ function Counts({ overview, alerts }: { overview?: Overview; alerts?: number }) 
       />
       <Figure
         label="Meetings"
-        value={counts ? `${counts.meetings_are_estimated ? "≈ " : ""}${number(counts.meetings)}` : "\u00a0"}
+        value={counts
+          ? `${counts.meetings_are_estimated ? "≈ " : ""}${number(counts.meetings)}`
+          : "\u00a0"}
         href="#/operations/meetings"
       />
       <Figure
@@ -218,8 +225,7 @@ function Freshness({ overview }: { overview?: Overview }) {
         <select
           aria-label="Time shown"
           value={period.value}
-          onChange={(event) =>
-            period.value = event.currentTarget.value as keyof typeof PERIODS}
+          onChange={(event) => period.value = event.currentTarget.value as keyof typeof PERIODS}
         >
           <option value="1h">Last hour</option>
           <option value="24h">Last 24 hours</option>
@@ -232,7 +238,11 @@ function Freshness({ overview }: { overview?: Overview }) {
         delivery brings in between is newer still.
       </p>
       <div class="ops-figures three">
-        <Figure label="p50" value={figure(freshness?.p50_seconds)} hint="half of the people, at most" />
+        <Figure
+          label="p50"
+          value={figure(freshness?.p50_seconds)}
+          hint="half of the people, at most"
+        />
         <Figure label="p95" value={figure(freshness?.p95_seconds)} hint="95 of 100, at most" />
         <Figure label="max" value={figure(freshness?.max_seconds)} hint="everybody, at most" />
       </div>
@@ -308,7 +318,9 @@ function Versions(
         </div>
         <div>
           <dt>Project</dt>
-          <dd><code>{theConfig().url}</code></dd>
+          <dd>
+            <code>{theConfig().url}</code>
+          </dd>
         </div>
       </dl>
     </Panel>

@@ -15,7 +15,7 @@ import {
   PEOPLE_FILTERS,
   readFilters,
 } from "./filters.ts";
-import { Legend, number, Screen, WordStatus } from "./parts.tsx";
+import { Legend, number, Screen, type StoredError, WordStatus } from "./parts.tsx";
 import { call } from "./query.ts";
 import { CONNECTION_WORDS, WEBHOOK_WORDS, wordOf } from "./words.ts";
 
@@ -141,33 +141,28 @@ export function PeopleScreen() {
                 title: "Next sync",
                 width: "minmax(88px, 0.8fr)",
                 wideOnly: true,
-                cell: ({ next_sync_at }) =>
-                  next_sync_at ? <Time at={next_sync_at} /> : <span class="muted">none</span>,
+                cell: ({ connection }) =>
+                  connection?.next_sync_at
+                    ? <Time at={connection.next_sync_at} />
+                    : <span class="muted">none</span>,
               },
               {
                 id: "webhooks",
                 title: "Webhooks",
                 width: "96px",
                 wideOnly: true,
-                cell: ({ webhook_state }) =>
-                  webhook_state === null
-                    ? <span class="muted">none</span>
-                    : <WordStatus word={wordOf(WEBHOOK_WORDS, webhook_state)} />,
+                cell: ({ connection }) => (
+                  <WordStatus word={wordOf(WEBHOOK_WORDS, connection?.webhook_state ?? "none")} />
+                ),
               },
               {
                 id: "error",
                 title: "Last error",
                 width: "minmax(0, 1.3fr)",
                 wideOnly: true,
-                cell: ({ last_error }) =>
-                  last_error
-                    ? (
-                      <span title={`${last_error.message ?? ""} ${last_error.hint ?? ""}`}>
-                        <Status tone="bad"><code>{last_error.code}</code></Status>
-                        <span class="ops-second">{last_error.hint ?? last_error.message}</span>
-                      </span>
-                    )
-                    : <span class="muted">none</span>,
+                cell: ({ connection }) => (
+                  <LastError error={connection?.last_error as StoredError | null} />
+                ),
               },
             ]}
           />
@@ -180,19 +175,25 @@ export function PeopleScreen() {
   );
 }
 
-/** "own token", "by an organization's token". */
-export function howConnected(
-  { connection_id, connection_user_id, user_id, scope, token_kind }: Person,
-): string {
-  if (connection_id === null) return "";
-  const token = token_kind === "oauth"
-    ? "OAuth"
-    : token_kind === "personal_access_token"
-    ? "token"
-    : "";
-  return connection_user_id === user_id
-    ? [scope === "organization" ? "organization" : "own", token].filter(Boolean).join(", ")
-    : "by the organization's";
+/** "own, OAuth", "by the organization's". */
+function howConnected({ connection, user_id, token_kind }: Person): string {
+  if (!connection) return "";
+  if (connection.user_id !== user_id) return "by the organization's";
+  const token = { oauth: "OAuth", personal_access_token: "personal token" }[token_kind ?? ""];
+  return [connection.scope === "organization" ? "organization" : "own", token].filter(Boolean)
+    .join(", ");
+}
+
+function LastError({ error }: { error?: StoredError | null }) {
+  if (!error) return <span class="muted">none</span>;
+  return (
+    <span title={`${error.message ?? ""} ${error.hint ?? ""}`}>
+      <Status tone="bad">
+        <code>{error.code}</code>
+      </Status>
+      <span class="ops-second">{error.hint ?? error.message}</span>
+    </span>
+  );
 }
 
 function Search({ value }: { value: string }) {

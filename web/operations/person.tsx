@@ -55,7 +55,9 @@ export function PersonScreen({ id }: { id: number }) {
     );
   }
   const name = person.name || person.email || `Person ${id}`;
-  const owns = person.connection_user_id === id;
+  const { connection } = person;
+  const owns = connection?.user_id === id;
+  const lastError = connection?.last_error as StoredError | null | undefined;
   return (
     <Screen
       title={name}
@@ -72,12 +74,12 @@ export function PersonScreen({ id }: { id: number }) {
       }
     >
       <SyncResult userId={id} {...sync} />
-      {person.last_error && (
+      {lastError && (
         <div class="card ops-next failed">
           <ErrorNote
-            error={person.last_error}
-            title={person.failures && person.failures > 1
-              ? `The last ${person.failures} syncs failed`
+            error={lastError}
+            title={connection && connection.failures > 1
+              ? `The last ${connection.failures} syncs failed`
               : "The last sync failed"}
           />
         </div>
@@ -88,9 +90,7 @@ export function PersonScreen({ id }: { id: number }) {
         <WebhookPanel person={person} owns={owns} />
         <BudgetPanel person={person} />
       </div>
-      {person.scope === "organization" && owns && person.connection_id && (
-        <Members connectionUser={id} />
-      )}
+      {connection?.scope === "organization" && owns && <Members connectionUser={id} />}
       <LatestRuns id={id} />
       <LatestDeliveries id={id} />
       <Json value={person} label="Raw" />
@@ -111,14 +111,12 @@ function ConnectionPanel({ person, owns }: { person: Person; owns: boolean }) {
         <dd>{person.email ?? <span class="muted">not known</span>}</dd>
         <dt>Account here</dt>
         <dd>
-          {person.has_account
-            ? <Badge tone="good">account</Badge>
-            : (
-              <>
-                <Badge tone="idle">no account</Badge>{" "}
-                <span class="muted">They see nothing here until they sign in and connect.</span>
-              </>
-            )}
+          {person.has_account ? <Badge tone="good">account</Badge> : (
+            <>
+              <Badge tone="idle">no account</Badge>{" "}
+              <span class="muted">They see nothing here until they sign in and connect.</span>
+            </>
+          )}
         </dd>
         <dt>Token</dt>
         <dd>
@@ -126,29 +124,33 @@ function ConnectionPanel({ person, owns }: { person: Person; owns: boolean }) {
             ? TOKEN_KINDS[person.token_kind]
             : <span class="muted">none is kept</span>}
           {person.token_expires_at && (
-            <span class="muted">, this one until <Time at={person.token_expires_at} /></span>
+            <span class="muted">
+              , this one until <Time at={person.token_expires_at} />
+            </span>
           )}
         </dd>
-        {!owns && person.connection_user_id !== null && (
+        {!owns && person.connection && (
           <>
             <dt>Whose</dt>
             <dd>
-              that of <PersonLink id={person.connection_user_id} />, for the organization
+              that of <PersonLink id={person.connection.user_id} />, for the organization
             </dd>
           </>
         )}
         <dt>Scope</dt>
         <dd>
-          {person.scope === "organization"
-            ? person.members === "everyone"
+          {person.connection?.scope === "organization"
+            ? person.connection.members === "everyone"
               ? "organization, every host, with an account here or without"
               : "organization, members with an account here"
-            : person.scope === "user"
+            : person.connection?.scope === "user"
             ? "this person's own events"
             : <span class="muted">none</span>}
         </dd>
         <dt>Connected</dt>
-        <dd><Time at={person.connected_at} /></dd>
+        <dd>
+          <Time at={person.connection?.connected_at} />
+        </dd>
         <dt>State</dt>
         <dd class="muted">{wordOf(CONNECTION_WORDS, person.state).meaning}</dd>
       </dl>
@@ -174,8 +176,8 @@ function FreshnessPanel({ person }: { person: Person }) {
         </dd>
         <dt>Next sync</dt>
         <dd>
-          {person.next_sync_at
-            ? <Time at={person.next_sync_at} />
+          {person.connection?.next_sync_at
+            ? <Time at={person.connection.next_sync_at} />
             : <span class="muted">none by itself</span>}
         </dd>
         <dt>Meetings</dt>
@@ -190,7 +192,7 @@ function FreshnessPanel({ person }: { person: Person }) {
 }
 
 function WebhookPanel({ person, owns }: { person: Person; owns: boolean }) {
-  const word = wordOf(WEBHOOK_WORDS, person.webhook_state ?? "none");
+  const word = wordOf(WEBHOOK_WORDS, person.connection?.webhook_state ?? "none");
   return (
     <Panel title="Webhook">
       <dl class="facts">
@@ -204,57 +206,72 @@ function WebhookPanel({ person, owns }: { person: Person; owns: boolean }) {
             ? <Status tone="good">yes</Status>
             : <Status tone="idle">not known to</Status>}
         </dd>
-        {person.webhooks_lost_at && (
+        {person.connection?.webhooks_lost_at && (
           <>
             <dt>Lost since</dt>
-            <dd><Time at={person.webhooks_lost_at} /></dd>
+            <dd>
+              <Time at={person.connection.webhooks_lost_at} />
+            </dd>
           </>
         )}
         <dt>Last seen active</dt>
-        <dd><Time at={person.webhooks_checked_at} /></dd>
+        <dd>
+          <Time at={person.connection?.webhooks_checked_at} />
+        </dd>
         <dt>Wanted</dt>
         <dd>
-          {person.webhooks_wanted
+          {person.connection?.webhooks_wanted
             ? "yes: one that is lost is made again"
             : <span class="muted">no</span>}
         </dd>
       </dl>
-      {owns && person.webhook_error && <ErrorNote error={person.webhook_error} />}
+      {owns && person.connection?.webhook_error && (
+        <ErrorNote error={person.connection.webhook_error as StoredError} />
+      )}
     </Panel>
   );
 }
 
 function BudgetPanel({ person }: { person: Person }) {
-  const { rate_limit: limit, rate_remaining: remaining, rate_resets_at: resets } = person;
+  const { connection } = person;
+  const limit = connection?.rate_limit ?? null;
+  const remaining = connection?.rate_remaining ?? null;
+  const resets = connection?.rate_resets_at ?? null;
   const over = resets !== null && Date.parse(resets) <= now.value;
   const left = over ? limit : remaining;
   return (
     <Panel title="Rate budget">
-      {limit === null || left === null
-        ? <p class="muted">Calendly has not told it yet.</p>
-        : (
-          <>
-            <p>
-              <strong class="ops-budget">{number(left)}</strong> of {number(limit)}{" "}
-              requests a minute are left.
-            </p>
-            <meter
-              class="ops-meter"
-              min={0}
-              max={limit}
-              low={limit * 0.1}
-              value={left}
-              aria-label="Requests that are left of Calendly's budget"
-            >
-              {left} of {limit}
-            </meter>
-            <p class="muted">
-              {over
-                ? <>The window has started again <Time at={resets} />.</>
-                : <>The window starts again <Time at={resets} mode="relative" />.</>}
-            </p>
-          </>
-        )}
+      {limit === null || left === null ? <p class="muted">Calendly has not told it yet.</p> : (
+        <>
+          <p>
+            <strong class="ops-budget">{number(left)}</strong> of {number(limit)}{" "}
+            requests a minute are left.
+          </p>
+          <meter
+            class="ops-meter"
+            min={0}
+            max={limit}
+            low={limit * 0.1}
+            value={left}
+            aria-label="Requests that are left of Calendly's budget"
+          >
+            {left} of {limit}
+          </meter>
+          <p class="muted">
+            {over
+              ? (
+                <>
+                  The window has started again <Time at={resets} />.
+                </>
+              )
+              : (
+                <>
+                  The window starts again <Time at={resets} mode="relative" />.
+                </>
+              )}
+          </p>
+        </>
+      )}
     </Panel>
   );
 }
@@ -266,37 +283,35 @@ function Members({ connectionUser }: { connectionUser: number }) {
   const without = members?.filter(({ has_account }) => !has_account).length ?? 0;
   return (
     <Panel title="Members whose meetings it brings" queries={[query]}>
-      {!members
-        ? <Pending resource={resource} title="The members cannot be shown" lines={4} />
-        : (
-          <>
-            <p class="muted">
-              {number(members[0]?.total ?? 0)} in all
-              {members.length === members[0]?.total &&
-                `: ${members.length - without} with an account here, ${without} without`}.
-            </p>
-            <SmallTable
-              label="Members"
-              empty="None yet: members are met with the first sync."
-              head={[
-                { text: "Person" },
-                { text: "E-mail" },
-                { text: "Account" },
-                { text: "Fresh as of" },
-              ]}
-              rows={members.map((member) => [
-                <PersonLink id={member.user_id} person={member} />,
-                member.email ?? "",
-                member.has_account
-                  ? <Status tone="good">account</Status>
-                  : <Status tone="idle">no account</Status>,
-                member.staleness_seconds === null
-                  ? <span class="muted">never</span>
-                  : `${formatDuration(Math.round(member.staleness_seconds))} ago`,
-              ])}
-            />
-          </>
-        )}
+      {!members ? <Pending resource={resource} title="The members cannot be shown" lines={4} /> : (
+        <>
+          <p class="muted">
+            {number(members[0]?.total ?? 0)} in all
+            {members.length === members[0]?.total &&
+              `: ${members.length - without} with an account here, ${without} without`}.
+          </p>
+          <SmallTable
+            label="Members"
+            empty="None yet: members are met with the first sync."
+            head={[
+              { text: "Person" },
+              { text: "E-mail" },
+              { text: "Account" },
+              { text: "Fresh as of" },
+            ]}
+            rows={members.map((member) => [
+              <PersonLink id={member.user_id} person={member} />,
+              member.email ?? "",
+              member.has_account
+                ? <Status tone="good">account</Status>
+                : <Status tone="idle">no account</Status>,
+              member.staleness_seconds === null
+                ? <span class="muted">never</span>
+                : `${formatDuration(Math.round(member.staleness_seconds))} ago`,
+            ])}
+          />
+        </>
+      )}
     </Panel>
   );
 }
@@ -329,7 +344,9 @@ function LatestRuns({ id }: { id: number }) {
               { text: "Result" },
             ]}
             rows={resource.data.rows.map((run) => [
-              <a href={link("operations", "runs", run.id)}><Time at={run.started_at} /></a>,
+              <a href={link("operations", "runs", run.id)}>
+                <Time at={run.started_at} />
+              </a>,
               <WordStatus word={wordOf(RUN_WORDS, run.status)} />,
               syncTypeName(run.sync_type),
               run.trigger,

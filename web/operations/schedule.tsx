@@ -9,8 +9,8 @@ import {
   type Cell,
   CELL_MEANINGS,
   CELL_WORDS,
-  type CellState,
   cellsOf,
+  type CellState,
   describeCells,
 } from "./ticks.ts";
 
@@ -77,7 +77,14 @@ export function ScheduleScreen() {
             </div>
             <Panel title={`The last ${SHOWN} ticks`} queries={[ticks]}>
               {!strip.data
-                ? <Pending resource={strip} title="The ticks cannot be shown" lines={1} height={96} />
+                ? (
+                  <Pending
+                    resource={strip}
+                    title="The ticks cannot be shown"
+                    lines={1}
+                    height={96}
+                  />
+                )
                 : <Strip cells={cellsOf(strip.data, { now: now.value, step, length: SHOWN })} />}
             </Panel>
             <Panel title="Jobs of pg_cron" queries={[scheduleQuery]}>
@@ -95,27 +102,25 @@ export function ScheduleScreen() {
                   <code>{job.name}</code>,
                   job.active ? <code>{job.schedule}</code> : <Status tone="warn">off</Status>,
                   <Time at={job.started_at} />,
-                  job.status === null
-                    ? <Status tone="idle">not run yet</Status>
-                    : (
-                      <Status
-                        tone={job.status === "failed"
-                          ? "bad"
-                          : job.status === "succeeded"
-                          ? "good"
-                          : "busy"}
-                      >
-                        {job.status}
-                      </Status>
-                    ),
+                  job.status === null ? <Status tone="idle">not run yet</Status> : (
+                    <Status
+                      tone={job.status === "failed"
+                        ? "bad"
+                        : job.status === "succeeded"
+                        ? "good"
+                        : "busy"}
+                    >
+                      {job.status}
+                    </Status>
+                  ),
                   <span class="ops-message">{job.message}</span>,
                 ])}
               />
             </Panel>
             {schedule.restored_at && (
               <p class="muted">
-                The database was found to be restored <Time at={schedule.restored_at} />: everything
-                was synced again.
+                The database was found to be restored{" "}
+                <Time at={schedule.restored_at} />: everything was synced again.
               </p>
             )}
           </>

@@ -38,7 +38,8 @@ export interface Sentence {
 const ALERTS = "#/operations/alerts";
 
 export function firstSentence(facts: Facts): Sentence {
-  return functionsAway(facts) ?? misconfigured(facts) ?? alerting(facts, "critical") ?? nobody(facts) ??
+  return functionsAway(facts) ?? misconfigured(facts) ?? alerting(facts, "critical") ??
+    nobody(facts) ??
     alerting(facts, "warning") ?? well(facts);
 }
 

@@ -28,7 +28,8 @@ export const CELL_WORDS: Record<CellState, string> = {
 export const CELL_MEANINGS: Record<CellState, string> = {
   answered: "Work was due, workers were asked to come, and somebody came.",
   unanswered: "Workers were asked to come, and nobody had come by the next tick.",
-  thinned: "Work was due and nobody was asked: all workers are busy, or nobody has answered lately, " +
+  thinned:
+    "Work was due and nobody was asked: all workers are busy, or nobody has answered lately, " +
     "so that nudges are sent seldom.",
   quiet: "The schedule ticked, and nothing was due.",
   failed: "pg_cron could not run the tick.",

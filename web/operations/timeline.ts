@@ -25,7 +25,6 @@ export function place(spans: readonly Span[], whole: Span): Placed[] {
   });
 }
 
-
 /** At most five round times between 0 and the length (milliseconds), for the scale above the timeline. */
 export function scaleMarks(length: number): number[] {
   const rough = Math.max(length, 1) / 4;
