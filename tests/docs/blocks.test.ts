@@ -103,7 +103,7 @@ Deno.test("blocks that do something work", async (t) => {
   }
   await t.step("a line, a statement and a block that are wrong fail", async () => {
     for (const line of ["task startt", "task cli deploy --nowhere", "task start --port x"]) {
-      await assert.rejects(shell.run(`npx -y deno@2.9.6 ${line}`), undefined, line);
+      await assert.rejects(shell.run(`npx -y deno@2.9.6 ${line}`), Error, line);
     }
     await assert.rejects(runSql(stack, "select nothing from calendly_meetings;"));
     const block = { page: "README.md", line: 1, language: "ts" };
