@@ -16,6 +16,9 @@ globalThis.fetch = async (...args) => {
 
 export interface Around {
   supabase: SupabaseClient<Database>;
+  /** Of the person's account. */
+  email: string;
+  password: string;
   /** A personal access token of the person's. */
   token: string;
   /** With what Calendly's consent page sends back to the app. */
@@ -46,12 +49,15 @@ async function makeAround(text: string): Promise<Around> {
   const supabase = createClient<Database>(env("URL"), env("PUBLISHABLE_KEY"), {
     auth: { persistSession: false, autoRefreshToken: false },
   });
-  await supabase.auth.signUp({ email, password: crypto.randomUUID() });
+  const password = crypto.randomUUID();
+  await supabase.auth.signUp({ email, password });
   const organization = (await control("create_organization", { name: email })).uri;
   const user = await control("create_user", { name: "Ana", email, organization, role: "owner" });
   const { token } = await control("create_token", { user: user.uri });
   const around = {
     supabase,
+    email,
+    password,
     token,
     code: "",
     state: "",

@@ -99,7 +99,7 @@ Deno.test("blocks that do something work", async (t) => {
   for (const block of inLanguage("sh")) {
     const text = fill(block.text, stack);
     const needs = (["psql", "curl"] as const).filter((name) => text.includes(`${name} `));
-    await t.step({ ...needing(nameOf(block), ...needs), fn: () => shell.run(text) });
+    await t.step({ ...needing(nameOf(block), ...needs), fn: () => shell.run(text, block.page) });
   }
   await t.step("a line, a statement and a block that are wrong fail", async () => {
     for (const line of ["task startt", "task cli deploy --nowhere", "task start --port x"]) {

@@ -1,6 +1,7 @@
 /** Runs the pages' shell lines by bash, in a folder beside an app, as somebody would type them. */
 import assert from "node:assert/strict";
 import type { Stack } from "../../local/stack.ts";
+import { ROOT } from "./pages.ts";
 
 const COMMANDS = new URL("./commands.ts", import.meta.url).pathname;
 /** Programs that commands.ts stands in for. */
@@ -30,11 +31,13 @@ export class Shell implements AsyncDisposable {
     return new Shell(folder, stack);
   }
 
-  /** Fails unless each line ends with 0. */
-  async run(text: string): Promise<void> {
+  /** Fails unless each line ends with 0. `page` is the page that it is of. */
+  async run(text: string, page = "README.md"): Promise<void> {
     const { stack, folder } = this;
     await Deno.remove(`${folder}/clone`, { recursive: true }).catch(() => {});
     await Deno.mkdir(`${folder}/clone`);
+    const settings = new URL(".env.example", new URL(page, ROOT));
+    await Deno.copyFile(settings, `${folder}/clone/.env.example`).catch(() => {});
     const child = new Deno.Command("bash", {
       args: ["-euo", "pipefail", "-c", text],
       cwd: `${folder}/clone`,

@@ -67,7 +67,7 @@ function moduleOf({ page, text }: Block): string {
     ...imports,
     "// deno-lint-ignore-file",
     "export async function run(around: Around): Promise<void> {",
-    "  const { supabase, token, code, state, location, headers, show } = around;",
+    "  const { supabase, email, password, token, code, state, location, headers, show } = around;",
     "  {",
     rest,
     "  }",
