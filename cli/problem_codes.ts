@@ -14,6 +14,7 @@ export interface ProblemCodeEntry {
 /** The kinds of codes, in the order of the page. */
 export const ABOUT_PROBLEMS = {
   project: "The command line and your project",
+  console: "The console",
   platform: "The command line and Supabase",
   files: "Files of the project's folder",
   arguments: "What was typed",
@@ -227,6 +228,35 @@ export const PROBLEM_CODES = {
     todo: "Run that command with `--debug` to see more.",
   },
 
+  // The console -----------------------------------------------------------------------------------
+  no_session: {
+    about: "console",
+    means: "This browser has no session for operations. Meetings of a signed-in person still show.",
+    todo: "`console` makes a link that opens one.",
+  },
+  wrong_host: {
+    about: "console",
+    means: "The console was opened under a name that is not its own. Nothing was answered.",
+    todo: "Open it at the address that it prints.",
+  },
+  wrong_origin: {
+    about: "console",
+    means:
+      "Another page asked for something that only the console's own page may ask. It was refused.",
+    todo: "Open the console at the address that it prints.",
+  },
+  not_allowed: {
+    about: "console",
+    means:
+      "The console does not pass on this call: its list names all that it does. Nothing was done.",
+    todo: "Ask the project itself, with a key of yours.",
+  },
+  invalid_json: {
+    about: "console",
+    means: "The body of a call to the console is not JSON. Nothing was done.",
+    todo: "Send the verb's arguments as JSON.",
+  },
+
   // Files -----------------------------------------------------------------------------------------
   no_folder: {
     about: "files",
@@ -425,6 +455,16 @@ export const PROBLEM_CODES = {
     about: "local",
     means: "The database of the local stack cannot be opened.",
     todo: "Delete its folder: the next start makes a new one and syncs again.",
+  },
+  sandbox_broken: {
+    about: "local",
+    means: "The file in which the sandbox keeps its state cannot be used.",
+    todo: "Delete that file: the next start makes a new Calendly account.",
+  },
+  page_not_built: {
+    about: "local",
+    means: "The console's page could not be built. The rest of the local project runs.",
+    todo: "The first build fetches the page's libraries: check the network, and load it again.",
   },
   not_superuser: {
     about: "local",

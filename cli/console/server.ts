@@ -11,6 +11,7 @@ import { createHash } from "node:crypto";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 import { PROGRAM } from "../command.ts";
 import { Problem } from "../problem.ts";
+import type { ProblemCode } from "../problem_codes.ts";
 import { Access, isSameSecret } from "./access.ts";
 import {
   allowedFormat,
@@ -59,7 +60,7 @@ const CONTENT_TYPES: Record<string, string> = {
 
 /** A refusal, with the status that it is answered with. */
 class Refusal extends Problem {
-  constructor(readonly status: number, code: string, message: string, hint: string) {
+  constructor(readonly status: number, code: ProblemCode, message: string, hint: string) {
     super(code, message, hint);
   }
 }
@@ -254,7 +255,8 @@ class ConsoleServer {
     } catch (error) {
       const { code, message, hint } = error as Partial<Problem>;
       if (typeof code !== "string") throw error;
-      throw new Refusal(400, code, message!, hint ?? "");
+      // The sandbox has codes of its own: docs/sandbox.md.
+      throw new Refusal(400, code as ProblemCode, message!, hint ?? "");
     }
   }
 

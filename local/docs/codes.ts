@@ -11,7 +11,8 @@ export type Origin = "the database" | "the functions" | "the command line" | "th
 
 /** The lists themselves. */
 const LISTS = ["error_codes.ts", "problem_codes.ts"];
-const IN_TYPESCRIPT = /[(?:]\s*"([a-z]+(?:_[a-z]+)*)"/g;
+/** After `(`, `?`, `:`, or a status. */
+const IN_TYPESCRIPT = /(?:[(?:]|\d,)\s*"([a-z]+(?:_[a-z]+)*)"/g;
 const IN_SQL = /(?:raise_error\(\s*|'code',\s*)'([a-z_]+)'/g;
 /** Scripts that the command line runs raise codes of their own: `message = 'code: …'`. */
 const IN_SCRIPTS = /message = (?:format\()?'([a-z_]+): /g;
