@@ -328,6 +328,7 @@ export type Database = {
           "resume_at": string | null;
           "started_at": string;
           "status": string;
+          "steps": NonNullable<Json>;
           "subject": string;
           "sync_type": string;
           "trigger": string;
@@ -359,6 +360,7 @@ export type Database = {
           "resume_at"?: string | null;
           "started_at": string;
           "status"?: string;
+          "steps"?: NonNullable<Json>;
           "subject": string;
           "sync_type": string;
           "trigger": string;
@@ -389,6 +391,7 @@ export type Database = {
           "resume_at"?: string | null;
           "started_at"?: string;
           "status"?: string;
+          "steps"?: NonNullable<Json>;
           "subject"?: string;
           "sync_type"?: string;
           "trigger"?: string;
@@ -424,6 +427,7 @@ export type Database = {
         Row: {
           "auth_user_id": string | null;
           "calendly_initial_sync_complete": boolean;
+          "calendly_organization_uri": string | null;
           "calendly_user_uri": string;
           "calendly_webhook_enabled": boolean;
           "connection_id": string | null;
@@ -437,6 +441,7 @@ export type Database = {
         Insert: {
           "auth_user_id"?: string | null;
           "calendly_initial_sync_complete"?: boolean;
+          "calendly_organization_uri"?: string | null;
           "calendly_user_uri": string;
           "calendly_webhook_enabled"?: boolean;
           "connection_id"?: string | null;
@@ -449,6 +454,7 @@ export type Database = {
         Update: {
           "auth_user_id"?: string | null;
           "calendly_initial_sync_complete"?: boolean;
+          "calendly_organization_uri"?: string | null;
           "calendly_user_uri"?: string;
           "calendly_webhook_enabled"?: boolean;
           "connection_id"?: string | null;
@@ -528,6 +534,8 @@ export type Database = {
       "calendly_alerts": {
         Row: {
           "code": string | null;
+          "evidence": Json | null;
+          "evidence_sql": string | null;
           "message": string | null;
           "severity": string | null;
           "since": string | null;
@@ -716,6 +724,42 @@ export type Database = {
       "calendly_confirm_project": { Args: { "url": string }; Returns: string };
       "calendly_connect": { Args: { "connection": Json }; Returns: Json };
       "calendly_connection_status": { Args: { "request": Json }; Returns: Json };
+      "calendly_console_overview": { Args: Record<PropertyKey, never>; Returns: Json };
+      "calendly_console_people": {
+        Args: {
+          "at_most"?: number;
+          "person"?: number;
+          "search"?: string;
+          "states"?: (string)[];
+          "team"?: number;
+          "with_account"?: boolean;
+        };
+        Returns: {
+          "connection": Json;
+          "email": string;
+          "has_account": boolean;
+          "initial_sync_complete": boolean;
+          "name": string;
+          "staleness_seconds": number;
+          "state": string;
+          "token_expires_at": string;
+          "token_kind": string;
+          "total": number;
+          "user_id": number;
+          "webhook_delivers": boolean;
+        }[];
+      };
+      "calendly_deliveries_by_day": {
+        Args: { "since"?: string };
+        Returns: {
+          "count": number;
+          "day": string;
+          "event_type": string;
+          "is_complete": boolean;
+          "status": string;
+        }[];
+      };
+      "calendly_delivery_details": { Args: { "id": string }; Returns: Json };
       "calendly_disable_webhooks": { Args: { "request": Json }; Returns: Json };
       "calendly_disconnect": { Args: { "request": Json }; Returns: Json };
       "calendly_erase_invitee": { Args: { "email": string }; Returns: Json };
@@ -742,6 +786,16 @@ export type Database = {
       };
       "calendly_finish_revocation": { Args: { "id": string }; Returns: undefined };
       "calendly_finish_sync": { Args: { "lease": string; "run_id": string }; Returns: Json };
+      "calendly_freshness_history": {
+        Args: { "since"?: string; "step"?: string };
+        Returns: {
+          "at": string;
+          "max_seconds": number;
+          "p50_seconds": number;
+          "p95_seconds": number;
+          "users": number;
+        }[];
+      };
       "calendly_health": { Args: Record<PropertyKey, never>; Returns: Json };
       "calendly_keep_subscription": {
         Args: { "id": string; "key_id": string; "uri": string };
@@ -759,12 +813,26 @@ export type Database = {
         Args: { "connection_id": string; "token_jwe": string; "version": number };
         Returns: boolean;
       };
+      "calendly_replay_dead": { Args: { "since"?: string }; Returns: number };
       "calendly_replay_webhook_event": { Args: { "id": string }; Returns: Json };
       "calendly_review_subscriptions": {
         Args: { "connection_id": string; "key_id": string; "listed": Json };
         Returns: Json;
       };
+      "calendly_run_details": { Args: { "run_id": string }; Returns: Json };
       "calendly_schedule": { Args: Record<PropertyKey, never>; Returns: Json };
+      "calendly_schedule_ticks": {
+        Args: { "since"?: string };
+        Returns: {
+          "answered": boolean;
+          "at": string;
+          "due": number;
+          "error": string;
+          "nudges": number;
+          "running_workers": number;
+          "runs_started": number;
+        }[];
+      };
       "calendly_start_oauth": { Args: { "request": Json }; Returns: undefined };
       "calendly_subscription_query": {
         Args: { "connection_id": string; "organization": string };
