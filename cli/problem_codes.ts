@@ -52,6 +52,12 @@ export const PROBLEM_CODES = {
     means: "The key is no secret key of this project.",
     todo: "Set `SUPABASE_SECRET_KEY` to one (`sb_secret_…`), or to the service_role key.",
   },
+  no_publishable_key: {
+    about: "project",
+    means:
+      "The console's page needs a publishable key, and there is none, or a secret one in its place.",
+    todo: "Set `SUPABASE_PUBLISHABLE_KEY` to one (`sb_publishable_…`), or to the anon key.",
+  },
   function_not_deployed: {
     about: "project",
     means: "An Edge Function is not deployed. Without `calendly-sync` nothing is synced, without " +

@@ -8,8 +8,8 @@ create table calendly.clock (
 );
 alter table calendly.clock enable row level security;
 comment on table calendly.clock is
-  'Empty in production. A local stack may stop the clock here, or let it run ahead of real time, so '
-  'that days pass in seconds and tests do not depend on the time of day.';
+  'Empty in production. A local stack may stop the clock here, or let it run ahead of real time: '
+  'days pass in seconds, and tests do not depend on the time of day.';
 
 create function calendly.now() returns timestamptz
 language plpgsql volatile set search_path = ''
