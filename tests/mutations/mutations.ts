@@ -5,6 +5,7 @@
 import { BOUNDS } from "./bounds.ts";
 import { COMMAND_LINE } from "./command_line.ts";
 import { CONNECTIONS_AND_RIGHTS } from "./connections.ts";
+import { CONSOLE } from "./console.ts";
 import { MEETINGS } from "./meetings.ts";
 import type { Mutation } from "./mutation.ts";
 import { SANDBOX } from "./sandbox.ts";
@@ -17,6 +18,7 @@ export const MUTATIONS: Mutation[] = [
   ...WEBHOOKS,
   ...CONNECTIONS_AND_RIGHTS,
   ...COMMAND_LINE,
+  ...CONSOLE,
   ...SANDBOX,
   ...BOUNDS,
 ];
