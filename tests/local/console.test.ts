@@ -55,11 +55,11 @@ stackTest(
       return { status: response.status, body: JSON.parse(text) };
     };
     const [{ id: auth_user_id }] = await stack.sql("select id from auth.users");
-  const connection = { token: stack.sandbox!.demo.token, auth_user_id, sync: false };
-  assert.equal((await ask("functions/v1/calendly-connect", connection)).status, 201);
-  const users = await ask("rest/v1/calendly_users?select=auth_user_id");
-  assert.deepEqual(users, { status: 200, body: [{ auth_user_id }] });
-  const health = await ask("rest/v1/rpc/calendly_health", {});
+    const connection = { token: stack.sandbox!.demo.token, auth_user_id, sync: false };
+    assert.equal((await ask("functions/v1/calendly-connect", connection)).status, 201);
+    const users = await ask("rest/v1/calendly_users?select=auth_user_id");
+    assert.deepEqual(users, { status: 200, body: [{ auth_user_id }] });
+    const health = await ask("rest/v1/rpc/calendly_health", {});
     assert.equal(health.body.status, "healthy");
     assert.equal((await ask("functions/v1/calendly-sync/health")).body.status, "healthy");
     const invitee = { name: "Ada Lovelace", email: "ada@example.com" };
@@ -67,7 +67,7 @@ stackTest(
     assert.equal(booked.body.invitee.name, "Ada Lovelace");
     const state = await ask("sandbox/state", {});
     assert.equal(state.body.scheduled_events.length, 1);
-      const unknown = await ask("sandbox/unbook", {});
+    const unknown = await ask("sandbox/unbook", {});
     assert.deepEqual([unknown.status, unknown.body.error.code], [400, "unknown_verb"]);
     const wrong = await ask("sandbox/book", { nobody: 1 });
     assert.deepEqual([wrong.status, wrong.body.error.code], [400, "unknown_field"]);
