@@ -13,28 +13,17 @@
  * machine. Its clocks run with real time, in Calendly and in Postgres, as those of `deno task start` do.
  */
 import axe from "axe-core";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { createClient } from "@supabase/supabase-js";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { readPage } from "../../local/console.ts";
 import { type Person, Project } from "../functions/support.ts";
-import { CHROMIUM, needing } from "../harness/requirements.ts";
+import { needing } from "../harness/requirements.ts";
 import { type StackTestOptions } from "../harness/stack.ts";
+import { type ContextOptions, launchChromium, newContext } from "./chromium.ts";
 
+export { REBOUND, VIEWPORTS } from "./chromium.ts";
 export type { Page } from "playwright-core";
 
-export const VIEWPORTS = {
-  phone: { width: 390, height: 844 },
-  tablet: { width: 820, height: 1180 },
-  desktop: { width: 1280, height: 800 },
-} as const;
-
-/** A foreign name that DNS leads to this machine. */
-export const REBOUND = "rebound.test";
-
-export interface PageOptions {
-  /** Light unless told otherwise. */
-  theme?: "light" | "dark";
-  /** Desktop unless told otherwise. */
-  viewport?: keyof typeof VIEWPORTS | { width: number; height: number };
+export interface PageOptions extends Omit<ContextOptions, "as"> {
   /** Who is signed in when the page opens: nobody unless told otherwise. */
   as?: Person | "demo";
   /** Comes by a link for operations. */
@@ -43,8 +32,6 @@ export interface PageOptions {
   path?: string;
   /** Another page than the console's. */
   address?: string;
-  /** The zone of this browser: UTC unless told otherwise. */
-  timezone?: string;
   /** Errors in the page's log that this test brings about. */
   expectErrors?: RegExp[];
 }
@@ -95,22 +82,18 @@ export function assertNoProblems(): void {
 
 /** Opens the console in a browser of its own, with its own cookies and storage. */
 export async function openPage(project: Project, options: PageOptions = {}): Promise<Page> {
-  const { theme = "light", viewport = "desktop", operations = false, path = "" } = options;
-  const url = options.address ?? project.stack.url;
-  const context = await (await launched()).newContext({
-    colorScheme: theme,
-    viewport: typeof viewport === "string" ? VIEWPORTS[viewport] : viewport,
-    hasTouch: viewport === "phone",
-    locale: "en-GB",
-    timezoneId: options.timezone ?? "UTC",
-    // A picture and a check of contrast must not depend on how far an animation has come.
-    reducedMotion: "reduce",
-    storageState: { cookies: [], origins: await signedIn(project, options.as) },
+  const { as, operations = false, path = "" } = options;
+  const { stack } = project;
+  const url = options.address ?? stack.url;
+  await readPage(); // Or the page's own patience would have to last for its making.
+  const context = await newContext(await (browser ??= launchChromium()), stack, {
+    ...options,
+    as: typeof as === "object" ? { ...as.account, email: as.host.email } : as,
   });
   const page = await context.newPage();
   const problems = watch(page, options.expectErrors ?? []);
   open.push({ context, page, problems });
-  if (operations) await page.goto(project.stack.consoleLink());
+  if (operations) await page.goto(stack.consoleLink());
   if (!operations || path) await page.goto(`${url}/${path}`);
   await page.waitForSelector("#app > *");
   return page;
@@ -132,18 +115,6 @@ export async function assertAccessible(page: Page): Promise<void> {
     ),
   ]);
   throw new Error(`axe finds in ${page.url()}:\n${found.join("\n")}`);
-}
-
-/** One for all tests of a file; it ends with the process. */
-function launched(): Promise<Browser> {
-  return browser ??= chromium.launch({
-    executablePath: CHROMIUM,
-    args: [
-      "--disable-quic",
-      // Nothing beyond this machine has an address, and one name leads here that must not.
-      `--host-resolver-rules=MAP ${REBOUND} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost`,
-    ],
-  });
 }
 
 Deno.test.afterAll(async () => await (await browser)?.close());
@@ -173,36 +144,6 @@ function watch(page: Page, expected: RegExp[]): string[] {
 function isOutside(address: string): boolean {
   const { protocol, hostname } = new URL(address);
   return !["data:", "blob:"].includes(protocol) && !["127.0.0.1", "localhost"].includes(hostname);
-}
-
-/** The browser's storage after a sign-in, as auth-js keeps it. */
-async function signedIn({ stack }: Project, as: Person | "demo" | undefined) {
-  if (as === undefined) return [];
-  const session = as === "demo" ? await demoSession(stack) : {
-    access_token: as.account.access_token,
-    refresh_token: "not-used-before-the-hour-is-over",
-    token_type: "bearer",
-    expires_in: 3600,
-    expires_at: Math.floor(Date.now() / 1000) + 3600,
-    user: {
-      id: as.account.auth_user_id,
-      aud: "authenticated",
-      role: "authenticated",
-      email: as.host.email,
-      app_metadata: {},
-      user_metadata: {},
-      created_at: new Date().toISOString(),
-    },
-  };
-  const name = `calendly-console.auth.${new URL(stack.url).host}`;
-  return [{ origin: stack.url, localStorage: [{ name, value: JSON.stringify(session) }] }];
-}
-
-async function demoSession({ url, publishableKey, demoUser }: Project["stack"]) {
-  const { auth } = createClient(url, publishableKey, { auth: { persistSession: false } });
-  const { data, error } = await auth.signInWithPassword(demoUser);
-  if (error) throw error;
-  return data.session;
 }
 
 /** Keeps what a failed test's pages showed. */
