@@ -9,6 +9,7 @@ import { answerHelp } from "../local/usage.ts";
 import { writeDocument } from "./harness/document.ts";
 import { type Benchmark, render, type Result } from "./harness/result.ts";
 import { describeMachine, startServer } from "./harness/server.ts";
+import { console as consolePage } from "./console.ts";
 import { deliveries } from "./deliveries.ts";
 import { functions } from "./functions.ts";
 import { growth } from "./growth.ts";
@@ -31,6 +32,7 @@ const BENCHMARKS: Benchmark[] = [
   storage,
   functions,
   growth,
+  consolePage,
 ];
 const ROOT = new URL("../", import.meta.url);
 const RESULTS = new URL("results/", import.meta.url);

@@ -8,6 +8,7 @@
  * very page, and a write must say so.
  */
 import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 import { PROGRAM } from "../command.ts";
 import { Problem } from "../problem.ts";
@@ -100,21 +101,25 @@ class ConsoleServer {
     const bytes = (await this.#options.files()).get(name);
     if (!bytes) return undefined;
     this.#checkHost(request);
-    const etag = `"${createHash("sha256").update(bytes).digest("hex").slice(0, 32)}"`;
+    const { etag, compressed } = served(bytes);
+    const isCompressed = /\bgzip\b/.test(request.headers.get("accept-encoding") ?? "");
     const headers = {
       "cache-control": "no-cache",
+      ...isCompressed && { "content-encoding": "gzip" },
       "content-security-policy": this.#contentSecurityPolicy(),
       "content-type": type,
       "cross-origin-opener-policy": "same-origin",
       "cross-origin-resource-policy": "same-origin",
       etag,
       "referrer-policy": "no-referrer",
+      vary: "accept-encoding",
       "x-content-type-options": "nosniff",
     };
-    if (request.headers.get("if-none-match")?.replace(/^W\//, "") === etag) {
+    if (request.headers.get("if-none-match") === etag) {
       return new Response(null, { status: 304, headers });
     }
-    return new Response(request.method === "HEAD" ? null : bytes as BodyInit, { headers });
+    const body = isCompressed ? compressed : bytes;
+    return new Response(request.method === "HEAD" ? null : body as BodyInit, { headers });
   }
 
   #contentSecurityPolicy(): string {
@@ -297,6 +302,17 @@ class ConsoleServer {
       `${PROGRAM} console makes a link that opens one.`,
     );
   }
+}
+
+const known = new WeakMap<Uint8Array, { etag: string; compressed: Uint8Array }>();
+
+/** What is made of a file once. */
+function served(bytes: Uint8Array): { etag: string; compressed: Uint8Array } {
+  if (!known.has(bytes)) {
+    const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 32);
+    known.set(bytes, { etag: `W/"${hash}"`, compressed: gzipSync(bytes, { level: 9 }) });
+  }
+  return known.get(bytes)!;
 }
 
 function isWrite(method: string): boolean {

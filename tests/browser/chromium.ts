@@ -2,7 +2,7 @@
 import { type Browser, type BrowserContext, chromium } from "playwright-core";
 import { createClient } from "@supabase/supabase-js";
 import type { Account, Stack } from "../../local/stack.ts";
-import { CHROMIUM } from "../harness/requirements.ts";
+import { CHROMIUM, REQUIREMENTS } from "../harness/requirements.ts";
 
 export const VIEWPORTS = {
   phone: { width: 390, height: 844 },
@@ -19,12 +19,13 @@ export interface ContextOptions {
   /** Desktop unless told otherwise. */
   viewport?: keyof typeof VIEWPORTS | { width: number; height: number };
   /** Who is signed in from the beginning: nobody unless told otherwise. */
-  as?: Account & { email: string } | "demo";
+  as?: Account & { email?: string } | "demo";
   /** The zone of this browser: UTC unless told otherwise. */
   timezone?: string;
 }
 
 export async function launchChromium(): Promise<Browser> {
+  if (CHROMIUM === undefined) throw new Error(`No Chromium: ${REQUIREMENTS.chromium.how}`);
   return await chromium.launch({
     executablePath: CHROMIUM,
     args: [
@@ -61,7 +62,7 @@ async function signedIn(stack: Stack, as: ContextOptions["as"]) {
   return [{ origin: stack.url, localStorage: [{ name, value: JSON.stringify(session) }] }];
 }
 
-function sessionOf({ access_token, auth_user_id, email }: Account & { email: string }) {
+function sessionOf({ access_token, auth_user_id, email }: Account & { email?: string }) {
   return {
     access_token,
     refresh_token: "not-used-before-the-hour-is-over",

@@ -3,6 +3,7 @@
  * be got around. Behind it stands a project that answers with what it was sent.
  */
 import assert from "node:assert/strict";
+import { gunzipSync } from "node:zlib";
 import { type ConsoleOptions, createConsole } from "../../cli/console/server.ts";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 
@@ -150,6 +151,16 @@ Deno.test("a file that the browser has is not sent again", async () => {
   assert.deepEqual([again.status, again.text], [304, ""]);
   const other = await browser.ask("/console.css", { headers: { "if-none-match": etag } });
   assert.equal(other.status, 200);
+});
+
+Deno.test("a file is compressed for whoever takes it so", async () => {
+  const { console } = consoleFor("https://abc.supabase.co");
+  const headers = { "accept-encoding": "gzip, deflate, br" };
+  const response = await console.fetch(new Request(`${ORIGIN}/console.js`, { headers }));
+  assert.equal(response!.headers.get("content-encoding"), "gzip");
+  assert.equal(response!.headers.get("vary"), "accept-encoding");
+  const bytes = new Uint8Array(await response!.arrayBuffer());
+  assert.equal(gunzipSync(bytes).toString(), "start()");
 });
 
 Deno.test("what is no file of the page and not below /console/ is left to others", async () => {
