@@ -280,6 +280,7 @@ begin
         20261101000850_own_tables,
         20261101000860_alerts,
         20261101000870_metrics,
+        20261101000880_console,
         20261101000980_version,
         20261101000990_rights,
         20261101000995_original_names
@@ -300,7 +301,9 @@ begin
       string_agg(o.name, ', ') filter (where o.kind = 'function')
     into views, functions
     from calendly.own_objects o
-    left join pg_catalog.pg_class c on o.kind = 'relation' and c.oid = to_regclass(o.name)
+    -- to_regclass refuses a function's name, and a join may ask for all of them first
+    left join pg_catalog.pg_class c
+      on c.oid = case o.kind when 'relation' then to_regclass(o.name) end
     where o.name !~ '^calendly\.';
   perform cron.unschedule(j.jobname) from calendly.own_jobs o
     join cron.job j on j.jobname = o.name and j.username = current_user;

@@ -198,17 +198,17 @@ create function calendly.assign_connection(user_ids integer[], connection_id uui
 language plpgsql set search_path = ''
 as $$
 declare
-  delivers boolean;
-  organization_uri text;
+  delivers constant boolean := coalesce((
+    select c.webhook_state = 'active' and c.webhooks_lost_at is null
+    from public.calendly_connections c where c.id = assign_connection.connection_id), false);
+  organization_uri constant text := (
+    select c.calendly_organization_uri from public.calendly_connections c
+    where c.id = assign_connection.connection_id and c.scope = 'organization');
   moving constant integer[] := array(
     select u.id from public.calendly_users u
     where u.id = any (user_ids)
       and u.connection_id is distinct from assign_connection.connection_id);
 begin
-  select c.webhook_state = 'active' and c.webhooks_lost_at is null,
-      case c.scope when 'organization' then c.calendly_organization_uri end
-    into delivers, organization_uri
-    from public.calendly_connections c where c.id = assign_connection.connection_id;
   -- A member's click that was paused on a connection which no longer brings this member's meetings.
   perform calendly.end_run(r.id, 'failed', jsonb_build_object('code', 'disconnected',
       'message', 'The connection no longer brings this user''s meetings.'))
@@ -230,7 +230,7 @@ begin
       calendly_organization_uri = coalesce(organization_uri, u.calendly_organization_uri)
     where u.id = any (moving);
   -- What webhooks the former connection had says nothing of the present one.
-  perform calendly.set_webhook_enabled(moving, coalesce(delivers, false));
+  perform calendly.set_webhook_enabled(moving, delivers);
 end
 $$;
 comment on function calendly.assign_connection(integer[], uuid) is

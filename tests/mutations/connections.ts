@@ -142,6 +142,25 @@ export const CONNECTIONS_AND_RIGHTS: Mutation[] = [
     ],
   },
   {
+    breaks: "hosts whom no event names any more are left to nobody",
+    file: sql("660_sync_rpcs"),
+    from: "    perform calendly.keep_former_members(connection);\n",
+    to: "    null;\n",
+    caughtBy: [
+      pgtap("former_members", "its first sync goes on with them"),
+      pgtap("former_members", "what Calendly no longer has is gone for each host"),
+    ],
+  },
+  {
+    breaks: "an organization goes on with members who have left it",
+    file: sql("660_sync_rpcs"),
+    from: `    update public.calendly_users u set calendly_organization_uri = null
+      where u.id = leave_organization.user_id;
+`,
+    to: "",
+    caughtBy: [pgtap("former_members", "whoever has left the organization stays out")],
+  },
+  {
     breaks: "connecting does not wait for those who write",
     file: CONNECT,
     from: `  -- Always the exclusive form: a former row may have to be erased.
