@@ -116,6 +116,11 @@ const EXCEPTIONS: { file: string; word: string; because: string }[] = [
     word: "listed",
     because: "the subscriptions that Calendly lists are an argument, and no run's subject",
   },
+  {
+    file: "supabase/migrations/20261101000880_console.sql",
+    word: "at",
+    because: "what a plot draws is a time and values, whatever happened then",
+  },
 ];
 
 /** A text file of this project: its path from the root, and what is in it. */

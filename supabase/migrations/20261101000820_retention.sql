@@ -109,7 +109,7 @@ begin
   get diagnostics cleaned = row_count;
   delete from calendly.ticks t
     using calendly.settings s
-    where t.at < calendly.now() - s.job_log_retention;
+    where t.ticked_at < calendly.now() - s.job_log_retention;
   return cleaned;
 end
 $$;

@@ -277,7 +277,7 @@ comment on function calendly.nudges_to_send(integer, calendly.project, timestamp
   'How many workers to nudge: as many as there is due work for, fewer where nobody answers.';
 
 create table calendly.ticks (
-  at timestamptz primary key,
+  ticked_at timestamptz primary key,
   due integer not null,
   nudges integer not null,
   running_workers integer not null,
@@ -299,14 +299,14 @@ as $$
 begin
   with ticked as (
     update calendly.project p
-      set ticked_at = tick.at,
+      set ticked_at = tick.ticked_at,
         -- A nudge that was lost and is not repeated, because nothing is due any more, is no alert.
         unanswered_since = case when p.url is not null and tick.due > 0
-          then coalesce(p.unanswered_since, tick.at) end
+          then coalesce(p.unanswered_since, tick.ticked_at) end
       where p.only_row
       returning true
   )
-  insert into calendly.ticks as t (at, due, nudges, running_workers, unanswered_since)
+  insert into calendly.ticks as t (ticked_at, due, nudges, running_workers, unanswered_since)
     select tick.* from ticked
     on conflict on constraint ticks_pkey do update
       set due = excluded.due, nudges = t.nudges + excluded.nudges,

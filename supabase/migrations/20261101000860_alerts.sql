@@ -318,7 +318,8 @@ create view calendly.alert_functions_unreachable with (security_invoker = true) 
     format('Functions at %s are nudged and ask for no work.', p.url) as message,
     null::text as detail,
     jsonb_build_object('url', p.url) as evidence,
-    'select at, due, nudges, unanswered_since from calendly.ticks order by at desc limit 30;'
+    'select ticked_at, due, nudges, unanswered_since from calendly.ticks '
+      'order by ticked_at desc limit 30;'
       as evidence_sql
   from calendly.alert_limits l
   join calendly.project p on p.unanswered_since < l.now_at - l.grace;

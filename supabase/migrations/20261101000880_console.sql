@@ -443,16 +443,18 @@ declare
 begin
   return query
     with tick as (
-      select t.*, lead(t.at, 1, 'infinity') over (order by t.at) as next_at,
+      select t.*, lead(t.ticked_at, 1, 'infinity') over in_order as next_at,
         -- nobody had come by the next tick
-        lead(t.unanswered_since, 1, p.unanswered_since) over (order by t.at) as unanswered
+        lead(t.unanswered_since, 1, p.unanswered_since) over in_order as unanswered
       from (
         select k.* from calendly.ticks k
-        where k.at between since_then and now_at order by k.at desc limit shown_at_most
+        where k.ticked_at between since_then and now_at
+        order by k.ticked_at desc limit shown_at_most
       ) t
       cross join calendly.project p
+      window in_order as (order by t.ticked_at)
     )
-    select t.at, t.due, t.nudges,
+    select t.ticked_at, t.due, t.nudges,
       case when t.nudges > 0 and (t.unanswered is null or isfinite(t.next_at))
         then t.unanswered is null end,
       t.running_workers, started.runs, null::text
@@ -461,7 +463,7 @@ begin
       select count(*) as runs
       from (
         select from public.calendly_sync_runs r
-        where r.started_at >= t.at and r.started_at < t.next_at limit 1000
+        where r.started_at >= t.ticked_at and r.started_at < t.next_at limit 1000
       ) r
     ) started
     union all

@@ -199,7 +199,7 @@ select results_eq(
     ('13:22:30', 0, 0, null, 1, 0, null)$$,
   'each tick tells what was due, whom it nudged, whether anybody came and what began; '
     'a tick that failed tells why');
-insert into calendly.ticks (at, due, nudges, running_workers)
+insert into calendly.ticks (ticked_at, due, nudges, running_workers)
   select calendly.now() - n * interval '1 second', 0, 0, 0 from generate_series(1, 400) n
   on conflict do nothing;
 select is((select count(*) from public.calendly_schedule_ticks('2026-06-01T13:22:20Z')),

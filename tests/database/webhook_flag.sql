@@ -96,7 +96,7 @@ select is(begin_and_review('manual'), false, 'a new subscription is not reviewed
 select tests.fail('ana', '{"code": "internal"}');
 select public.calendly_connect(owner('ana') || jsonb_build_object(
   'connection_id', (tests.connection_of('ana')).id, 'calendly_user_uri', tests.host('ana'),
-  'calendly_organization_uri', 'https://api.calendly.com/organizations/acme',
+  'calendly_organization_uri', 'https://api.calendly.com/organizations/other',
   'scope', 'organization', 'kind', 'personal_access_token', 'token_jwe', 'x'));
 select is(begin_and_review('connect'), true,
   'after connecting with another scope the first sync reviews the subscription');

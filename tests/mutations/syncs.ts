@@ -413,9 +413,9 @@ export const SYNCS: Mutation[] = [
     breaks: "an unanswered nudge is an alert for ever",
     file: SCHEDULE,
     from: `unanswered_since = case when p.url is not null and tick.due > 0
-          then coalesce(p.unanswered_since, tick.at) end`,
+          then coalesce(p.unanswered_since, tick.ticked_at) end`,
     to: `unanswered_since = case when p.url is not null and tick.due > 0
-          then coalesce(p.unanswered_since, tick.at) else p.unanswered_since end`,
+          then coalesce(p.unanswered_since, tick.ticked_at) else p.unanswered_since end`,
     caughtBy: [
       pgtap("schedule_nudge", "a nudge that was not answered is no alert once nothing is due"),
     ],
