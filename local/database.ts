@@ -12,7 +12,7 @@ import { type Migration, readMigrations } from "../cli/migrations.ts";
 import { AS_OWNER, migrate, PLATFORM, REALTIME, SEED } from "./migrations.ts";
 import { servePostgresWire } from "./wire.ts";
 
-/** An open database. Times come back as text in UTC, jsonb parsed. */
+/** An open database. Times come back as PostgREST writes them, jsonb parsed. */
 export interface Database {
   kind: "embedded" | "postgres";
   /** Where psql and the Supabase CLI reach it. */
@@ -28,6 +28,16 @@ export interface Database {
   /** Calls `notified` with the payload of each NOTIFY on the channel, until the function that it returns is called. */
   listen(channel: string, notified: (payload: string) => void): Promise<() => Promise<void>>;
   close(): Promise<void>;
+}
+
+/** Postgres's numbers of these types. */
+const TIMESTAMP = 1114;
+const TIMESTAMPTZ = 1184;
+const TIME_TYPES = [TIMESTAMP, TIMESTAMPTZ];
+
+/** "2026-11-26 11:15:00+00" as Postgres has it in JSON: 2026-11-26T11:15:00+00:00. */
+function isoTime(text: string): string {
+  return text.replace(" ", "T").replace(/([+-]\d\d)(?=$| BC$)/, "$1:00");
 }
 
 /** What a database is prepared with. */
@@ -75,7 +85,11 @@ export async function openEmbedded(
 ): Promise<Database & { image: () => Promise<Blob> }> {
   const connection = await createPgliteConnection({
     url: options.folder,
-    pgliteOptions: { loadDataDir: options.image, extensions: { pgtap } },
+    pgliteOptions: {
+      loadDataDir: options.image,
+      extensions: { pgtap },
+      parsers: Object.fromEntries(TIME_TYPES.map((type) => [type, isoTime])),
+    },
   });
   const pglite = await isolateExitCode(connection.driver);
   const session = new Session(pglite);
@@ -142,6 +156,18 @@ export async function openPostgres(url: string, signal?: AbortSignal): Promise<D
       types: {
         json: { to: 114, from: [114], serialize: encode, parse: JSON.parse },
         jsonb: { to: 3802, from: [3802], serialize: encode, parse: JSON.parse },
+        timestamp: {
+          to: TIMESTAMP,
+          from: [TIMESTAMP],
+          serialize: (text: string) => text,
+          parse: isoTime,
+        },
+        timestamptz: {
+          to: TIMESTAMPTZ,
+          from: [TIMESTAMPTZ],
+          serialize: (text: string) => text,
+          parse: isoTime,
+        },
       },
     },
   });

@@ -66,6 +66,27 @@ stackTest(
   fixtures,
 );
 
+stackTest("times are written as in JSON of Postgres, alone and embedded", async ({ stack }) => {
+  await stack.sql(`
+    create table public.shops (id integer primary key, opened timestamptz, local timestamp)`);
+  await stack.sql(`
+    create table public.sales (shop_id integer references public.shops, sold timestamptz)`);
+  await stack.sql("grant select on public.shops, public.sales to service_role");
+  const opened = "2026-11-26T11:15:00+00:00";
+  await stack.sql(
+    "insert into public.shops values (1, $1::timestamptz, '2026-11-26T11:15:00.5'::timestamp)",
+    [opened],
+  );
+  await stack.sql("insert into public.sales values (1, $1::timestamptz)", [opened]);
+  const { data, error } = await admin(stack).from("shops").select("opened, local, sales(sold)");
+  assert.equal(error, null);
+  assert.deepEqual(data, [{
+    opened,
+    local: "2026-11-26T11:15:00.5",
+    sales: [{ sold: opened }],
+  }]);
+}, fixtures);
+
 stackTest("row level security follows the user of the JWT", async ({ stack }) => {
   const ada = await signUp(stack, "ada@example.com");
   const eve = await signUp(stack, "eve@example.com");

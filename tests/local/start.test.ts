@@ -221,16 +221,19 @@ Deno.test("a start after another one goes on where that was", async (t) => {
   await using folder = await temporaryFolder();
   const file = `${folder.path}/stack.json`;
 
-  const first = spawn(folder.path, ["--port=0"]);
+  await using first = spawn(folder.path, ["--port=0"]);
   const { calendly_url, database_url } = await waitForFile(file, first);
-  const booked = await fetch(`${calendly_url}/_sandbox/book`, { method: "POST" });
+  const booked = await fetch(`${calendly_url}/_sandbox/book`, {
+    method: "POST",
+    body: JSON.stringify({ location: "physical" }),
+  });
   const { event } = await booked.json();
   const state = `${folder.path}/sandbox.json`;
   await untilTrue(async () => (await Deno.readTextFile(state)).includes(event.uri));
   const database = postgres(database_url, { max: 1 });
   await untilTrue(async () => {
     const [{ stored }] = await database`
-      select exists (from calendly_meetings where calendly_event_uri = ${event.uri}) as stored`;
+      select exists (select from calendly_meetings where calendly_event_uri = ${event.uri}) as stored`;
     return stored;
   });
   await database.end();
@@ -240,15 +243,20 @@ Deno.test("a start after another one goes on where that was", async (t) => {
     assert.equal((await second.process.status).code, 1);
     assert.match(await second.output, /folder_in_use/);
   });
-  await t.step("killed, it leaves a project whose sync has nothing to write", async () => {
+  await t.step("killed, it leaves a project that has lost nothing", async () => {
     first.process.kill("SIGKILL");
     await first.process.status;
     assert.doesNotMatch(await first.output, /\x1b|Download/);
     await Deno.remove(file);
     const output = await startAgain(folder.path);
-    assert.match(output, /INCREMENTAL sync of 251 meetings: 3 requests, nothing written/);
+    assert.match(output, /INCREMENTAL sync of 251 meetings: /);
+    assert.doesNotMatch(output, /\d (new|deleted|restored)/);
     assert.ok(output.includes(database_url), `Postgres is still there: ${output}`);
     assert.ok(output.includes(calendly_url), `the sandbox is still there: ${output}`);
+  });
+  await t.step("with nothing changed the sync costs three requests, writes nothing", async () => {
+    const output = await startAgain(folder.path);
+    assert.match(output, /INCREMENTAL sync of 251 meetings: 3 requests, nothing written/);
   });
   await t.step(
     "without the sandbox's state there is a new account, and the sync follows",

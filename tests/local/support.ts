@@ -21,7 +21,8 @@ export async function assertProblem(
   return error;
 }
 
-export interface Child {
+/** Ends, at the latest, with the test. */
+export interface Child extends AsyncDisposable {
   process: Deno.ChildProcess;
   output: Promise<string>;
 }
@@ -38,7 +39,18 @@ export function spawn(folder: string, args: string[], env: Record<string, string
     new Response(process.stdout).text(),
     new Response(process.stderr).text(),
   ]).then((texts) => texts.join("\n"));
-  return { process, output };
+  return {
+    process,
+    output,
+    async [Symbol.asyncDispose]() {
+      try {
+        process.kill("SIGKILL");
+      } catch (error) {
+        if (!(error instanceof TypeError)) throw error; // It has ended by itself.
+      }
+      await process.status;
+    },
+  };
 }
 
 export async function waitForFile(file: string, child: Child) {

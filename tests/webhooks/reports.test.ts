@@ -20,21 +20,21 @@ hookTest("users, meetings and health are true to what webhooks did", async (hook
 
   const { event } = hooks.control.book({ user: ana.host.uri, location: "physical" });
   await hooks.deliver();
-  assert.deepEqual(await healthOf(ana.id), ["2026-03-02 10:00:00+00", true, "1", "0", "1", "1"]);
+  assert.deepEqual(await healthOf(ana.id), ["2026-03-02T10:00:00+00:00", true, "1", "0", "1", "1"]);
   assert.deepEqual(await healthOf(ben.id), [null, false, "0", "0", "0", "0"]);
 
   // a duplicate is no news
   await hooks.project.advance("1h");
   await hooks.deliver({}, "all");
-  assert.deepEqual(await healthOf(ana.id), ["2026-03-02 10:00:00+00", true, "1", "0", "1", "1"]);
+  assert.deepEqual(await healthOf(ana.id), ["2026-03-02T10:00:00+00:00", true, "1", "0", "1", "1"]);
   // nor is what is not understood, nor what is not ours, and then nobody's
   await hooks.send({ event: "invitee.created", created_by: ana.host.uri, payload: {} });
   await hooks.send({ event: "contact.created", created_by: ana.host.uri, payload: {} });
-  assert.deepEqual(await healthOf(ana.id), ["2026-03-02 10:00:00+00", true, "1", "0", "1", "2"]);
+  assert.deepEqual(await healthOf(ana.id), ["2026-03-02T10:00:00+00:00", true, "1", "0", "1", "2"]);
 
   hooks.control.cancel({ event: event.uri });
   await hooks.deliver();
-  assert.deepEqual(await healthOf(ana.id), ["2026-03-02 11:00:00+00", true, "0", "1", "1", "3"]);
+  assert.deepEqual(await healthOf(ana.id), ["2026-03-02T11:00:00+00:00", true, "0", "1", "1", "3"]);
 
   // what a sync brings is the sync's, until a webhook writes it
   const { event: listed } = hooks.control.book({ user: ana.host.uri, location: "physical" });
