@@ -3,14 +3,17 @@
  * terminal, the same is printed as plain lines; NO_COLOR is respected.
  */
 import { writeSync } from "node:fs";
-import { env } from "node:process";
+import process from "node:process";
 import { isatty } from "node:tty";
 import { styleText } from "node:util";
+import { wrap } from "./words.ts";
 
 /** Where text goes; `writeSync` returns how many of the bytes were written. */
 export interface Output {
   writeSync(bytes: Uint8Array): number;
   isTerminal(): boolean;
+  /** Characters in a line; undefined where it is no terminal, or does not tell. */
+  columns?(): number | undefined;
 }
 
 /** Nobody reads the output any more, as after `| head`. */
@@ -22,6 +25,7 @@ export class OutputClosed extends Error {
 function standardStream(descriptor: 1 | 2): Output {
   return {
     isTerminal: () => isatty(descriptor),
+    columns: () => (descriptor === 1 ? process.stdout : process.stderr).columns,
     writeSync(bytes) {
       try {
         return writeSync(descriptor, bytes);
@@ -66,6 +70,10 @@ function printable(text: string): string {
   return text.replace(special, (found) => found.length > 1 ? found : "");
 }
 
+/** Longer lines are hard to read, and in shorter ones there is no room for an address. */
+const WIDEST = 100;
+const NARROWEST = 40;
+
 export class Terminal {
   readonly #output: Output;
   readonly #interactive: boolean;
@@ -75,7 +83,7 @@ export class Terminal {
   constructor(output: Output = stdout) {
     this.#output = output;
     this.#interactive = output.isTerminal();
-    this.#colors = this.#interactive && !env.NO_COLOR;
+    this.#colors = this.#interactive && !process.env.NO_COLOR;
   }
 
   bold = (text: string) => this.#paint("bold", text);
@@ -83,6 +91,12 @@ export class Terminal {
   green = (text: string) => this.#paint("green", text);
   red = (text: string) => this.#paint("red", text);
   cyan = (text: string) => this.#paint("cyan", text);
+
+  /** Characters that a line may have: the terminal's, between 40 and 100, else 100. */
+  get width(): number {
+    const columns = this.#interactive ? this.#output.columns?.() : undefined;
+    return Math.min(Math.max(columns || WIDEST, NARROWEST), WIDEST);
+  }
 
   /** Whether somebody reads it on a screen, where it is not kept. */
   get isInteractive(): boolean {
@@ -112,6 +126,7 @@ export class Terminal {
     await show(
       new Terminal({
         isTerminal: () => this.#interactive,
+        columns: () => this.width,
         writeSync(bytes) {
           text += new TextDecoder().decode(bytes);
           return bytes.length;
@@ -208,8 +223,16 @@ export class Terminal {
 
   /** What went wrong: its code, what happened, what to do. */
   problem({ code, message, hint }: { code: string; message: string; hint?: string }): void {
-    this.line(`  ${this.red(code)}  ${message}`);
-    if (hint) this.line(`  ${hint}`);
+    for (const text of [`${this.red(code)}  ${message}`, hint ?? ""]) {
+      for (const line of this.#fit(text)) this.line(`  ${line}`);
+    }
+  }
+
+  /** Lines that a screen breaks between words; what is kept in a file stays as it is. */
+  #fit(text: string): string[] {
+    if (text === "" || !this.#interactive) return text === "" ? [] : [text];
+    const width = this.width - 2;
+    return text.split("\n").flatMap((line) => line.length > width ? wrap(line, width) : [line]);
   }
 
   #paint(style: Parameters<typeof styleText>[0], text: string): string {

@@ -21,9 +21,6 @@ import { count, wrap } from "../words.ts";
 const SHOWN = 20;
 const SHOWN_WATCHING = 5;
 
-/** The width that the output keeps to where it can. */
-const WIDTH = 100;
-
 /** In seconds. */
 const WATCH_INTERVAL = 5;
 
@@ -169,8 +166,8 @@ export function showStatus(terminal: Terminal, status: Status, now = new Date())
 function showProblems(terminal: Terminal, { problems, alerts }: Status, now: Date): void {
   const show = (head: string, message: string, hint: string) => {
     terminal.line(`    ${head}`);
-    for (const line of wrap(message, WIDTH - 6)) terminal.line(`      ${line}`);
-    wrap(hint, WIDTH - 8).forEach((line, index) =>
+    for (const line of wrap(message, terminal.width - 6)) terminal.line(`      ${line}`);
+    wrap(hint, terminal.width - 8).forEach((line, index) =>
       terminal.line(`      ${terminal.dim(index === 0 ? "→" : " ")} ${line}`)
     );
   };
@@ -237,17 +234,16 @@ function showVersions(terminal: Terminal, { versions }: Status): void {
 
 function showFreshness(terminal: Terminal, { freshness }: Status): void {
   terminal.heading("Freshness");
-  terminal.columns(["connected users", "never synced", "p50", "p95", "max"], [[
-    String(freshness.users),
-    String(freshness.never_synced),
-    span(freshness.p50),
-    span(freshness.p95),
-    span(freshness.max),
-  ]]);
-  terminal.line(terminal.dim("    How long ago all was last proven to be as Calendly has it:"));
   terminal.line(
-    terminal.dim("    p50 at most for half of the users, p95 for 95 of 100, max for everybody."),
+    `    ${count(freshness.users, "connected user")}, ${freshness.never_synced} never synced`,
   );
+  if (freshness.max === null) return;
+  terminal.line("    last proven to be as Calendly has it:");
+  terminal.pairs([
+    ["half of the users (p50)", `${span(freshness.p50)} ago or less`],
+    ["95 of 100 users (p95)", `${span(freshness.p95)} ago or less`],
+    ["everybody (max)", `${span(freshness.max)} ago or less`],
+  ]);
 }
 
 function showUsers(terminal: Terminal, { users, user_count }: Status, now: Date): void {
@@ -274,7 +270,7 @@ function showUsers(terminal: Terminal, { users, user_count }: Status, now: Date)
     String(user.deleted_calendly_meetings),
     String(user.webhook_events_received),
   ]);
-  terminal.columns(names, shorten(names, rows, 1));
+  terminal.columns(names, shorten(names, rows, 1, terminal.width));
 }
 
 function showSchedule(terminal: Terminal, { schedule }: Status, now: Date): void {
@@ -324,14 +320,14 @@ function showRuns(terminal: Terminal, { runs }: Status, now: Date): void {
   );
 }
 
-/** Cuts the cells of one column so that the table keeps to WIDTH, but not below 20 characters. */
-function shorten(names: string[], rows: string[][], column: number): string[][] {
+/** Cuts the cells of one column so that the table keeps to a width, but not below 20 characters. */
+function shorten(names: string[], rows: string[][], column: number, width: number): string[][] {
   const others = names.filter((_, index) => index !== column);
   const taken = others.reduce((sum, name) => {
     const index = names.indexOf(name);
     return sum + 2 + Math.max(name.length, ...rows.map((row) => row[index].length));
   }, 4);
-  const room = Math.max(WIDTH - taken, 20);
+  const room = Math.max(width - taken, 20);
   return rows.map((row) =>
     row.map((cell, index) =>
       index === column && cell.length > room ? `${cell.slice(0, room - 1)}…` : cell

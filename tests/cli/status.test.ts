@@ -1,7 +1,9 @@
 /** `calendly-sync status`: what it prints, what it finds wrong, and how it answers when it cannot tell. */
 import assert from "node:assert/strict";
+import { stripVTControlCharacters } from "node:util";
 import { readStatus, showStatus, type Status } from "../../cli/commands/status.ts";
 import { findTarget } from "../../cli/target.ts";
+import { Terminal } from "../../cli/terminal.ts";
 import { NOW, projectTest } from "../functions/support.ts";
 import { freePort } from "../harness/cluster.ts";
 import { allSynced, people, tick } from "../schedule/support.ts";
@@ -52,7 +54,11 @@ projectTest("status prints health, users, schedule and runs, and no secret", asy
     );
   });
   await t.step("versions", () => has(/calendly-connect +\d+\.\d+\.\d+\n/));
-  await t.step("freshness", () => has(/connected users +never synced +p50[^\n]*\n +3 +0 +/));
+  await t.step(
+    "freshness",
+    () =>
+      has(/3 connected users, 0 never synced\n +last proven .*\n +half of the users \(p50\) +\d+/),
+  );
   await t.step("users", () => {
     has(new RegExp(`${ana.id} +person.1@example.com +active +5 min ago +in 10 min +3 +0 +0\n`));
     has(new RegExp(`${ben.id} +person.2@example.com +reconnect_required +5 min ago +– `));
@@ -363,6 +369,29 @@ Deno.test("status keeps to 100 columns, with long e-mails as well", () => {
     if (users === 500) assert.ok(lines.includes("Users, the stalest 20 of 500"));
     if (users === 20) assert.ok(lines.some((line) => line.includes("…")), "an e-mail is cut");
   }
+});
+
+Deno.test("status breaks what is to be done between words, at the terminal's width", () => {
+  let text = "";
+  const terminal = new Terminal({
+    isTerminal: () => true,
+    columns: () => 60,
+    writeSync(bytes) {
+      text += new TextDecoder().decode(bytes);
+      return bytes.length;
+    },
+  });
+  const status = largeStatus(3);
+  showStatus(terminal, status, new Date(NOW));
+  const lines = stripVTControlCharacters(text).split("\n");
+  const alert = lines.slice(lines.findIndex((line) => line.includes("failing")) + 1);
+  const shown = alert.slice(0, alert.findIndex((line) => line.includes("is being retried")));
+  assert.deepEqual(shown.filter((line) => line.length > 60), []);
+  const [{ message, what_to_do }] = status.alerts;
+  assert.equal(
+    shown.map((line) => line.trim()).join(" "),
+    `${message.trim()} → ${what_to_do.trim()}`,
+  );
 });
 
 projectTest(

@@ -126,9 +126,9 @@ function eventOf(inviteeUri: string | null): string | null {
   return inviteeUri && inviteeUri.replace(/\/invitees\/.*$/, "");
 }
 
-/** Postgres' text for a time, as Calendly writes it. */
+/** A time as Postgres has it in JSON, as Calendly writes it. */
 export function time(text: string): string {
-  const [, date, clock, fraction = ""] = text.match(/^(\S+) ([\d:]+)(?:\.(\d+))?\+00$/)!;
+  const [, date, clock, fraction = ""] = text.match(/^([\d-]+)T([\d:]+)(?:\.(\d+))?\+00:00$/)!;
   return `${date}T${clock}.${fraction.padEnd(6, "0")}Z`;
 }
 
