@@ -37,7 +37,8 @@ export const REQUIREMENTS = {
   longRun: {
     label: "REQUIRE_ALL=1",
     met: Deno.env.get("REQUIRE_ALL") === "1",
-    how: "REQUIRE_ALL=1 npx -y deno@2.9.6 task test: the long tests, and the functions on the platform's Deno",
+    how:
+      "REQUIRE_ALL=1 npx -y deno@2.9.6 task test: the long tests, and the functions on the platform's Deno",
   },
   realPostgres: {
     label: "real Postgres",
