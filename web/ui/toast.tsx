@@ -36,7 +36,7 @@ export function Toasts() {
   return (
     <>
       <div class="spoken" role="status" aria-live="polite">{spoken.value}</div>
-      <div class="toasts">
+      <section class="toasts" aria-label="Messages">
         {toasts.value.map(({ id, text, tone }) => (
           <div class="toast" key={id}>
             <Status tone={tone}>{text}</Status>
@@ -50,7 +50,7 @@ export function Toasts() {
             </button>
           </div>
         ))}
-      </div>
+      </section>
     </>
   );
 }
