@@ -17,7 +17,7 @@ export function Faults({ overview, act }: { overview: Overview; act: Act }) {
           {count > 0 ? `${count} in force` : "none"}
         </Status>
       </div>
-      <div class="actions">
+      <div class="faults">
         {FAULTS.map((fault) => {
           const pressed = inForce.includes(fault);
           return (
@@ -30,11 +30,11 @@ export function Faults({ overview, act }: { overview: Overview; act: Act }) {
               disabled={pressed}
               onClick={() =>
                 fault.webhooks
-                  ? act("webhook_fault", fault.webhooks, () => `${fault.name}: ${fault.means}`)
+                  ? act("webhook_fault", fault.webhooks, () => `From now on: ${fault.name}`)
                   : act(
                     "faults",
                     { rules: fault.rules!(overview.user) },
-                    () => `${fault.name}: ${fault.means}`,
+                    () => `From now on: ${fault.name}`,
                   )}
             >
               {fault.name}

@@ -4,7 +4,7 @@ import { Button } from "../ui/button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { Status } from "../ui/status.tsx";
 import type { Act } from "./panel.tsx";
-import { merge } from "./words.ts";
+import { merge, waitingOf } from "./words.ts";
 
 const clock = new Intl.DateTimeFormat("en-GB", {
   hour: "2-digit",
@@ -12,9 +12,16 @@ const clock = new Intl.DateTimeFormat("en-GB", {
   second: "2-digit",
 });
 
-export function WhatHappens({ overview, act }: { overview: Overview; act: Act }) {
+export function WhatHappens(
+  { overview, act, said }: {
+    overview: Overview;
+    act: Act;
+    /** What the last verb has done. */
+    said?: string;
+  },
+) {
   const happened = merge(overview);
-  const waiting = overview.deliveries.filter(({ state }) => state === "pending");
+  const waiting = waitingOf(overview);
   return (
     <section class="sandbox-log" aria-labelledby="sandbox-log">
       <div class="section-head">
@@ -33,6 +40,11 @@ export function WhatHappens({ overview, act }: { overview: Overview; act: Act })
           </Button>
         )}
       </div>
+      {said && (
+        <p class="said">
+          <Status tone="good">{said}</Status>
+        </p>
+      )}
       {happened.length === 0
         ? <p class="muted">Nothing yet: requests to Calendly and its webhooks show here.</p>
         : (

@@ -12,7 +12,7 @@ import { SidePanel } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { Empty, Failure, Skeleton } from "../ui/states.tsx";
 import { formatLocal, now } from "../ui/time.tsx";
-import { toast } from "../ui/toast.tsx";
+import { announce } from "../ui/toast.tsx";
 import { Bookings } from "./bookings.tsx";
 import { Faults } from "./faults.tsx";
 import { WhatHappens } from "./happens.tsx";
@@ -44,7 +44,7 @@ function NoSession() {
 /** In milliseconds: how often the panel looks. It is one read of this machine's memory. */
 const LOOK = 1000;
 
-/** Runs a verb and looks at once; a refusal is shown in the panel. */
+/** Runs a verb, says what `done` makes of its answer, and looks at once; a refusal is shown in the panel. */
 export type Act = (verb: string, args: unknown, done: (answer: unknown) => string) => Promise<void>;
 
 function Sandbox() {
@@ -57,12 +57,15 @@ function Sandbox() {
   );
   const [refused, setRefused] = useState<Problem>();
   const [working, setWorking] = useState<string>();
+  const [said, setSaid] = useState<string>();
 
   const act: Act = async (verb, args, done) => {
     if (working) return;
     setWorking(`${verb} ${JSON.stringify(args)}`);
     try {
-      toast(done(await sandboxVerb(verb, args)));
+      const result = done(await sandboxVerb(verb, args));
+      setSaid(result);
+      announce(result);
       setRefused(undefined);
       await reload();
     } catch (error) {
@@ -104,7 +107,7 @@ function Sandbox() {
           <AllVerbs onDone={reload} />
         </details>
       </div>
-      <WhatHappens overview={data} act={act} />
+      <WhatHappens overview={data} act={act} said={said} />
     </div>
   );
 }

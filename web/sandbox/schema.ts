@@ -14,8 +14,8 @@ export interface Field {
   label: string;
   hint?: string;
   required: boolean;
-  /** How it is typed; what is none of the others is typed as JSON. */
-  kind: "text" | "number" | "yes_no" | "choice" | "json";
+  /** How it is typed: what is none of the others is typed as JSON, and some take a text as well. */
+  kind: "text" | "number" | "yes_no" | "choice" | "json" | "text_or_json";
   choices: string[];
 }
 
@@ -36,8 +36,11 @@ function typed(schema: JsonSchema): Pick<Field, "kind" | "choices"> {
   // A value or null: null is what a field that is left out means, or is typed as JSON.
   const others = schema.anyOf?.filter(({ type }) => type !== "null");
   if (others?.length === 1) return typed(others[0]);
-  // A number or a text, such as a length of time: the text does for both.
-  if (others?.some(({ type }) => type === "string")) return { kind: "text", choices: [] };
+  if (others?.some(({ type }) => type === "string")) {
+    const isJson = others.some(({ type }) => type === "object" || type === "array");
+    // A number or a text, such as a length of time: the text does for both.
+    return { kind: isJson ? "text_or_json" : "text", choices: [] };
+  }
   if (schema.type === "string") return { kind: "text", choices: [] };
   if (schema.type === "integer" || schema.type === "number") return { kind: "number", choices: [] };
   if (schema.type === "boolean") return { kind: "yes_no", choices: [] };
@@ -55,7 +58,7 @@ export function argumentOf(
     if (text === "") continue;
     if (kind === "number") argument[name] = Number(text);
     else if (kind === "yes_no") argument[name] = text === "yes";
-    else if (kind === "json") {
+    else if (kind === "json" || (kind === "text_or_json" && /^[[{]/.test(text))) {
       try {
         argument[name] = JSON.parse(text);
       } catch {

@@ -1,5 +1,5 @@
 /** Every verb of the sandbox with all that it takes: the form is made from the verb's schema. */
-import { useId, useState } from "preact/hooks";
+import { useId, useRef, useState } from "preact/hooks";
 import { sandboxVerb } from "../data/operator.ts";
 import { type Problem, toProblem } from "../data/problem.ts";
 import { useResource } from "../data/resource.ts";
@@ -43,6 +43,7 @@ function VerbForm(
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   const [answer, setAnswer] = useState<string>();
+  const form = useRef<HTMLFormElement>(null);
   const found = problem ? complaints(fields, problem.message) : {};
 
   async function submit(event: Event) {
@@ -56,13 +57,16 @@ function VerbForm(
       setAnswer(result === null ? "Done." : JSON.stringify(result, null, 2));
       onDone();
     } catch (error) {
-      setProblem(await toProblem(error));
+      const refused = await toProblem(error);
+      setProblem(refused);
+      const [name] = Object.keys(complaints(fields, refused.message));
+      if (name) form.current?.querySelector<HTMLElement>(`[name="${name}"]`)?.focus();
     }
     setBusy(false);
   }
 
   return (
-    <form class="stack verb" onSubmit={submit} noValidate>
+    <form ref={form} class="stack verb" onSubmit={submit} noValidate>
       {fields.map((field) => (
         <FieldInput
           key={field.name}
@@ -94,6 +98,7 @@ function FieldInput(
   const id = useId();
   const common = {
     id,
+    name: field.name,
     value,
     "aria-describedby": `${id}-hint`,
     "aria-invalid": complaint !== undefined || undefined,
@@ -114,13 +119,13 @@ function FieldInput(
             ))}
           </select>
         )
-        : field.kind === "json"
+        : field.kind === "json" || field.kind === "text_or_json"
         ? (
           <textarea
             {...common}
             rows={2}
             class="code"
-            placeholder="JSON"
+            placeholder={field.kind === "json" ? "JSON" : "Text or JSON"}
             onInput={(event) => onInput(event.currentTarget.value)}
           />
         )

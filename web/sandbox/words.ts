@@ -1,4 +1,5 @@
 /** What the panel says of bookings, faults and what has happened. No rendering, so that it can be tested. */
+import type { FaultRule } from "../../sandbox/faults.ts";
 import type { LoggedRequest } from "../../sandbox/request_log.ts";
 import type { Overview, OverviewBooking, OverviewDelivery } from "../../sandbox/overview.ts";
 import type { Tone } from "../ui/status.tsx";
@@ -11,12 +12,12 @@ export interface Fault {
   /** What it does, and how long. */
   means: string;
   /** Rules for requests of this user, as the verb `faults` takes them. */
-  rules?: (user: string) => { user: string; times: null; effect: Record<string, unknown> }[];
+  rules?: (user: string) => FaultRule[];
   /** For the verb `webhook_fault`. */
   webhooks?: { effect: "lost" | "late"; delay?: string };
 }
 
-const always = (effect: Record<string, unknown>) => (user: string) => [
+const always = (effect: FaultRule["effect"]) => (user: string) => [
   { user, times: null, effect },
 ];
 
@@ -137,6 +138,13 @@ export function merge({ requests, deliveries }: Overview): Happened[] {
     ...requests.map(ofRequest),
     ...deliveries.map(ofDelivery),
   ].sort((a, b) => a.at < b.at ? 1 : a.at > b.at ? -1 : 0);
+}
+
+/** Webhooks whose time has not come. */
+export function waitingOf({ deliveries, now }: Overview): OverviewDelivery[] {
+  return deliveries.filter(({ state, next_attempt_at }) =>
+    state === "pending" && next_attempt_at !== null && next_attempt_at > now
+  );
 }
 
 function ofRequest(request: LoggedRequest, index: number): Happened {

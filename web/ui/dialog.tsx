@@ -58,17 +58,35 @@ function Modal({ title, onClose, children, actions, kind }: Properties & { kind:
   );
 }
 
-/** A panel beside the page, which stays usable: for the sandbox. Escape inside closes it. */
+/**
+ * A panel beside the page, which stays usable: for the sandbox. Escape inside closes it. Whoever opens it
+ * is led to its heading, and back when it closes; a panel that was open when the page came takes no focus.
+ */
 export function SidePanel({ title, onClose, children }: Properties) {
+  const element = useRef<HTMLElement>(null);
   const heading = useId();
+  useEffect(() => {
+    const panel = element.current!;
+    const opener = document.activeElement;
+    if (opener === document.body) return;
+    panel.querySelector<HTMLElement>("h2")!.focus({ preventScroll: true });
+    return () => {
+      // Who is elsewhere in the page by now stays there.
+      if (!panel.contains(document.activeElement) && document.activeElement !== document.body) {
+        return;
+      }
+      if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
+    };
+  }, []);
   return (
     <aside
+      ref={element}
       class="side-panel"
       aria-labelledby={heading}
       onKeyDown={(event) => event.key === "Escape" && onClose()}
     >
       <header>
-        <h2 id={heading}>{title}</h2>
+        <h2 id={heading} tabIndex={-1}>{title}</h2>
         <Button kind="quiet" icon="close" aria-label="Close" onClick={onClose} />
       </header>
       <div class="body">{children}</div>
