@@ -44,7 +44,7 @@ function NoSession() {
 /** In milliseconds: how often the panel looks. It is one read of this machine's memory. */
 const LOOK = 1000;
 
-/** Runs a verb, says what `done` makes of its answer, and looks at once; a refusal is shown in the panel. */
+/** Runs a verb after those before it, says what `done` makes of its answer, and looks at once; a refusal is shown in the panel. */
 export type Act = (verb: string, args: unknown, done: (answer: unknown) => string) => Promise<void>;
 
 function Sandbox() {
@@ -59,9 +59,13 @@ function Sandbox() {
   const [working, setWorking] = useState<string>();
   const [said, setSaid] = useState<string>();
 
-  const act: Act = async (verb, args, done) => {
-    if (working) return;
-    setWorking(`${verb} ${JSON.stringify(args)}`);
+  const last = useRef(Promise.resolve());
+
+  const act: Act = (verb, args, done) =>
+    last.current = last.current.then(() => run(verb, args, done));
+
+  const run: Act = async (verb, args, done) => {
+    setWorking(verb);
     try {
       const result = done(await sandboxVerb(verb, args));
       setSaid(result);
@@ -138,7 +142,7 @@ function BookExample(
     );
   return (
     <section class="stack" aria-label="Book">
-      <Button kind="primary" busy={working?.startsWith("book ")} onClick={book}>
+      <Button kind="primary" busy={working === "book"} onClick={book}>
         Book an example
       </Button>
       <p class="muted">
