@@ -269,7 +269,7 @@ function health(change: Partial<Health>): Health {
     last_meeting_sync: null,
     webhook_events_received: 0,
     next_sync_at: null,
-    staleness: "00:03:00",
+    staleness: null,
     connection_state: "active",
     last_error: null,
     ...change,
@@ -304,14 +304,16 @@ const connection = (change: Partial<Connection> = {}) =>
   }) as Connection;
 
 Deno.test("the page says whether what it shows is what Calendly has", () => {
-  const told = (change: Partial<Health>, more: { runs?: Run[]; byOrganization?: boolean } = {}) => {
+  type More = { runs?: Run[]; byOrganization?: boolean; comparedAt?: number };
+  const told = (change: Partial<Health>, more: More = {}) => {
     const { tone, title, action } = freshness({
       health: health(change),
       connection: connection(),
       byOrganization: false,
       runs: [],
+      comparedAt: NOW - HOUR / 20,
       ...more,
-    });
+    }, NOW);
     return [tone, title, action];
   };
   assert.deepEqual(told({}), ["good", "As Calendly has it", undefined]);
@@ -320,13 +322,13 @@ Deno.test("the page says whether what it shows is what Calendly has", () => {
     "As Calendly had it 3 min ago",
     "webhooks",
   ]);
-  assert.deepEqual(told({ staleness: "3 days 01:00:00" }), [
+  assert.deepEqual(told({}, { comparedAt: NOW - 73 * HOUR }), [
     "warn",
     "Not compared with Calendly for 3 days",
     "sync",
   ]);
-  assert.deepEqual(told({ staleness: null }), ["warn", "Not synced yet", "sync"]);
-  assert.deepEqual(told({ staleness: null }, { runs: [run({ status: "running" })] }), [
+  assert.deepEqual(told({}, { comparedAt: undefined }), ["warn", "Not synced yet", "sync"]);
+  assert.deepEqual(told({}, { comparedAt: undefined, runs: [run({ status: "running" })] }), [
     "busy",
     "The first sync is not complete yet",
     undefined,

@@ -31,7 +31,7 @@ import { SyncStatus, SyncStatusSkeleton } from "./status.tsx";
 import { useLive } from "./use_live.ts";
 import { useMeetings } from "./use_meetings.ts";
 import { dayOf, hoursOf } from "./when.ts";
-import { countWords } from "./words.ts";
+import { adviceFor, countWords } from "./words.ts";
 
 export function MeetingsPage() {
   useEffect(() => void auth(), []);
@@ -218,6 +218,16 @@ function Connected(
           problem={problem ?? earlier}
           onSync={sync}
           onConnection={() => setConnectionOpen(true)}
+          onWebhooks={async () => {
+            try {
+              await callAsPerson("calendly-connect/webhooks", { body: {} });
+              toast("Webhooks are on");
+            } catch (error) {
+              const { title, hint = "" } = adviceFor(await toProblem(error));
+              toast(`${title}. ${hint}`, "bad");
+            }
+            await reload();
+          }}
         />
       )}
       <MeetingList

@@ -1,5 +1,6 @@
 /** The page's question, answered: is what I see what Calendly has, now? And the button that makes it so. */
 import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
 import { Problem } from "../data/problem.ts";
 import { Button } from "../ui/button.tsx";
 import { Skeleton } from "../ui/states.tsx";
@@ -32,12 +33,14 @@ interface Properties {
   problem?: Problem;
   onSync: (full: boolean) => void;
   onConnection: () => void;
+  onWebhooks: () => Promise<void>;
 }
 
 export function SyncStatus(properties: Properties) {
-  const { situation, live, lastDelay, run, syncing, problem, onSync, onConnection } = properties;
+  const { situation, live, lastDelay, run, syncing, problem, onSync, onConnection, onWebhooks } =
+    properties;
   const { health, connection } = situation;
-  const fresh = freshness(situation);
+  const fresh = freshness(situation, now.value);
   const plan = plannedSync(situation);
   const webhook = webhookWords(connection, health);
   const working = syncing || run?.status === "running";
@@ -48,6 +51,12 @@ export function SyncStatus(properties: Properties) {
           <Status tone={fresh.tone}>{fresh.title}</Status>
         </h2>
         <p>{fresh.sentence}</p>
+        {fresh.action === "webhooks" && <SwitchWebhooksOn onClick={onWebhooks} />}
+        {fresh.action === "reconnect" && (
+          <div>
+            <Button onClick={onConnection}>Connect again</Button>
+          </div>
+        )}
         <dl class="proofs">
           <Proof name="Compared">
             {situation.comparedAt ? <Time at={situation.comparedAt} /> : "not yet"}
@@ -104,6 +113,24 @@ export function SyncStatus(properties: Properties) {
           )}
       </div>
     </section>
+  );
+}
+
+function SwitchWebhooksOn({ onClick }: { onClick: () => Promise<void> }) {
+  const [busy, setBusy] = useState(false);
+  return (
+    <div>
+      <Button
+        busy={busy}
+        onClick={async () => {
+          setBusy(true);
+          await onClick();
+          setBusy(false);
+        }}
+      >
+        Switch webhooks on
+      </Button>
+    </div>
   );
 }
 

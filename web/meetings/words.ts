@@ -1,7 +1,7 @@
 /** What My meetings says: how fresh the meetings are, what a sync does and did, and what to do when it fails. */
 import type { Problem } from "../data/problem.ts";
 import type { Tone } from "../ui/status.tsx";
-import { formatDuration, intervalSeconds, toDate } from "../ui/time.tsx";
+import { formatDuration, toDate } from "../ui/time.tsx";
 import type { Connection, Health, Run, Situation } from "./data.ts";
 
 // How fresh -----------------------------------------------------------------------------------------
@@ -24,12 +24,15 @@ const OLD = 24 * 3600;
 
 /** Are these the meetings that Calendly has, now? Of who is connected. */
 export function freshness(
-  { health, connection, byOrganization, runs }: Pick<
+  { health, connection, byOrganization, runs, comparedAt }: Pick<
     Situation,
-    "health" | "connection" | "byOrganization" | "runs"
+    "health" | "connection" | "byOrganization" | "runs" | "comparedAt"
   >,
+  now: number,
 ): Freshness {
-  const age = health?.staleness ? intervalSeconds(health.staleness) : undefined;
+  const age = comparedAt === undefined
+    ? undefined
+    : Math.max(0, Math.floor((now - comparedAt) / 1000));
   const checked = age === undefined ? "" : `All were compared with Calendly ${ago(age)}.`;
   if (health?.connection_state === "reconnect_required") {
     return {

@@ -79,7 +79,7 @@ export function Table<Row>(properties: Properties<Row>) {
   const last = items.at(-1)?.index ?? -1;
   useEffect(() => {
     if (rows.length > 0 && last >= rows.length - 1) onEnd?.();
-  }, [last, rows.length]);
+  }, [last, rows]);
 
   const shown = narrow ? columns.filter(({ wideOnly }) => !wideOnly) : columns;
   const tracks = shown.map(({ width = "minmax(0, 1fr)" }) => width).join(" ");
