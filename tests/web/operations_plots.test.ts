@@ -8,7 +8,8 @@ import {
   freshnessData,
   stackByDay,
 } from "../../web/operations/plots.ts";
-import { place, scaleMarks, spansOf, took } from "../../web/operations/timeline.ts";
+import { cellsOf, describeCells } from "../../web/operations/ticks.ts";
+import { place, scaleMarks, took } from "../../web/operations/timeline.ts";
 
 const NOW = Date.parse("2026-11-26T08:30:00Z");
 const ROWS = [
@@ -76,13 +77,11 @@ Deno.test("marks on an axis of time are round and no more than asked for", () =>
 });
 
 Deno.test("a run's steps lie between its begin and its end, the shortest still visible", () => {
-  const spans = spansOf([1000, 1000, 1500], 2000);
-  assert.deepEqual(spans, [
+  const placed = place([
     { from: 1000, to: 1000 },
     { from: 1000, to: 1500 },
-    { from: 1500, to: 2000 },
-  ]);
-  const placed = place([...spans, { from: 2000, to: 9000 }], { from: 1000, to: 2000 });
+    { from: 2000, to: 9000 },
+  ], { from: 1000, to: 2000 });
   assert.deepEqual(placed[1], { left: 0, width: 0.5 });
   for (const { left, width } of placed) {
     assert.ok(width > 0 && left >= 0 && left + width <= 1.000001, `${left} ${width}`);
@@ -105,4 +104,49 @@ Deno.test("how long something took is told in two units at most", () => {
     "2 h 10 min",
     "2 d 7 h",
   ]);
+});
+
+const at = (minute: number) => new Date(NOW + minute * 60_000).toISOString();
+const TICK = {
+  due: 0,
+  nudges: 0,
+  answered: null,
+  running_workers: 0,
+  runs_started: 0,
+  error: null,
+};
+
+Deno.test("the strip has a cell for each tick, and for each that is missing after the first", () => {
+  const cells = cellsOf([
+    { ...TICK, at: at(-5) },
+    { ...TICK, at: at(-4), due: 2, nudges: 2, answered: true },
+    { ...TICK, at: at(-2), due: 1, nudges: 1, answered: false },
+    { ...TICK, at: at(-1), due: 1 },
+  ], { now: NOW + 30_000, step: 60_000, length: 10 });
+  assert.deepEqual(cells.map(({ state }) => state), [
+    "quiet",
+    "answered",
+    "missing",
+    "unanswered",
+    "thinned",
+  ]);
+  assert.equal(
+    describeCells(cells),
+    "5 ticks: 1 answered, 1 not answered, 1 thinned out, 1 nothing due, 1 no tick.",
+  );
+});
+
+Deno.test("a tick that failed is shown before another of the same minute", () => {
+  const failed = { ...TICK, at: at(-1), due: null, nudges: null, error: "canceled" };
+  const [cell] = cellsOf([failed, { ...TICK, at: at(-1) }], {
+    now: NOW,
+    step: 60_000,
+    length: 3,
+  });
+  assert.equal(cell.state, "failed");
+});
+
+Deno.test("where nothing has ticked yet no tick is missing", () => {
+  assert.deepEqual(cellsOf([], { now: NOW, step: 60_000, length: 60 }), []);
+  assert.equal(describeCells([]), "No tick in this time.");
 });

@@ -122,7 +122,7 @@ export function DeliveriesScreen() {
   );
 }
 
-const COLORS = ["accent", "bad", "warn", "info", "muted"];
+const COLORS = ["accent", "info", "warn", "border-strong", "muted"];
 
 function ByDay() {
   // Days begin at midnight UTC, so that the query stays the same for a day.
@@ -163,7 +163,9 @@ function ByDay() {
                 data={plot.data}
                 series={plot.series}
                 height={160}
-                format={String}
+                from={stack.days[0] - 43_200}
+                to={stack.days[DAYS - 1] + 43_200}
+                format={(value) => Number.isInteger(value) ? number(value) : ""}
               />
             )}
             <details>

@@ -15,7 +15,7 @@ import {
 } from "./answers.ts";
 import { askHealth, useAnswer, useRows } from "./ask.ts";
 import { Figure, number, Panel, Pending, Screen, SmallTable } from "./parts.tsx";
-import { describeFreshness, freshnessData } from "./plots.ts";
+import { describeFreshness, durationMarks, freshnessData } from "./plots.ts";
 import { rows } from "./query.ts";
 import { type Facts, firstSentence, type Sentence } from "./sentence.ts";
 import { remembered } from "../ui/remembered.ts";
@@ -46,7 +46,7 @@ export function OverviewScreen() {
       message: health.problem.message,
       hint: theConfig().kind === "local"
         ? "Look at what `task start` prints, or end it with Ctrl-C and start it again."
-        : "Deploy them: calendly-sync deploy. Then look at their log in the project's dashboard.",
+        : "Deploy them: npx sync-for-calendly deploy. Then look at their log in the project's dashboard.",
     }
     : null;
   const sentence = overview && alerts.data && firstSentence({
@@ -142,13 +142,13 @@ function Counts({ overview, alerts }: { overview?: Overview; alerts?: number }) 
         value={shown(alerts)}
         tone={overview?.alerts.critical ? "bad" : alerts ? "warn" : undefined}
         href="#/operations/alerts"
-        hint={overview && `${overview.alerts.critical} critical`}
+        hint={overview ? `${overview.alerts.critical} critical` : "\u00a0"}
       />
       <Figure
         label="People"
         value={shown(counts?.users)}
         href="#/operations/people"
-        hint={counts && `${number(counts.users_without_account)} without account`}
+        hint={counts && `${number(counts.users_without_account)} no account`}
       />
       <Figure
         label="Connections"
@@ -262,6 +262,9 @@ function Freshness({ overview }: { overview?: Overview }) {
               ]}
               height={180}
               format={(seconds) => formatDuration(Math.round(seconds))}
+              marks={(max) => durationMarks(max, 4)}
+              from={since / 1000}
+              to={Math.max(since + length, Date.parse(points.at(-1)!.at)) / 1000}
             />
           )}
       </div>

@@ -8,6 +8,7 @@ import { Button, CopyButton } from "../ui/button.tsx";
 import { Failure, Skeleton } from "../ui/states.tsx";
 import { Status } from "../ui/status.tsx";
 import { Time } from "../ui/time.tsx";
+import { nameOf } from "./names.ts";
 import { type Query, toCurl, toSql } from "./query.ts";
 import type { Word } from "./words.ts";
 
@@ -140,6 +141,7 @@ export function Pending(
     : <Skeleton lines={lines} height={height} />;
 }
 
+/** A person by name, with a link to their page. The name is looked up where it is not given. */
 export function PersonLink(
   { id, person }: {
     id: number | null;
@@ -147,9 +149,10 @@ export function PersonLink(
   },
 ) {
   if (id === null) return <span class="muted">nobody</span>;
+  const known = person ?? nameOf(id);
   return (
-    <a href={link("operations", "people", String(id))} title={person?.email ?? undefined}>
-      {person?.name || person?.email || `Person ${id}`}
+    <a href={link("operations", "people", String(id))} title={known?.email ?? undefined}>
+      {known?.name || known?.email || `Person ${id}`}
     </a>
   );
 }
@@ -221,7 +224,7 @@ export function Figure(
     <>
       <span class="ops-figure-label">{label}</span>
       <span class={`ops-figure-value ${tone ?? ""}`}>{value}</span>
-      <span class="ops-figure-hint muted">{hint ?? "\u00a0"}</span>
+      {hint !== undefined && <span class="ops-figure-hint muted">{hint}</span>}
     </>
   );
   return href ? <a class="ops-figure" href={href}>{content}</a> : (

@@ -112,7 +112,7 @@ export function PeopleScreen() {
               {
                 id: "state",
                 title: "Connection",
-                width: "minmax(0, 1.1fr)",
+                width: "minmax(0, 1.4fr)",
                 cell: (person) => (
                   <>
                     <WordStatus word={wordOf(CONNECTION_WORDS, person.state)} />

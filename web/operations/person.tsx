@@ -66,12 +66,7 @@ export function PersonScreen({ id }: { id: number }) {
       resource={resource}
       every={EVERY}
       queries={[query]}
-      actions={
-        <>
-          <SyncButtons {...sync} name={name} />
-          <SyncSources userId={id} />
-        </>
-      }
+      actions={<SyncButtons {...sync} name={name} />}
     >
       <SyncResult userId={id} {...sync} />
       {lastError && (
@@ -160,7 +155,7 @@ function ConnectionPanel({ person, owns }: { person: Person; owns: boolean }) {
 
 function FreshnessPanel({ person }: { person: Person }) {
   return (
-    <Panel title="Freshness">
+    <Panel title="Freshness" actions={<SyncSources userId={person.user_id} />}>
       <dl class="facts">
         <dt>As Calendly had it</dt>
         <dd>

@@ -88,7 +88,7 @@ function nobody({ freshness, kind }: Facts): Sentence | undefined {
     detail: kind === "local"
       ? "Open My meetings, sign in as the demo user and connect with a token of the sandbox."
       : "A person connects in your app, or a server does: POST /functions/v1/calendly-connect, or " +
-        "calendly-sync connect in a terminal.",
+        "npx sync-for-calendly connect.",
     ...(kind === "local" && { link: { text: "My meetings", href: "#/meetings" } }),
   };
 }

@@ -1,14 +1,14 @@
 /** Sync one person now, or fully, with what came of it. */
 import { useState } from "preact/hooks";
-import { Problem, toProblem } from "../data/problem.ts";
+import { theConfig } from "../data/config.ts";
+import { type Problem, toProblem } from "../data/problem.ts";
 import { link } from "../routes.ts";
-import { Button } from "../ui/button.tsx";
+import { Button, CopyButton } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Status } from "../ui/status.tsx";
 import { Time } from "../ui/time.tsx";
 import { askOne } from "./ask.ts";
-import { Sources } from "./parts.tsx";
-import { edgeFunction } from "./query.ts";
+import { edgeFunction, toCurl } from "./query.ts";
 import { describeCounts } from "./runs.tsx";
 import { took } from "./timeline.ts";
 import { syncTypeName } from "./words.ts";
@@ -151,5 +151,10 @@ function Refusal({ problem, userId }: { problem: Problem; userId: number }) {
 
 /** The same as a command, to copy. */
 export function SyncSources({ userId }: { userId: number }) {
-  return <Sources of={[syncQuery(userId, false)]} />;
+  return (
+    <CopyButton
+      text={() => toCurl(syncQuery(userId, false), theConfig().url)}
+      label="sync as curl"
+    />
+  );
 }

@@ -23,14 +23,25 @@ interface Properties {
   height?: number;
   /** A value in words, for the axis and the legend. */
   format?: (value: number) => string;
+  /** Where the axis of values has its marks, up to the largest value; as uPlot does unless given. */
+  marks?: (max: number) => number[];
+  /** What the axis of time shows, in seconds since 1970; what the data have unless given. */
+  from?: number;
+  to?: number;
 }
 
-export function Plot({ summary, data, series, height = 180, format = String }: Properties) {
+export function Plot(
+  { summary, data, series, height = 180, format = String, marks, from, to }: Properties,
+) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
   const isDark = dark.value;
   const utc = timeMode.value === "utc";
-  const shape = JSON.stringify(series);
+  // Of a single time there is no line: a point shows it.
+  const points = data[0].length < 3;
+  const shape = JSON.stringify([series, points]);
+  const range = useRef<[number, number]>(undefined);
+  range.current = from !== undefined && to !== undefined ? [from, to] : undefined;
 
   useEffect(() => {
     const element = place.current!;
@@ -49,19 +60,33 @@ export function Plot({ summary, data, series, height = 180, format = String }: P
         legend: { live: true },
         cursor: { points: { size: 6 }, drag: { x: false, y: false } },
         tzDate: utc ? (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC") : undefined,
-        axes: [axis, {
+        scales: {
+          x: { range: (_plot, min, max) => range.current ?? [min, max] },
+          ...marks && { y: { range: (_plot, _min, max) => [0, Math.max(max, 1) * 1.05] } },
+        },
+        axes: [{
+          ...axis,
+          space: 64,
+          size: 32,
+          values: (_plot, values, _axis, _space, step) =>
+            values.map((value) => formatMark(value, step, utc)),
+        }, {
           ...axis,
           size: 64,
+          ...marks && { splits: (_plot, _axis, _min, max) => marks(max) },
           values: (_plot, values) => values.map((value) => format(value)),
         }],
         series: [
-          { label: "Time" },
+          {
+            label: "Time",
+            value: (_plot, value) => value === null ? "–" : formatMoment(value, utc),
+          },
           ...series.map((one): uPlot.Series => ({
             label: one.label,
             stroke: color(one.color),
             fill: one.bars ? color(one.color) : undefined,
             paths: one.bars ? uPlot.paths.bars!({ size: [0.7, 40] }) : undefined,
-            points: { show: false },
+            points: { show: points && !one.bars, size: 6 },
             width: one.bars ? 0 : 1.5,
             dash: one.dash,
             value: (_plot, value) => value === null || value === undefined ? "–" : format(value),
@@ -91,4 +116,24 @@ export function Plot({ summary, data, series, height = 180, format = String }: P
       <div ref={place} role="img" aria-label={summary} />
     </figure>
   );
+}
+
+/** A mark of the axis of time: a day, or a time of day. */
+function formatMark(seconds: number, step: number, utc: boolean): string {
+  const date = new Date(seconds * 1000);
+  const options = utc ? { timeZone: "UTC" } : {};
+  return step >= 86_400
+    ? date.toLocaleDateString("en-GB", { ...options, day: "numeric", month: "short" })
+    : date.toLocaleTimeString("en-GB", { ...options, hour: "2-digit", minute: "2-digit" });
+}
+
+/** The time that the legend tells. */
+function formatMoment(seconds: number, utc: boolean): string {
+  return new Date(seconds * 1000).toLocaleString("en-GB", {
+    ...utc && { timeZone: "UTC" },
+    day: "numeric",
+    month: "short",
+    hour: "2-digit",
+    minute: "2-digit",
+  });
 }
