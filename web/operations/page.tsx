@@ -34,6 +34,11 @@ export function OperationsPage() {
     const tab = TABS.find((one) => one.id === screen)?.label ?? "Operations";
     // After the title that the shell sets.
     queueMicrotask(() => document.title = `${tab} · Operations · Calendly Sync`);
+    // On a phone the tabs are wider than the page.
+    document.querySelector(".ops > .tabs [aria-current]")?.scrollIntoView({
+      block: "nearest",
+      inline: "nearest",
+    });
     if (first.current) {
       first.current = false;
       return;

@@ -177,7 +177,7 @@ export function ErrorNote({ error, title }: { error: StoredError; title?: string
         {error.message ?? "No message was stored."}
         {error.at && (
           <span class="muted">
-            · <Time at={error.at} />
+            {" "}· <Time at={error.at} />
           </span>
         )}
       </p>

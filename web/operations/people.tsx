@@ -92,7 +92,7 @@ export function PeopleScreen() {
             rowKey={({ user_id }) => user_id}
             href={({ user_id }) => link("operations", "people", String(user_id))}
             rowHeight={56}
-            narrowRowHeight={116}
+            narrowRowHeight={136}
             total={total}
             onEnd={() => {
               if (people.length >= limit && limit < MOST) setLimit(Math.min(limit + PAGE, MOST));

@@ -205,7 +205,7 @@ export function RunResult({ run }: { run: RunRow }) {
           goes on <Time at={run.resume_at} mode="relative" />
           {error?.code && (
             <>
-              · <code>{error.code}</code>
+              {" "}· <code>{error.code}</code>
             </>
           )}
         </span>

@@ -37,7 +37,7 @@ export function Timeline({ details, at }: { details: RunDetails; at: number }) {
             <th scope="col">What it did</th>
             <th scope="col" class="ops-scale">
               <span class="spoken">When, as a bar</span>
-              {scaleMarks(to - from).map((mark) => (
+              {scaleMarks(to - from).filter((mark) => mark <= (to - from) * 0.88).map((mark) => (
                 <span
                   key={mark}
                   aria-hidden="true"
@@ -98,7 +98,7 @@ export function describeStep(step: Step, status: string) {
         until <Time at={step.until} />
         {step.code && (
           <>
-            · <code>{step.code}</code>
+            {" "}· <code>{step.code}</code>
           </>
         )}
       </span>
@@ -122,7 +122,7 @@ export function describeStep(step: Step, status: string) {
       {parts.join(", ")}
       {step.interruption && (
         <>
-          · <code>{step.interruption}</code>
+          {" "}· <code>{step.interruption}</code>
         </>
       )}
     </span>
