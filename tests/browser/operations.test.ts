@@ -36,17 +36,16 @@ async function bookedBy(project: Project): Promise<{ person: Person; deliveries:
   return { person, deliveries: 2 };
 }
 
-/** An owner's connection with everyone in it: three hosts, two with an account. */
+/** An owner's connection with everyone in it: three hosts, one of whom is known to have an account. */
 async function team(project: Project): Promise<Person> {
-  const [owner, colleague] = [
-    await project.person({ connected: false, events: 2 }),
-    await project.person({ connected: false, events: 2 }),
-  ];
+  const owner = await project.person({ connected: false });
   const { control } = project.sandbox;
-  const stranger = control.create_user({ name: "Una Known", email: "una@example.org" });
-  control.populate({ user: stranger.uri, events: 2 });
+  const members = ["Una Known", "Max Known"].map((name) =>
+    control.create_user({ name, email: `${name.split(" ")[0].toLowerCase()}@example.org` })
+  );
   const organization = owner.host.current_organization;
-  for (const { uri } of [colleague.host, stranger]) control.join({ user: uri, organization });
+  for (const { uri } of members) control.join({ user: uri, organization });
+  for (const { uri } of [owner.host, ...members]) control.book({ user: uri });
   const { status } = await owner.connect({ scope: "organization", members: "everyone" });
   assert.ok(status < 300, `connect: ${status}`);
   await until(async () =>

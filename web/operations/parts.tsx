@@ -172,7 +172,7 @@ export interface StoredError {
 export function ErrorNote({ error, title }: { error: StoredError; title?: string }) {
   return (
     <div class="ops-error">
-      {title && <h3>{title}</h3>}
+      {title && <h2>{title}</h2>}
       <p>
         {error.message ?? "No message was stored."}
         {error.at && (
