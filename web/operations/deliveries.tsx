@@ -201,6 +201,7 @@ export function DeliveryTable(
       label="Deliveries"
       rowKey={({ id }) => id}
       href={({ id }) => link("operations", "deliveries", id)}
+      narrowRowHeight={112}
       empty={filtered
         ? { title: "No delivery is like this", hint: "Take a filter away to see others." }
         : {

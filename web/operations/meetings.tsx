@@ -65,6 +65,7 @@ export function MeetingsScreen() {
         label="Meetings"
         rowKey={({ id }) => id}
         href={({ id }) => link("operations", "meetings", String(id))}
+        narrowRowHeight={68}
         empty={isFiltered(filters)
           ? { title: "No meeting is like this", hint: "Take a filter away to see others." }
           : { title: "No meeting yet", hint: "They come with the first sync." }}

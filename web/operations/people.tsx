@@ -92,7 +92,7 @@ export function PeopleScreen() {
             rowKey={({ user_id }) => user_id}
             href={({ user_id }) => link("operations", "people", String(user_id))}
             rowHeight={56}
-            narrowRowHeight={136}
+            narrowRowHeight={88}
             total={total}
             onEnd={() => {
               if (people.length >= limit && limit < MOST) setLimit(Math.min(limit + PAGE, MOST));
