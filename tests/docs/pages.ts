@@ -18,7 +18,6 @@ const AT_THE_TOP = [
   "CONTRIBUTING.md",
   "SECURITY.md",
   "llms.txt",
-  "sandbox/README.md",
 ];
 
 /** What the comment before a block says. */
