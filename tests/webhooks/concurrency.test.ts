@@ -173,6 +173,43 @@ hookTest(
   { on: "real" },
 );
 
+hookTest(
+  "replays of all that is dead, of one and a sync of the same events do not stand in each other's way",
+  async (hooks) => {
+    const people = [await hooks.person(), await hooks.person()];
+    for (const { host } of people) {
+      hooks.control.set_rate_limit({ user: host.uri, limit: null });
+      for (let meeting = 0; meeting < 30; meeting++) {
+        hooks.control.book({ user: host.uri, location: "physical" });
+      }
+    }
+    await hooks.deliver();
+    const ids: string[] = (await hooks.events()).map(({ id }) => id);
+
+    await withConnections(hooks, 4, async (sql) => {
+      for (let round = 0; round < 4; round++) {
+        // Older than a second, so that each replay writes the people as well.
+        await hooks.project.stack.sql("update public.calendly_users set last_calendly_sync = null");
+        await hooks.project.stack.sql(
+          "update public.calendly_webhook_events set status = 'dead', attempts = 6",
+        );
+        const replaying = Array.from({ length: 4 }, async (_, connection) => {
+          if (connection % 2) return void await sql`select public.calendly_replay_dead()`;
+          for (const id of connection ? ids : ids.toReversed()) {
+            await sql`select public.calendly_replay_webhook_event(${id})`;
+          }
+        });
+        await Promise.all([...people.map((person) => person.sync({ full: true })), ...replaying]);
+      }
+    });
+    assert.deepEqual([...new Set((await hooks.events()).map(({ status }) => status))], [
+      "processed",
+    ]);
+    for (const person of people) await assertMirrors(person);
+  },
+  { on: "real" },
+);
+
 hookTest("a repetition waits for the delivery that is being applied", async (hooks) => {
   const ana = await hooks.person();
   await withConnections(hooks, 3, async (sql) => {
