@@ -50,8 +50,8 @@ create view calendly.alert_kinds with (security_invoker = true) as
       'the OAuth app. Until then the schedule brings the changes.'),
     ('dead_webhook_events', 'warning',
       'Mend what error in calendly_webhook_events says, then try them again: '
-      'select calendly_replay_webhook_event(id) from calendly_webhook_events '
-      'where status = ''dead'';'),
+      'select calendly_replay_dead(); tries a hundred, select calendly_replay_webhook_event(id); '
+      'one.'),
     ('email_unproven', 'warning',
       'Switch on Authentication > Sign In / Providers > Email > Confirm email. Members whose '
       'e-mail is unproven connect once themselves: POST /functions/v1/calendly-connect.'),
