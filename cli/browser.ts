@@ -1,6 +1,6 @@
 /** Opens an address in the browser of whoever sits at this machine. */
+import { spawn } from "node:child_process";
 import process from "node:process";
-import { x } from "tinyexec";
 
 type Env = Record<string, string | undefined>;
 
@@ -17,13 +17,11 @@ export function browserCommand(
   return ["xdg-open", [url]];
 }
 
-/** False where no browser could be opened. */
-export async function openBrowser(url: string, env: Env): Promise<boolean> {
+/** Does not wait for the browser, which may run for long. Where none can be opened, nothing happens. */
+export function openBrowser(url: string, env: Env): void {
   const command = browserCommand(url, env);
-  if (!command) return false;
-  try {
-    return (await x(...command)).exitCode === 0;
-  } catch {
-    return false; // There is no such program.
-  }
+  if (!command) return;
+  const child = spawn(...command, { detached: true, stdio: "ignore" });
+  child.on("error", () => {}); // There is no such program.
+  child.on("spawn", () => child.unref());
 }

@@ -47,7 +47,7 @@ within ten minutes. The secret key stays in this program.
       remote: values.remote,
       url: values.url,
     });
-    const show = async (result: Result) => {
+    const show = (result: Result) => {
       answer(result);
       terminal.pairs([
         ["project", result.project],
@@ -55,12 +55,12 @@ within ten minutes. The secret key stays in this program.
         ["operations, once", result.link],
       ]);
       if (!values["no-open"] && !isJson && terminal.isInteractive) {
-        await openBrowser(result.link, env);
+        openBrowser(result.link, env);
       }
     };
     if (target.isLocalStack) {
       const link = await askForLink(target);
-      await show({ project: target.url, url: target.url, link });
+      show({ project: target.url, url: target.url, link });
       return 0;
     }
     const publishableKey = await target.readPublishableKey();
@@ -79,7 +79,7 @@ within ten minutes. The secret key stays in this program.
         (error) => terminal.log("console", (error as Error)?.stack ?? String(error)),
       );
       try {
-        await show({
+        show({
           project: target.url,
           url: listening.url,
           link: listening.console.link(),

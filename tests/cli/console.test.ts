@@ -5,12 +5,12 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
-import { browserCommand } from "../../cli/browser.ts";
+import { browserCommand, openBrowser } from "../../cli/browser.ts";
 import { askForLink, type Result } from "../../cli/commands/console.ts";
 import { listen } from "../../cli/console/listen.ts";
 import { createConsole } from "../../cli/console/server.ts";
 import { findTargetWithKeys } from "../../cli/target.ts";
-import { projectTest } from "../functions/support.ts";
+import { projectTest, until } from "../functions/support.ts";
 import { freePort } from "../harness/cluster.ts";
 import { temporaryFolder } from "../local/support.ts";
 import { deployTest } from "./deploy_support.ts";
@@ -82,6 +82,23 @@ Deno.test("the browser of this machine is opened, and none where nobody would se
   assert.equal(browserCommand(url, {}, "linux"), undefined);
   assert.equal(browserCommand(url, { SSH_CONNECTION: "1" }, "darwin"), undefined);
   assert.equal(browserCommand(url, { DISPLAY: ":0", CI: "true" }, "linux"), undefined);
+});
+
+Deno.test("the browser's program gets the address, and there may be none", async () => {
+  await using folder = await temporaryFolder();
+  const path = Deno.env.get("PATH")!;
+  try {
+    Deno.env.set("PATH", folder.path);
+    openBrowser("http://127.0.0.1:1/a", { DISPLAY: ":0" }); // There is none: nothing happens.
+    const script = `#!/bin/sh\necho "$1" > "${folder.path}/opened"\n`;
+    await Deno.writeTextFile(`${folder.path}/xdg-open`, script, { mode: 0o755 });
+    openBrowser("http://127.0.0.1:1/console/open?code=a&b", { DISPLAY: ":0" });
+    const opened = () => Deno.readTextFile(`${folder.path}/opened`).catch(() => "");
+    await until(async () => (await opened()).includes("\n"));
+    assert.equal(await opened(), "http://127.0.0.1:1/console/open?code=a&b\n");
+  } finally {
+    Deno.env.set("PATH", path);
+  }
 });
 
 /** The running program, and what it has printed. */
