@@ -3,6 +3,9 @@
  * page gets in, and nothing that a browser sends or gets has the secret key in it.
  */
 import assert from "node:assert/strict";
+import { listen } from "../../cli/console/listen.ts";
+import { createConsole } from "../../cli/console/server.ts";
+import { readPage } from "../../local/console.ts";
 import { browserTest, openPage, type Page, REBOUND } from "./support.ts";
 
 browserTest("operations open by the link, once and in one browser alone", async ({ project }) => {
@@ -97,6 +100,47 @@ browserTest(
     const answer = await rebound.goto(`http://${REBOUND}:${port}/`);
     assert.equal(answer!.status(), 421);
     assert.match(await answer!.text(), /wrong_host/);
+  },
+);
+
+browserTest(
+  "the console of a hosted project works from another address than the project's",
+  async ({ project }) => {
+    const { stack } = project;
+    const ana = await project.person({ events: 2 });
+    await ana.sync();
+    const page = await readPage();
+    const failures: unknown[] = [];
+    const { url, console, stop } = await listen(
+      0,
+      (origins) =>
+        createConsole({
+          files: () => Promise.resolve(page),
+          project: { ...stack, kind: "hosted" },
+          origins,
+          realtime: true,
+        }),
+      (error) => failures.push(error),
+    );
+    try {
+      const browser = await openPage(project, { address: url });
+      const exchanged = record(browser);
+      const { email, password } = stack.demoUser;
+      await browser.getByLabel(/mail/i).fill(email);
+      await browser.getByLabel(/password/i).fill(password);
+      await browser.getByLabel(/password/i).press("Enter");
+      await browser.getByText(email).first().waitFor();
+      await browser.goto(console.link());
+      assert.equal(browser.url(), `${url}/#/operations`);
+      assert.equal(await hasOperations(browser), true);
+      const users = await ask(browser, "/console/rest/v1/calendly_users");
+      assert.match(users.text, new RegExp(ana.host.email));
+      await browser.waitForLoadState("networkidle");
+      assert.ok(!(await exchanged()).includes(stack.secretKey));
+      assert.deepEqual(failures, []);
+    } finally {
+      await stop();
+    }
   },
 );
 
