@@ -14,8 +14,14 @@ import { whileLocked } from "./lock.ts";
 const ROOT = new URL("../", import.meta.url);
 const FOLDER = fileURLToPath(new URL(".local/pages", ROOT));
 
-/** What the page is made from. */
-const SOURCES = ["web/", "supabase/functions/_shared/calendly/", "deno.json", "deno.lock"];
+/** What the page is made from: folders and files. */
+export const SOURCES = [
+  "web/",
+  "cli/",
+  "supabase/functions/_shared/calendly/",
+  "deno.json",
+  "deno.lock",
+];
 
 /** The console at a stack's own address. */
 export function localConsole(

@@ -1,7 +1,7 @@
 /** The console's page as it is served: small, whole, and without anything from elsewhere. */
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import { readPage } from "../../local/console.ts";
+import { readPage, SOURCES } from "../../local/console.ts";
 
 /** In bytes. */
 const LARGEST = 150_000;
@@ -36,5 +36,29 @@ Deno.test("the page names nothing outside, and nothing that its content security
   assert.doesNotMatch(text("console.css"), /@import|@font-face|url\((?!["']?data:)/);
   for (const name of ["console.css", "console.js"]) {
     assert.doesNotMatch(text(name), /sourceMappingURL/, name);
+  }
+});
+
+Deno.test("the page is built anew when any module of it has changed", async () => {
+  const root = new URL("../../", import.meta.url);
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", "web/main.tsx"],
+    cwd: root,
+  }).output();
+  const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as {
+    modules: { specifier: string; dependencies?: { code?: { specifier?: string } }[] }[];
+  };
+  // Types alone are in no bundle.
+  const bundled = new Set([new URL("web/main.tsx", root).href]);
+  for (const specifier of bundled) {
+    const dependencies = modules.find((module) => module.specifier === specifier)?.dependencies;
+    for (const { code } of dependencies ?? []) {
+      if (code?.specifier?.startsWith(root.href)) bundled.add(code.specifier);
+    }
+  }
+  assert.ok(bundled.size > 10);
+  for (const specifier of bundled) {
+    const path = specifier.slice(root.href.length);
+    assert.ok(SOURCES.some((source) => path.startsWith(source)), path);
   }
 });
