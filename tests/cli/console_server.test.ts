@@ -3,7 +3,7 @@
  * be got around. Behind it stands a project that answers with what it was sent.
  */
 import assert from "node:assert/strict";
-import { gunzipSync } from "node:zlib";
+import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { type ConsoleOptions, createConsole } from "../../cli/console/server.ts";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 
@@ -155,12 +155,23 @@ Deno.test("a file that the browser has is not sent again", async () => {
 
 Deno.test("a file is compressed for whoever takes it so", async () => {
   const { console } = consoleFor("https://abc.supabase.co");
-  const headers = { "accept-encoding": "gzip, deflate, br" };
-  const response = await console.fetch(new Request(`${ORIGIN}/console.js`, { headers }));
-  assert.equal(response!.headers.get("content-encoding"), "gzip");
-  assert.equal(response!.headers.get("vary"), "accept-encoding");
-  const bytes = new Uint8Array(await response!.arrayBuffer());
-  assert.equal(gunzipSync(bytes).toString(), "start()");
+  const cases: [
+    accepted: string,
+    encoding: string | null,
+    read: (bytes: Uint8Array) => Uint8Array,
+  ][] = [
+    ["gzip, deflate, br, zstd", "br", brotliDecompressSync],
+    ["gzip, deflate", "gzip", gunzipSync],
+    ["identity", null, (bytes) => bytes],
+  ];
+  for (const [accepted, encoding, read] of cases) {
+    const headers = { "accept-encoding": accepted };
+    const response = await console.fetch(new Request(`${ORIGIN}/console.js`, { headers }));
+    assert.equal(response!.headers.get("content-encoding"), encoding);
+    assert.equal(response!.headers.get("vary"), "accept-encoding");
+    const bytes = read(new Uint8Array(await response!.arrayBuffer()));
+    assert.equal(new TextDecoder().decode(bytes), "start()");
+  }
 });
 
 Deno.test("what is no file of the page and not below /console/ is left to others", async () => {
