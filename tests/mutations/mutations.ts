@@ -6,6 +6,7 @@ import { BOUNDS } from "./bounds.ts";
 import { COMMAND_LINE } from "./command_line.ts";
 import { CONNECTIONS_AND_RIGHTS } from "./connections.ts";
 import { CONSOLE } from "./console.ts";
+import { LOCAL } from "./local.ts";
 import { MEETINGS } from "./meetings.ts";
 import type { Mutation } from "./mutation.ts";
 import { SANDBOX } from "./sandbox.ts";
@@ -20,5 +21,6 @@ export const MUTATIONS: Mutation[] = [
   ...COMMAND_LINE,
   ...CONSOLE,
   ...SANDBOX,
+  ...LOCAL,
   ...BOUNDS,
 ];

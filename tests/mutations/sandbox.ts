@@ -32,6 +32,16 @@ export const SANDBOX: Mutation[] = [
     )],
   },
   {
+    breaks: "a webhook that is to be lost is sent",
+    file: "sandbox/webhooks.ts",
+    from: `if (this.fault?.effect === "lost") {`,
+    to: `if (this.fault?.effect === undefined) {`,
+    caughtBy: [requests(
+      "sandbox/webhooks",
+      "webhooks are lost or late while a fault says so, and no longer once it is cleared",
+    )],
+  },
+  {
     breaks: "an operation that the sandbox does not have looks like a missing row",
     file: "sandbox/api/routes.ts",
     from: "throw missing ? ",
