@@ -84,7 +84,7 @@ async function consentAs(page: Page, person: Person, decision: "Allow" | "Deny")
 browserTest("a consent at Calendly connects who began it", async ({ project }) => {
   await leadBackToProject(project);
   const ana = await project.person({ connected: false, events: 5, from: later(2), to: later(9) });
-  const page = await openPage(project, { as: ana });
+  const page = await openPage(project, { as: ana, expectErrors: [/favicon/] });
   await consentAs(page, ana, "Deny");
   await waitForText(page, ".failure", /You did not allow the access/);
   assert.equal(new URL(page.url()).search, "", "the answer is not kept in the address");
@@ -99,18 +99,12 @@ browserTest("a consent that somebody else began connects nothing", async ({ proj
   await leadBackToProject(project);
   const ana = await project.person({ connected: false });
   const eve = await project.person({ connected: false });
-  const evil = await openPage(project, { as: eve, expectErrors: [/ERR_FAILED/] });
-  const caught = Promise.withResolvers<string>();
-  await evil.route(({ pathname, search }) => pathname === "/" && search !== "", (route) => {
-    caught.resolve(new URL(route.request().url()).search);
-    return route.abort();
-  });
+  const evil = await openPage(project, { as: eve, expectErrors: [/favicon|ERR_FAILED/] });
+  await evil.route("**/oauth/finish", (route) => route.abort());
+  const back = evil.waitForRequest((request) => /\/\?code=.*state=/.test(request.url()));
   await consentAs(evil, eve, "Allow");
-  const page = await openPage(project, {
-    as: ana,
-    path: await caught.promise,
-    expectErrors: [/409/],
-  });
+  const { search } = new URL((await back).url());
+  const page = await openPage(project, { as: ana, path: search, expectErrors: [/409/] });
   await waitForText(page, ".failure", /does not belong to you, or is too old/);
   assert.equal((await ana.connection()).state, "disconnected");
 });
@@ -563,8 +557,8 @@ async function scrollingWork(page: Page): Promise<number> {
 /** What PostgREST answers to this page's person. */
 function rest(page: Page, { stack }: Project, path: string) {
   return page.evaluate(async ({ url, key, path }) => {
-    const name = Object.keys(localStorage).find((key) => key.startsWith("calendly-console.auth"))!;
-    const { access_token } = JSON.parse(localStorage.getItem(name)!);
+    const kept = localStorage.getItem(`calendly-console.auth.${new URL(url).host}`);
+    const { access_token } = JSON.parse(kept!);
     const response = await fetch(`${url}/rest/v1/${path}`, {
       headers: { apikey: key, authorization: `Bearer ${access_token}` },
     });

@@ -175,7 +175,7 @@ function LiveWords({ live, lastDelay }: { live: Live; lastDelay?: number }) {
 function RunLine(
   { run, syncing, onConnection }: { run?: Run; syncing: boolean; onConnection: () => void },
 ) {
-  if (!run) {
+  if (!run || syncing && run.status !== "running") {
     return (
       <p class="run-line">
         {syncing

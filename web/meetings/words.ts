@@ -345,11 +345,6 @@ const ADVICE: Record<string, Advice> = {
     next: "none",
   },
   // the project
-  unreachable: {
-    title: "The project cannot be reached",
-    hint: "Check that you are online. What you see is what was there last.",
-    next: "retry",
-  },
   auth_unavailable: { title: "Auth does not answer", hint: BY_ITSELF, next: "retry" },
   database_unavailable: { title: "The database is away", hint: BY_ITSELF, next: "retry" },
   not_authenticated: { title: "You are signed out", hint: "Sign in again.", next: "sign_in" },

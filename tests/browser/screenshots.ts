@@ -1,0 +1,117 @@
+/**
+ * `deno task screenshots`: photographs the console's main states against a local stack of its own, light and
+ * dark, for the README: docs/images/*.png. Needs Chromium.
+ */
+import { chromium, type Page } from "playwright-core";
+import { startStack } from "../../local/stack.ts";
+import { CHROMIUM } from "../harness/requirements.ts";
+
+const IMAGES = new URL("../../docs/images/", import.meta.url);
+const SIZE = { width: 1280, height: 800 };
+
+interface Shot {
+  /** Without theme and extension. */
+  name: string;
+  path: string;
+  viewport?: { width: number; height: number };
+  /** Brings the page into its state. */
+  prepare?: (page: Page) => Promise<unknown>;
+}
+
+await using stack = await demoStack();
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--disable-quic"] });
+await Deno.mkdir(IMAGES, { recursive: true });
+try {
+  for (const theme of ["light", "dark"] as const) {
+    for (const shot of shots()) await photograph(shot, theme);
+  }
+} finally {
+  await browser.close();
+}
+
+/** A stack whose demo account is synced, with webhooks. */
+async function demoStack() {
+  const stack = await startStack({
+    ephemeral: true,
+    realtime: true,
+    sandboxOptions: { events: 250 },
+  });
+  const request = (path: string, body: unknown = { user_id: 1 }) =>
+    fetch(`${stack.url}/functions/v1/${path}`, {
+      method: "POST",
+      headers: { apikey: stack.secretKey, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  const [demo] = await stack.sql<{ id: string }>("select id from auth.users limit 1");
+  await request("calendly-connect", {
+    token: stack.sandbox!.demo.token,
+    auth_user_id: demo.id,
+    sync: false,
+  });
+  await request("calendly-connect/webhooks");
+  await request("calendly-sync");
+  return { ...stack, [Symbol.asyncDispose]: () => stack.stop() };
+}
+
+function shots(): Shot[] {
+  return [
+    {
+      name: "my-meetings",
+      path: "#/meetings",
+      prepare: async (page) => {
+        await page.getByText("live", { exact: true }).waitFor();
+        const day = Math.ceil(Date.now() / 86400e3) * 86400e3;
+        stack.sandbox!.control.book({
+          start_time: new Date(day + 14 * 3600e3).toISOString(),
+          invitee: {
+            name: "Ada Lovelace",
+            email: "ada@example.com",
+            timezone: "America/New_York",
+          },
+        });
+        await page.locator(".arrived").waitFor();
+        await page.getByRole("button", { name: "Close message" }).click();
+      },
+    },
+    {
+      name: "meeting",
+      path: "#/meetings",
+      prepare: async (page) => {
+        await page.locator(".marks").filter({ hasText: "Moved here" }).first().waitFor();
+        await page.locator("[role=row]").filter({ hasText: "Moved here" }).first()
+          .getByRole("link").click();
+        await page.getByText("How it came here").waitFor();
+      },
+    },
+    { name: "phone", path: "#/meetings", viewport: { width: 390, height: 844 } },
+    { name: "operations", path: "#/operations" },
+    { name: "runs", path: "#/operations/runs" },
+    { name: "deliveries", path: "#/operations/deliveries" },
+  ];
+}
+
+async function photograph(
+  { name, path, viewport = SIZE, prepare }: Shot,
+  theme: "light" | "dark",
+): Promise<void> {
+  const context = await browser.newContext({
+    colorScheme: theme,
+    viewport,
+    deviceScaleFactor: 1,
+    locale: "en-GB",
+    timezoneId: "Europe/Berlin",
+    reducedMotion: "reduce",
+  });
+  const page = await context.newPage();
+  await page.goto(stack.consoleLink());
+  await page.goto(`${stack.url}/#/meetings`);
+  await page.getByRole("button", { name: "Use the demo account" }).click();
+  await page.locator(".table-body [role=row]").first().waitFor();
+  await page.goto(`${stack.url}/${path}`);
+  await page.waitForLoadState("networkidle");
+  await prepare?.(page);
+  await page.mouse.move(0, 0);
+  await page.screenshot({ path: new URL(`${name}-${theme}.png`, IMAGES).pathname });
+  console.log(`docs/images/${name}-${theme}.png`);
+  await context.close();
+}
