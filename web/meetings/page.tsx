@@ -198,7 +198,7 @@ function Connected(
     soon("situation", 1000, reload);
   });
 
-  const { run, syncing, problem, sync } = useSync(data.runs[0], {
+  const { run, syncing, problem, sync, forget } = useSync(data.runs[0], {
     look: reload,
     end: async () => {
       await Promise.all([reload(), counts.reload(), live !== "live" && meetings.reload()]);
@@ -252,6 +252,7 @@ function Connected(
         <ConnectionDrawer
           situation={data}
           onChanged={() => {
+            forget();
             reload();
             counts.reload();
             meetings.reload();
@@ -350,6 +351,12 @@ function useSync(
   const after = useRef(end);
   after.current = end;
 
+  // What failed is mended when another run has completed.
+  const before = useRef<string>(undefined);
+  useEffect(() => {
+    if (latest?.status === "complete" && latest.id !== before.current) setProblem(undefined);
+  }, [latest?.id, latest?.status]);
+
   // Follows the run that works, whoever has started it, by its row.
   const followed = run?.status === "running" ? run.id : undefined;
   useEffect(() => {
@@ -377,6 +384,7 @@ function useSync(
   const sync = async (full: boolean) => {
     setSyncing(true);
     setProblem(undefined);
+    before.current = latest?.id;
     // The row of the run that this click starts is there before its answer.
     const looking = setInterval(look, RUN);
     try {
@@ -402,5 +410,5 @@ function useSync(
       setSyncing(false);
     }
   };
-  return { run, syncing, problem, sync };
+  return { run, syncing, problem, sync, forget: () => setProblem(undefined) };
 }
