@@ -39,6 +39,8 @@ export function useResource<T>(
       if (!controller.signal.aborted) {
         setState((before) => ({ ...before, problem, loading: false }));
       }
+    } finally {
+      if (running.current === controller) running.current = undefined;
     }
   }, []);
 
@@ -49,7 +51,8 @@ export function useResource<T>(
 
   useEffect(() => {
     const again = () => {
-      if (document.visibilityState === "visible") reload();
+      // One that takes longer than the interval is waited for: else none would ever be answered.
+      if (document.visibilityState === "visible" && !running.current) reload();
     };
     addEventListener("online", again);
     const timer = every === undefined ? undefined : setInterval(again, every);
