@@ -136,14 +136,15 @@ export async function main(args: string[], terminal: Terminal, folder?: string):
 const PATIENCE = 1500;
 
 /**
- * The first start fetches some 90 packages. Deno would print a line for each (but for `--quiet`, with which
- * the task runs); here it is one line, and none where all are there.
+ * Loading takes a while the first time, above all where packages are still to be fetched: some 90. Deno
+ * would print a line for each, but for `--quiet`; here it is one line, and none where it is quick. On a
+ * terminal `deno task` itself has shown a bar before; into a file it prints lines, but for `deno task -q`.
  */
 async function loadLibraries(terminal: Terminal): Promise<typeof import("./first_run.ts")> {
   const loading = loadFirstRun();
   const began = performance.now();
   if (await isQuick(loading)) return await loading;
-  return await terminal.step("Packages from the npm registry", async (note) => {
+  return await terminal.step("Libraries", async (note) => {
     const seconds = () => note(`… ${Math.round((performance.now() - began) / 1000)} s`);
     const counting = setInterval(seconds, 1000);
     try {
