@@ -123,7 +123,7 @@ function nextCommand(
   { remote, url: address }: { remote?: string; url?: string },
 ): string {
   if (!supabase) {
-    return `SUPABASE_URL=${url ?? "…"} SUPABASE_SECRET_KEY=… ${PROGRAM} connect`;
+    return `${PROGRAM} connect, with SUPABASE_URL=${url ?? "…"} and SUPABASE_SECRET_KEY set`;
   }
   const options = [remote && `--remote=${remote}`, address && `--url=${address}`];
   return [PROGRAM, "connect", ...options].filter(Boolean).join(" ");
