@@ -13,6 +13,7 @@ const WELL: Facts = {
 const ALERT = {
   code: "reconnect_required",
   severity: "critical",
+  user_id: 3,
   message: "Calendly refuses the token of user 3: revoked",
   what_to_do: "The person connects again: POST /functions/v1/calendly-connect.",
 };
@@ -25,7 +26,7 @@ Deno.test("where all is well, the sentence says for whom and how fresh", () => {
     detail: "Nothing is to be done.",
   });
   const one = firstSentence({ ...WELL, freshness: { users: 1, neverSynced: 0, maxSeconds: 30 } });
-  assert.match(one.headline, /of the one connected person were .* 30 s ago or later\.$/);
+  assert.match(one.headline, /of the one connected person were .* less than a minute ago\.$/);
 });
 
 Deno.test("a first sync that has not finished is told apart from what is proven", () => {
@@ -56,6 +57,7 @@ Deno.test("a critical alert is the sentence, with what to do, before every warni
   assert.equal(said.tone, "critical");
   assert.equal(said.headline, "Calendly refuses the token of user 3: revoked.");
   assert.equal(said.detail, ALERT.what_to_do);
+  assert.equal(said.person, 3);
   assert.equal(said.link?.text, "2 alerts, each with its evidence");
 });
 

@@ -1,5 +1,6 @@
 /** Alerts: each with the problem, what it means, the rows that prove it, and what to do. */
 import { useState } from "preact/hooks";
+import { theConfig } from "../data/config.ts";
 import { link } from "../routes.ts";
 import { Button, CopyButton, LinkButton } from "../ui/button.tsx";
 import { Empty } from "../ui/states.tsx";
@@ -7,39 +8,28 @@ import { Badge } from "../ui/status.tsx";
 import { Time } from "../ui/time.tsx";
 import { askOne, askRows, EVERY, keyOf, useRows } from "./ask.ts";
 import { evidenceOf } from "./evidence.ts";
-import { Json, number, Pending, PersonLink, Screen, Sources } from "./parts.tsx";
+import { Json, number, Pending, PersonLink, Screen } from "./parts.tsx";
 import { useResource } from "../data/resource.ts";
-import { rowsWithPerson } from "./query.ts";
+import { rows, toCurl } from "./query.ts";
 import { SEVERITY_WORDS, wordOf } from "./words.ts";
 
-export const alertsQuery = rowsWithoutJoin();
+export const alertsQuery = rows("calendly_alerts", {
+  select: [
+    "code",
+    "severity",
+    "user_id",
+    "since",
+    "message",
+    "what_to_do",
+    "evidence",
+    "evidence_sql",
+  ],
+  // "critical" is before "warning".
+  order: [{ column: "severity" }, { column: "code" }, { column: "user_id" }],
+  limit: 200,
+});
 
-function rowsWithoutJoin() {
-  return {
-    ...rowsWithPerson("calendly_alerts", {
-      select: [
-        "code",
-        "severity",
-        "user_id",
-        "since",
-        "message",
-        "what_to_do",
-        "evidence",
-        "evidence_sql",
-      ],
-      order: [{ column: "severity" }, { column: "code" }, { column: "user_id" }],
-      limit: 200,
-    }),
-    // A view without a key: nothing to join by.
-    withPerson: false,
-  };
-}
-
-type AlertRow = NonNullable<
-  ReturnType<typeof useRows<NonNullable<typeof alertsQuery.row>>>["data"]
->[
-  "rows"
-][number];
+type AlertRow = NonNullable<typeof alertsQuery.row>;
 
 export function AlertsScreen() {
   const resource = useRows(alertsQuery, { every: EVERY });
@@ -72,7 +62,7 @@ export function AlertsScreen() {
 function AlertCard({ alert }: { alert: AlertRow }) {
   const [open, setOpen] = useState(false);
   const code = alert.code ?? "";
-  const { title, impact, query, link: rows } = evidenceOf(code, alert.user_id, alert.evidence);
+  const { title, impact, query, link: more } = evidenceOf(code, alert.user_id, alert.evidence);
   const severity = wordOf(SEVERITY_WORDS, alert.severity);
   return (
     <article class={`card ops-alert ${alert.severity}`}>
@@ -103,10 +93,9 @@ function AlertCard({ alert }: { alert: AlertRow }) {
         >
           Evidence
         </Button>
-        <LinkButton href={rows.href}>{rows.text}</LinkButton>
-        {alert.evidence_sql
-          ? <CopyButton text={alert.evidence_sql} label="as SQL" />
-          : <Sources of={[query]} />}
+        <LinkButton href={more.href}>{more.text}</LinkButton>
+        {alert.evidence_sql && <CopyButton text={alert.evidence_sql} label="as SQL" />}
+        <CopyButton text={() => toCurl(query, theConfig().url)} label="as curl" />
       </div>
       {open && <Evidence alert={alert} query={query} />}
     </article>

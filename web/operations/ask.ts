@@ -19,18 +19,21 @@ export interface Rows<R> {
 
 interface Options {
   signal?: AbortSignal;
-  /** Count all rows that the conditions leave. */
-  count?: boolean;
+  /**
+   * Count all rows that the conditions leave: to the last one or, where a table may be large, by the planner's
+   * estimate from a thousand on.
+   */
+  count?: "exact" | "estimated";
 }
 
 /** Throws a `Problem`. */
 export async function askRows<R>(
   query: RowsQuery<R>,
-  { signal, count = false }: Options = {},
+  { signal, count }: Options = {},
 ): Promise<Rows<R>> {
   const response = await send(query, {
     signal,
-    headers: count ? { prefer: "count=exact" } : {},
+    headers: count ? { prefer: `count=${count}` } : {},
   });
   const total = response.headers.get("content-range")?.split("/")[1];
   return {
@@ -41,7 +44,7 @@ export async function askRows<R>(
 
 /** How many rows there are. Throws a `Problem`. */
 export async function askCount(query: RowsQuery, signal?: AbortSignal): Promise<number> {
-  return (await askRows({ ...query, limit: 1 }, { signal, count: true })).total ?? 0;
+  return (await askRows({ ...query, limit: 1 }, { signal, count: "exact" })).total ?? 0;
 }
 
 /** What a function answers. Throws a `Problem`. */
@@ -93,7 +96,7 @@ export function keyOf(query: Query): string {
 
 export function useRows<R>(
   query: RowsQuery<R>,
-  { every = EVERY, count = false }: { every?: number; count?: boolean } = {},
+  { every = EVERY, count }: { every?: number; count?: Options["count"] } = {},
 ): Resource<Rows<R>> {
   return useResource((signal) => askRows(query, { signal, count }), [keyOf(query)], { every });
 }

@@ -88,6 +88,7 @@ export function DeliveriesScreen() {
     >
       <ByDay />
       <FilterBar
+        estimated
         total={list.total}
         filtered={isFiltered(filters)}
         noun={["delivery", "deliveries"]}
@@ -139,8 +140,9 @@ function ByDay() {
     // The tallest is drawn first, the others in front of it.
     return {
       data: [stack.days, ...sums.reverse()] as [number[], ...number[][]],
-      series: stack.series.map(({ name }, index) => ({
+      series: stack.series.map(({ name, counts }, index) => ({
         label: name,
+        told: counts,
         color: COLORS[Math.min(index, COLORS.length - 1)],
         bars: true,
       })).reverse(),
@@ -172,18 +174,20 @@ function ByDay() {
               <summary>As a table</summary>
               <SmallTable
                 label="Deliveries by day and type"
-                head={[
-                  { text: "Day (UTC)" },
-                  ...stack.series.map(({ name }) => ({ text: name, right: true })),
-                  { text: "All", right: true },
-                  { text: "Dead", right: true },
+                rows={stack.days.map((_, index) => index).reverse()}
+                columns={[
+                  {
+                    title: "Day (UTC)",
+                    cell: (index) => new Date(stack.days[index] * 1000).toISOString().slice(0, 10),
+                  },
+                  ...stack.series.map(({ name, counts }) => ({
+                    title: name,
+                    right: true,
+                    cell: (index: number) => number(counts[index]),
+                  })),
+                  { title: "All", right: true, cell: (index) => number(stack.totals[index]) },
+                  { title: "Dead", right: true, cell: (index) => number(stack.dead[index]) },
                 ]}
-                rows={stack.days.map((day, index) => [
-                  new Date(day * 1000).toISOString().slice(0, 10),
-                  ...stack.series.map(({ counts }) => number(counts[index])),
-                  number(stack.totals[index]),
-                  number(stack.dead[index]),
-                ]).reverse()}
               />
             </details>
           </>

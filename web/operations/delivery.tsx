@@ -137,22 +137,36 @@ export function DeliveryScreen({ id }: { id: string }) {
             empty={event_uri
               ? "No meeting of this event is stored."
               : "The payload is not kept, so that its event is not known."}
-            head={[{ text: "Meeting" }, { text: "Of" }, { text: "State" }, { text: "Written" }]}
-            rows={meetings.map((meeting) => [
-              <a href={link("operations", "meetings", String(meeting.id))}>
-                {meeting.name ?? "Meeting"}, <Time at={meeting.start_time} />
-              </a>,
-              <PersonLink id={meeting.user_id} />,
-              meeting.is_deleted
-                ? <Status tone="idle">{meeting.deleted_reason ?? "deleted"}</Status>
-                : <Status tone="good">{meeting.status}</Status>,
-              <>
-                <Time at={meeting.updated_at} />{" "}
-                <span class="muted">
-                  {meeting.synced_via_webhook ? "by a delivery" : "by a sync"}
-                </span>
-              </>,
-            ])}
+            rows={meetings}
+            columns={[
+              {
+                title: "Meeting",
+                cell: (meeting) => (
+                  <a href={link("operations", "meetings", String(meeting.id))}>
+                    {meeting.name ?? "Meeting"}, <Time at={meeting.start_time} />
+                  </a>
+                ),
+              },
+              { title: "Of", cell: ({ user_id }) => <PersonLink id={user_id} /> },
+              {
+                title: "State",
+                cell: (meeting) =>
+                  meeting.is_deleted
+                    ? <Status tone="idle">{meeting.deleted_reason ?? "deleted"}</Status>
+                    : <Status tone="good">{meeting.status}</Status>,
+              },
+              {
+                title: "Written",
+                cell: (meeting) => (
+                  <>
+                    <Time at={meeting.updated_at} />{" "}
+                    <span class="muted">
+                      {meeting.synced_via_webhook ? "by a delivery" : "by a sync"}
+                    </span>
+                  </>
+                ),
+              },
+            ]}
           />
         </Panel>
       </div>

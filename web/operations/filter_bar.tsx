@@ -11,9 +11,11 @@ import { rows } from "./query.ts";
 import { type Word, wordOf } from "./words.ts";
 
 export function FilterBar(
-  { children, total, filtered, noun }: {
+  { children, total, estimated = false, filtered, noun }: {
     children: ComponentChildren;
     total: number | null | undefined;
+    /** Above a thousand the total is the planner's estimate. */
+    estimated?: boolean;
     filtered: boolean;
     noun: [one: string, many: string];
   },
@@ -25,7 +27,9 @@ export function FilterBar(
       <span class="ops-total muted" role="status">
         {total === null || total === undefined
           ? "\u00a0"
-          : `${total.toLocaleString("en")} ${noun[total === 1 ? 0 : 1]}`}
+          : `${estimated && total > 1000 ? "about " : ""}${total.toLocaleString("en")} ${
+            noun[total === 1 ? 0 : 1]
+          }`}
       </span>
     </div>
   );

@@ -23,7 +23,7 @@ export function useList<R>(query: RowsQuery<R>, { every = EVERY } = {}): List<R>
   const key = keyOf(query);
   useEffect(() => setLimit(PAGE), [key]);
   const limited = { ...query, limit };
-  const resource = useRows(limited, { every, count: true });
+  const resource = useRows(limited, { every, count: "estimated" });
   const total = resource.data?.total;
   return {
     query: limited,

@@ -50,7 +50,12 @@ export function MeetingsScreen() {
   const list = useList(meetingsQuery(filters, Date.now()));
   return (
     <Screen title="Meetings" resource={list.resource} every={EVERY} queries={[list.query]}>
-      <FilterBar total={list.total} filtered={isFiltered(filters)} noun={["meeting", "meetings"]}>
+      <FilterBar
+        estimated
+        total={list.total}
+        filtered={isFiltered(filters)}
+        noun={["meeting", "meetings"]}
+      >
         <ChoiceFilter
           name="when"
           label="Which meetings"
@@ -205,20 +210,24 @@ export function MeetingScreen({ id }: { id: number }) {
               <SmallTable
                 label="Invitees"
                 empty="No invitee is stored."
-                head={[{ text: "Name" }, { text: "E-mail" }, { text: "State" }]}
-                rows={guests.data.rows.map((guest) => [
-                  guest.name,
-                  guest.email,
-                  guest.no_show_at
-                    ? <Status tone="warn">no-show</Status>
-                    : guest.status === "active"
-                    ? <Status tone="good">active</Status>
-                    : (
-                      <Status tone="idle">
-                        {guest.rescheduled ? "rescheduled" : guest.status}
-                      </Status>
-                    ),
-                ])}
+                rows={guests.data.rows}
+                columns={[
+                  { title: "Name", cell: ({ name }) => name },
+                  { title: "E-mail", cell: ({ email }) => email },
+                  {
+                    title: "State",
+                    cell: (guest) =>
+                      guest.no_show_at
+                        ? <Status tone="warn">no-show</Status>
+                        : guest.status === "active"
+                        ? <Status tone="good">active</Status>
+                        : (
+                          <Status tone="idle">
+                            {guest.rescheduled ? "rescheduled" : guest.status}
+                          </Status>
+                        ),
+                  },
+                ]}
               />
             )}
         </Panel>

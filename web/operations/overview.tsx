@@ -14,14 +14,14 @@ import {
   overviewQuery,
 } from "./answers.ts";
 import { askHealth, useAnswer, useRows } from "./ask.ts";
-import { Figure, number, Panel, Pending, Screen, SmallTable } from "./parts.tsx";
+import { Figure, number, Panel, Pending, PersonLink, Screen, SmallTable } from "./parts.tsx";
 import { describeFreshness, durationMarks, freshnessData } from "./plots.ts";
 import { rows } from "./query.ts";
 import { type Facts, firstSentence, type Sentence } from "./sentence.ts";
 import { remembered } from "../ui/remembered.ts";
 
 /** In milliseconds. */
-const FIGURES_EVERY = 5_000;
+const FIGURES_EVERY = 10_000;
 const PLOT_EVERY = 30_000;
 
 const PERIODS = { "1h": 3_600_000, "24h": 86_400_000, "7d": 7 * 86_400_000 } as const;
@@ -53,6 +53,7 @@ export function OverviewScreen() {
     alerts: alerts.data.rows.map((alert) => ({
       code: alert.code ?? "",
       severity: alert.severity ?? "",
+      user_id: alert.user_id,
       message: alert.message ?? "",
       what_to_do: alert.what_to_do ?? "",
     })),
@@ -124,7 +125,13 @@ function FirstSentence({ sentence }: { sentence: Sentence }) {
       <div>
         <p class="ops-headline">{sentence.headline}</p>
         <p>
-          {sentence.detail} {sentence.link && <a href={sentence.link.href}>{sentence.link.text}</a>}
+          {sentence.detail} {sentence.person !== undefined && (
+            <>
+              <PersonLink id={sentence.person} />
+              {sentence.link && ", "}
+            </>
+          )}
+          {sentence.link && <a href={sentence.link.href}>{sentence.link.text}</a>}
         </p>
       </div>
     </section>
@@ -273,18 +280,13 @@ function Freshness({ overview }: { overview?: Overview }) {
         <SmallTable
           label="Freshness over time"
           empty="Nobody was synced completely in this time."
-          head={[
-            { text: "At" },
-            { text: "p50", right: true },
-            { text: "p95", right: true },
-            { text: "max", right: true },
+          rows={points?.toReversed() ?? []}
+          columns={[
+            { title: "At", cell: ({ at }) => <Time at={at} /> },
+            { title: "p50", right: true, cell: (point) => figure(point.p50_seconds) },
+            { title: "p95", right: true, cell: (point) => figure(point.p95_seconds) },
+            { title: "max", right: true, cell: (point) => figure(point.max_seconds) },
           ]}
-          rows={(points ?? []).map((point) => [
-            <Time at={point.at} />,
-            figure(point.p50_seconds),
-            figure(point.p95_seconds),
-            figure(point.max_seconds),
-          ]).reverse()}
         />
       </details>
     </Panel>

@@ -175,18 +175,17 @@ export function ErrorNote({ error, title }: { error: StoredError; title?: string
       {title && <h2>{title}</h2>}
       <p>
         {error.message ?? "No message was stored."}
-        {error.at && (
-          <span class="muted">
-            {" "}· <Time at={error.at} />
-          </span>
-        )}
       </p>
       {error.hint && (
         <p>
           <strong>Next step:</strong> {error.hint}
         </p>
       )}
-      {error.code && <p class="code muted">{error.code}</p>}
+      {(error.code || error.at) && (
+        <p class="muted">
+          <code>{error.code}</code> {error.at && <Time at={error.at} />}
+        </p>
+      )}
     </div>
   );
 }
@@ -250,11 +249,11 @@ export function Json({ value, label, open = false }: {
 }
 
 /** A table of few rows: not virtualised, scrolls sideways where it must. */
-export function SmallTable(
-  { label, head, rows, empty }: {
+export function SmallTable<R>(
+  { label, columns, rows, empty }: {
     label: string;
-    head: { text: ComponentChildren; right?: boolean }[];
-    rows: ComponentChildren[][];
+    columns: { title: string; cell: (row: R) => ComponentChildren; right?: boolean }[];
+    rows: readonly R[];
     empty?: string;
   },
 ) {
@@ -264,16 +263,16 @@ export function SmallTable(
       <table class="ops-table">
         <thead>
           <tr>
-            {head.map(({ text, right }, index) => (
-              <th key={index} scope="col" class={right ? "number" : undefined}>{text}</th>
+            {columns.map(({ title, right }) => (
+              <th key={title} scope="col" class={right ? "number" : undefined}>{title}</th>
             ))}
           </tr>
         </thead>
         <tbody>
-          {rows.map((cells, row) => (
-            <tr key={row}>
-              {cells.map((cell, index) => (
-                <td key={index} class={head[index].right ? "number" : undefined}>{cell}</td>
+          {rows.map((row, index) => (
+            <tr key={index}>
+              {columns.map(({ title, cell, right }) => (
+                <td key={title} class={right ? "number" : undefined}>{cell(row)}</td>
               ))}
             </tr>
           ))}

@@ -288,22 +288,28 @@ function Members({ connectionUser }: { connectionUser: number }) {
           <SmallTable
             label="Members"
             empty="None yet: members are met with the first sync."
-            head={[
-              { text: "Person" },
-              { text: "E-mail" },
-              { text: "Account" },
-              { text: "Fresh as of" },
+            rows={members}
+            columns={[
+              {
+                title: "Person",
+                cell: (member) => <PersonLink id={member.user_id} person={member} />,
+              },
+              { title: "E-mail", cell: ({ email }) => email },
+              {
+                title: "Account",
+                cell: ({ has_account }) =>
+                  has_account
+                    ? <Status tone="good">account</Status>
+                    : <Status tone="idle">no account</Status>,
+              },
+              {
+                title: "Fresh as of",
+                cell: ({ staleness_seconds }) =>
+                  staleness_seconds === null
+                    ? <span class="muted">never</span>
+                    : `${formatDuration(Math.round(staleness_seconds))} ago`,
+              },
             ]}
-            rows={members.map((member) => [
-              <PersonLink id={member.user_id} person={member} />,
-              member.email ?? "",
-              member.has_account
-                ? <Status tone="good">account</Status>
-                : <Status tone="idle">no account</Status>,
-              member.staleness_seconds === null
-                ? <span class="muted">never</span>
-                : `${formatDuration(Math.round(member.staleness_seconds))} ago`,
-            ])}
           />
         </>
       )}
@@ -330,24 +336,25 @@ function LatestRuns({ id }: { id: number }) {
           <SmallTable
             label="Latest runs"
             empty="No run yet."
-            head={[
-              { text: "Started" },
-              { text: "Status" },
-              { text: "Type" },
-              { text: "Begun by" },
-              { text: "Requests", right: true },
-              { text: "Result" },
+            rows={resource.data.rows}
+            columns={[
+              {
+                title: "Started",
+                cell: (run) => (
+                  <a href={link("operations", "runs", run.id)}>
+                    <Time at={run.started_at} />
+                  </a>
+                ),
+              },
+              {
+                title: "Status",
+                cell: ({ status }) => <WordStatus word={wordOf(RUN_WORDS, status)} />,
+              },
+              { title: "Type", cell: ({ sync_type }) => syncTypeName(sync_type) },
+              { title: "Begun by", cell: ({ trigger }) => trigger },
+              { title: "Requests", right: true, cell: ({ requests }) => number(requests) },
+              { title: "Result", cell: (run) => <RunResult run={run} /> },
             ]}
-            rows={resource.data.rows.map((run) => [
-              <a href={link("operations", "runs", run.id)}>
-                <Time at={run.started_at} />
-              </a>,
-              <WordStatus word={wordOf(RUN_WORDS, run.status)} />,
-              syncTypeName(run.sync_type),
-              run.trigger,
-              number(run.requests),
-              <RunResult run={run} />,
-            ])}
           />
         )}
     </Panel>
@@ -380,15 +387,27 @@ function LatestDeliveries({ id }: { id: number }) {
           <SmallTable
             label="Latest deliveries"
             empty="No delivery yet."
-            head={[{ text: "Received" }, { text: "Status" }, { text: "Type" }, { text: "Error" }]}
-            rows={resource.data.rows.map((delivery) => [
-              <a href={link("operations", "deliveries", delivery.id)}>
-                <Time at={delivery.created_at} />
-              </a>,
-              <WordStatus word={wordOf(DELIVERY_WORDS, delivery.status)} />,
-              <code>{delivery.event_type}</code>,
-              (delivery.error as StoredError | null)?.message ?? <span class="muted">none</span>,
-            ])}
+            rows={resource.data.rows}
+            columns={[
+              {
+                title: "Received",
+                cell: (delivery) => (
+                  <a href={link("operations", "deliveries", delivery.id)}>
+                    <Time at={delivery.created_at} />
+                  </a>
+                ),
+              },
+              {
+                title: "Status",
+                cell: ({ status }) => <WordStatus word={wordOf(DELIVERY_WORDS, status)} />,
+              },
+              { title: "Type", cell: ({ event_type }) => <code>{event_type}</code> },
+              {
+                title: "Error",
+                cell: ({ error }) =>
+                  (error as StoredError | null)?.message ?? <span class="muted">none</span>,
+              },
+            ]}
           />
         )}
     </Panel>

@@ -98,8 +98,11 @@ export function RunScreen({ id }: { id: string }) {
         <Panel title="What could not be used">
           <SmallTable
             label="What could not be used"
-            head={[{ text: "What" }, { text: "Problem" }]}
-            rows={rejections.map(({ uri, problem }) => [<code>{uri}</code>, problem])}
+            rows={rejections}
+            columns={[
+              { title: "What", cell: ({ uri }) => <code>{uri}</code> },
+              { title: "Problem", cell: ({ problem }) => problem },
+            ]}
           />
           {run.rejected > rejections.length && (
             <p class="muted">The first {rejections.length} of {number(run.rejected)}.</p>

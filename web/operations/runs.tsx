@@ -73,7 +73,7 @@ export function RunsScreen() {
   const list = useList(runsQuery(filters, Date.now()));
   return (
     <Screen title="Runs" resource={list.resource} every={EVERY} queries={[list.query]}>
-      <FilterBar total={list.total} filtered={isFiltered(filters)} noun={["run", "runs"]}>
+      <FilterBar estimated total={list.total} filtered={isFiltered(filters)} noun={["run", "runs"]}>
         <WordFilter
           name="status"
           label="Status"

@@ -91,30 +91,21 @@ export function ScheduleScreen() {
               <SmallTable
                 label="Jobs of pg_cron"
                 empty="pg_cron has none of the jobs. In the SQL editor: select calendly.schedule_jobs();"
-                head={[
-                  { text: "Job" },
-                  { text: "When" },
-                  { text: "Last run" },
-                  { text: "Result" },
-                  { text: "What it said" },
+                rows={schedule.jobs}
+                columns={[
+                  { title: "Job", cell: ({ name }) => <code>{name}</code> },
+                  {
+                    title: "When",
+                    cell: (job) =>
+                      job.active ? <code>{job.schedule}</code> : <Status tone="warn">off</Status>,
+                  },
+                  { title: "Last run", cell: ({ started_at }) => <Time at={started_at} /> },
+                  { title: "Result", cell: ({ status }) => <JobStatus status={status} /> },
+                  {
+                    title: "What it said",
+                    cell: ({ message }) => <span class="ops-message">{message}</span>,
+                  },
                 ]}
-                rows={schedule.jobs.map((job) => [
-                  <code>{job.name}</code>,
-                  job.active ? <code>{job.schedule}</code> : <Status tone="warn">off</Status>,
-                  <Time at={job.started_at} />,
-                  job.status === null ? <Status tone="idle">not run yet</Status> : (
-                    <Status
-                      tone={job.status === "failed"
-                        ? "bad"
-                        : job.status === "succeeded"
-                        ? "good"
-                        : "busy"}
-                    >
-                      {job.status}
-                    </Status>
-                  ),
-                  <span class="ops-message">{job.message}</span>,
-                ])}
               />
             </Panel>
             {schedule.restored_at && (
@@ -127,6 +118,12 @@ export function ScheduleScreen() {
         )}
     </Screen>
   );
+}
+
+function JobStatus({ status }: { status: string | null }) {
+  if (status === null) return <Status tone="idle">not run yet</Status>;
+  const tone = status === "failed" ? "bad" : status === "succeeded" ? "good" : "busy";
+  return <Status tone={tone}>{status}</Status>;
 }
 
 function Strip({ cells }: { cells: Cell[] }) {

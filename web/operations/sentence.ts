@@ -10,6 +10,7 @@ export interface Facts {
   alerts: readonly {
     code: string;
     severity: string;
+    user_id: number | null;
     message: string;
     what_to_do: string;
   }[];
@@ -31,6 +32,8 @@ export interface Sentence {
   headline: string;
   /** What to do, or what it means. */
   detail: string;
+  /** Whom it is about. */
+  person?: number;
   /** Where more of it is shown. */
   link?: { text: string; href: string };
 }
@@ -63,18 +66,18 @@ function misconfigured({ configurationErrors: [first] }: Facts): Sentence | unde
 }
 
 function alerting({ alerts }: Facts, severity: "critical" | "warning"): Sentence | undefined {
-  const [first, ...others] = alerts.filter((alert) =>
+  const first = alerts.find((alert) =>
     severity === "critical" ? alert.severity === severity : alert.severity !== "critical"
   );
   if (!first) return;
-  const hidden = alerts.length - 1;
   return {
     tone: severity,
     headline: severity === "critical"
       ? sentenceOf(first.message)
       : `Meetings are up to date, and something was lost or is slow. ${sentenceOf(first.message)}`,
     detail: sentenceOf(first.what_to_do),
-    link: others.length > 0 || hidden > 0
+    ...first.user_id !== null && { person: first.user_id },
+    link: alerts.length > 1
       ? { text: `${count(alerts.length, "alert")}, each with its evidence`, href: ALERTS }
       : { text: "See the evidence", href: ALERTS },
   };
@@ -119,7 +122,9 @@ function well({ freshness, paused }: Facts): Sentence {
     tone: "good",
     headline: `All is well: the meetings of ${
       neverSynced > 0 ? `${proven} of ${users} connected people` : whose
-    } were as Calendly has them ${duration(maxSeconds)} ago or later.`,
+    } were as Calendly has them ${
+      // Not second by second: a screen reader reads it anew when it changes.
+      maxSeconds < 60 ? "less than a minute ago" : `${duration(maxSeconds)} ago or later`}.`,
     detail: neverSynced > 0
       ? `The first sync of ${neverSynced} more has not finished. ${paused.runs > 0 ? waits : ""}`
         .trim()

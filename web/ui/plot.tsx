@@ -10,6 +10,8 @@ export interface Series {
   color: string;
   /** Bars in place of a line; stacked bars are given as sums by the caller. */
   bars?: boolean;
+  /** What the legend tells where it is not what is drawn, as of stacked bars. */
+  told?: (number | null)[];
   /** Dashes of the line, so that lines differ by more than color. */
   dash?: number[];
 }
@@ -89,7 +91,10 @@ export function Plot(
             points: { show: points && !one.bars, size: 6 },
             width: one.bars ? 0 : 1.5,
             dash: one.dash,
-            value: (_plot, value) => value === null || value === undefined ? "–" : format(value),
+            value: (_plot, drawn, _series, index) => {
+              const value = one.told && index !== null ? one.told[index] : drawn;
+              return value === null || value === undefined ? "–" : format(value);
+            },
           })),
         ],
       },
