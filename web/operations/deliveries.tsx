@@ -88,8 +88,8 @@ export function DeliveriesScreen() {
     >
       <ByDay />
       <FilterBar
-        estimated
         total={list.total}
+        hasMore={list.hasMore}
         filtered={isFiltered(filters)}
         noun={["delivery", "deliveries"]}
       >

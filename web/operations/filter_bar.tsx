@@ -11,11 +11,11 @@ import { rows } from "./query.ts";
 import { type Word, wordOf } from "./words.ts";
 
 export function FilterBar(
-  { children, total, estimated = false, filtered, noun }: {
+  { children, total, hasMore = false, filtered, noun }: {
     children: ComponentChildren;
-    total: number | null | undefined;
-    /** Above a thousand the total is the planner's estimate. */
-    estimated?: boolean;
+    total: number | undefined;
+    /** There are more than `total`. */
+    hasMore?: boolean;
     filtered: boolean;
     noun: [one: string, many: string];
   },
@@ -25,11 +25,9 @@ export function FilterBar(
       {children}
       {filtered && <Button kind="quiet" icon="close" onClick={() => clear()}>No filter</Button>}
       <span class="ops-total muted" role="status">
-        {total === null || total === undefined
+        {total === undefined
           ? "\u00a0"
-          : `${estimated && total > 1000 ? "about " : ""}${total.toLocaleString("en")} ${
-            noun[total === 1 ? 0 : 1]
-          }`}
+          : `${total.toLocaleString("en")}${hasMore ? "+" : ""} ${noun[total === 1 ? 0 : 1]}`}
       </span>
     </div>
   );

@@ -2,9 +2,9 @@
 import { useEffect, useState } from "preact/hooks";
 import { Empty, Failure, Skeleton } from "../ui/states.tsx";
 import { type Column, Table } from "../ui/table.tsx";
-import { EVERY, keyOf, type Rows, useRows } from "./ask.ts";
+import { askRows, EVERY, keyOf, type Rows } from "./ask.ts";
 import type { RowsQuery } from "./query.ts";
-import type { Resource } from "../data/resource.ts";
+import { type Resource, useResource } from "../data/resource.ts";
 
 /** As many rows as are asked for at first, and each time the end comes into view. */
 const PAGE = 100;
@@ -14,7 +14,10 @@ const MOST = 1000;
 export interface List<R> {
   query: RowsQuery<R>;
   resource: Resource<Rows<R>>;
-  total: number | null | undefined;
+  /** How many rows there are; with `hasMore`, at least. */
+  total: number | undefined;
+  /** Not counted: a count of a large table reads all of it. */
+  hasMore: boolean;
   more: () => void;
 }
 
@@ -23,17 +26,20 @@ export function useList<R>(query: RowsQuery<R>, { every = EVERY } = {}): List<R>
   const key = keyOf(query);
   useEffect(() => setLimit(PAGE), [key]);
   const limited = { ...query, limit };
-  const resource = useRows(limited, { every, count: "estimated" });
-  const total = resource.data?.total;
+  const resource = useResource(
+    async (signal) => ({ ...await askRows(limited, { signal }), asked: limit }),
+    [keyOf(limited)],
+    { every },
+  );
+  const total = resource.data?.rows.length;
+  const hasMore = total !== undefined && total >= resource.data!.asked;
   return {
     query: limited,
     resource,
     total,
+    hasMore,
     more: () => {
-      const shown = resource.data?.rows.length ?? 0;
-      if (shown >= limit && limit < MOST && (total ?? Infinity) > shown) {
-        setLimit(Math.min(limit + PAGE, MOST));
-      }
+      if (hasMore && limit < MOST) setLimit(Math.min(limit + PAGE, MOST));
     },
   };
 }
@@ -74,10 +80,10 @@ export function ListTable<R>(
         href={href}
         rowHeight={rowHeight}
         narrowRowHeight={narrowRowHeight}
-        total={list.total ?? undefined}
+        total={list.hasMore ? -1 : list.total}
         onEnd={list.more}
       />
-      {data.rows.length >= MOST && (list.total ?? 0) > MOST && (
+      {list.hasMore && data.rows.length >= MOST && (
         <p class="muted">
           The first {MOST.toLocaleString("en")} are shown. Filters bring the others.
         </p>

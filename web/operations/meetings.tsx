@@ -51,8 +51,8 @@ export function MeetingsScreen() {
   return (
     <Screen title="Meetings" resource={list.resource} every={EVERY} queries={[list.query]}>
       <FilterBar
-        estimated
         total={list.total}
+        hasMore={list.hasMore}
         filtered={isFiltered(filters)}
         noun={["meeting", "meetings"]}
       >

@@ -73,7 +73,12 @@ export function RunsScreen() {
   const list = useList(runsQuery(filters, Date.now()));
   return (
     <Screen title="Runs" resource={list.resource} every={EVERY} queries={[list.query]}>
-      <FilterBar estimated total={list.total} filtered={isFiltered(filters)} noun={["run", "runs"]}>
+      <FilterBar
+        total={list.total}
+        hasMore={list.hasMore}
+        filtered={isFiltered(filters)}
+        noun={["run", "runs"]}
+      >
         <WordFilter
           name="status"
           label="Status"

@@ -36,7 +36,7 @@ interface Properties<Row> {
   /** Pixels of a row; on a narrow screen `narrowRowHeight`. */
   rowHeight?: number;
   narrowRowHeight?: number;
-  /** How many rows there are in all, where not all are loaded. */
+  /** How many rows there are in all, where not all are loaded; -1: not known. */
   total?: number;
   /** Called when the end of the loaded rows comes into view. */
   onEnd?: () => void;
@@ -89,7 +89,7 @@ export function Table<Row>(properties: Properties<Row>) {
       class={`table ${narrow ? "narrow" : ""}`}
       role="table"
       aria-label={label}
-      aria-rowcount={(total ?? rows.length) + 1}
+      aria-rowcount={total === -1 ? -1 : (total ?? rows.length) + 1}
       ref={(element) => element?.style.setProperty("--tracks", tracks)}
     >
       <div role="rowgroup" class="table-head">
