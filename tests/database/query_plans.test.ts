@@ -128,6 +128,7 @@ const STATEMENTS_OF_THE_CONSOLE = {
     "select * from calendly_sync_runs where status = 'failed' order by started_at desc limit 50",
   "the newest runs of a person":
     "select * from calendly_sync_runs where user_id = 12000 order by started_at desc limit 50",
+  "one person": "select * from calendly_console_people(person => 12000)",
   "one run":
     "select calendly_run_details((select id from calendly_sync_runs where user_id = 12000 limit 1))",
   "the newest deliveries":
@@ -148,6 +149,7 @@ const STATEMENTS_ABOUT_ALL = {
   "the answer to an uptime monitor": "select calendly_health()",
   "the figures for a monitor": "select calendly_metrics()",
   "the freshness": "select * from calendly_freshness",
+  "the console's people": "select * from calendly_console_people()",
   "the end of accounts": "select calendly.end_closed_accounts()",
 };
 const ONE_USER = {

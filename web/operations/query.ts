@@ -90,7 +90,7 @@ export function rowsWithPerson<R extends Relation, C extends Column<R>>(
 }
 
 export function call<Answer>(
-  name: string,
+  name: keyof Schema["Functions"] & string,
   args: Record<string, Value | null> = {},
   { isSet = false } = {},
 ): CallQuery<Answer> {
