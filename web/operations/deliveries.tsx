@@ -111,7 +111,7 @@ export function DeliveriesScreen() {
         <PersonFilter chosen={filters.person} />
       </FilterBar>
       <DeliveryTable list={list} filtered={isFiltered(filters)} />
-      <Legend title="What the words mean" words={DELIVERY_WORDS} />
+      {list.resource.data && <Legend title="What the words mean" words={DELIVERY_WORDS} />}
       {replaying && (
         <ReplayDialog
           since={filters.since}

@@ -81,7 +81,7 @@ export function OverviewScreen() {
               <Pending
                 resource={resource.problem ? resource : alerts}
                 lines={2}
-                height={28}
+                height={26}
                 title="The project cannot be read"
               />
             </div>

@@ -170,7 +170,7 @@ export function PeopleScreen() {
       {people && people.length >= MOST && (total ?? 0) > MOST && (
         <p class="muted">The first {number(MOST)} are shown. Filters bring the others.</p>
       )}
-      <Legend title="What the words mean" words={CONNECTION_WORDS} />
+      {people && <Legend title="What the words mean" words={CONNECTION_WORDS} />}
     </Screen>
   );
 }

@@ -104,7 +104,7 @@ export function RunsScreen() {
         <PersonFilter chosen={filters.person} />
       </FilterBar>
       <RunTable list={list} filtered={isFiltered(filters)} />
-      <Legend title="What the words mean" words={RUN_WORDS} />
+      {list.resource.data && <Legend title="What the words mean" words={RUN_WORDS} />}
     </Screen>
   );
 }

@@ -82,7 +82,7 @@ export function ScheduleScreen() {
                     resource={strip}
                     title="The ticks cannot be shown"
                     lines={1}
-                    height={96}
+                    height={136}
                   />
                 )
                 : <Strip cells={cellsOf(strip.data, { now: now.value, step, length: SHOWN })} />}
@@ -198,9 +198,9 @@ function numbersOf({ tick }: Cell): string {
   if (!tick) return "";
   if (tick.error !== null) return tick.error;
   return [
-    `${tick.due ?? 0} due`,
-    `${tick.nudges ?? 0} nudged`,
-    `${tick.runs_started ?? 0} ${tick.runs_started === 1 ? "run" : "runs"} started`,
-    `${tick.running_workers ?? 0} busy`,
-  ].join(", ");
+    [tick.due, "due"],
+    [tick.nudges, "nudged"],
+    [tick.runs_started, tick.runs_started === 1 ? "run started" : "runs started"],
+    [tick.running_workers, "busy"],
+  ].filter(([count]) => count).map((words) => words.join(" ")).join(", ");
 }
