@@ -88,8 +88,12 @@ export interface Cursor {
   id: number;
 }
 
-/** Rows that are asked for at once. The Data API may return fewer: the end is an empty page. */
-export const PAGE = 200;
+/** Rows that are asked for at first, and at once after that. The Data API may return fewer: the end is an empty page. */
+const FIRST_PAGE = 100;
+const PAGE = 500;
+
+/** So many changes are told one by one; of more, all is read again. */
+const MAX_CHANGES = 100;
 
 /** Calls PostgREST: its builder's types do not reach as far as these queries. */
 // deno-lint-ignore no-explicit-any -- see above
@@ -135,7 +139,8 @@ async function page(
   else if (any ?? place) filtered = filtered.or(any ?? place);
   return await rows<Meeting[]>(
     filtered.order("start_time", { ascending: up }).order("id", { ascending: up })
-      .limit(LISTED_INVITEES, { referencedTable: "calendly_invitees" }).limit(PAGE),
+      .limit(LISTED_INVITEES, { referencedTable: "calendly_invitees" })
+      .limit(after ? PAGE : FIRST_PAGE),
   );
 }
 
@@ -203,26 +208,34 @@ export async function countTabs(host: number | undefined, now: number): Promise<
   return Object.fromEntries(counts) as Record<Tab, number>;
 }
 
-/** Ids of at most `PAGE` meetings that were written, or an invitee of which was, after a time here. */
+/**
+ * Ids of the meetings that were written, or an invitee of which was, after a time here; null where they are
+ * many. A transaction writes all its rows at one time: of that time none may be left for the next question.
+ */
 export async function fetchChangedSince(
   time: string,
-): Promise<{ ids: number[]; latest: string }> {
+): Promise<{ ids: number[] | null; latest: string }> {
   const [meetings, invitees] = await Promise.all([
     rows<{ id: number; updated_at: string }[]>(
       (person().from("calendly_meetings").select("id,updated_at") as Query)
-        .gt("updated_at", time).order("updated_at").limit(PAGE),
+        .gt("updated_at", time).order("updated_at").limit(MAX_CHANGES),
     ),
     rows<{ meeting_id: number; updated_at: string }[]>(
       (person().from("calendly_invitees").select("meeting_id,updated_at") as Query)
-        .gt("updated_at", time).order("updated_at").limit(PAGE),
+        .gt("updated_at", time).order("updated_at").limit(MAX_CHANGES),
     ),
   ]);
+  if (Math.max(meetings.length, invitees.length) >= MAX_CHANGES) {
+    return { ids: null, latest: await fetchLatestChange() };
+  }
   const ids = new Set([
     ...meetings.map(({ id }) => id),
     ...invitees.map(({ meeting_id }) => meeting_id),
   ]);
-  const latest = [time, ...meetings.map(last), ...invitees.map(last)].reduce(later);
-  return { ids: [...ids], latest };
+  return {
+    ids: [...ids],
+    latest: [time, ...meetings.map(last), ...invitees.map(last)].reduce(later),
+  };
 }
 
 const last = ({ updated_at }: { updated_at: string }) => updated_at;
