@@ -104,11 +104,7 @@ export function MeetingList(
         </div>
       </div>
       {problem && <Advice problem={problem} retry={first ? reload : loadMore} busy={loading} />}
-      {first && !problem && (
-        <div class="table">
-          <Skeleton lines={8} height={56} />
-        </div>
-      )}
+      {first && !problem && <TableSkeleton />}
       {!first && shown.length === 0 && list.complete && (
         <Nothing tab={filter.tab} search={filter.search} reading={reading} />
       )}
@@ -135,6 +131,16 @@ export function MeetingList(
         </p>
       )}
     </section>
+  );
+}
+
+/** In the size of the table that comes. */
+export function TableSkeleton() {
+  return (
+    <div class="table" aria-hidden="true">
+      <div class="skeleton-head" />
+      <Skeleton lines={8} height={56} />
+    </div>
   );
 }
 
@@ -272,7 +278,7 @@ function useColumns(
         cell: (meeting) => (
           <span class="two-lines">
             <span class="strong">
-              {meeting.name ?? "Without a name"}
+              <span class="clipped">{meeting.name ?? "Without a name"}</span>
               <Mark arrival={arrivals.get(meeting.id)} />
             </span>
             <span class="muted">
@@ -345,8 +351,8 @@ function Invitees({ meeting, zone }: { meeting: Meeting; zone: string }) {
   return (
     <span class="two-lines">
       <span>
-        {first.name ?? first.email ?? "Unknown"}
-        {total > 1 && <span class="muted">and {total - 1} more</span>}
+        <span class="clipped">{first.name ?? first.email ?? "Unknown"}</span>
+        {total > 1 && <span class="muted whole">and {total - 1} more</span>}
       </span>
       <span class="muted">{there || first.email}</span>
     </span>

@@ -6,7 +6,6 @@ import { useResource } from "../data/resource.ts";
 import { route } from "../routes.ts";
 import { Button } from "../ui/button.tsx";
 import { Icon } from "../ui/icon.tsx";
-import { Skeleton } from "../ui/states.tsx";
 import { announce, toast } from "../ui/toast.tsx";
 import { viewerZone } from "../ui/time.tsx";
 import { Advice } from "./advice.tsx";
@@ -25,7 +24,7 @@ import {
   TABS,
 } from "./data.ts";
 import { closeDetails, MeetingDetails } from "./details.tsx";
-import { MeetingList } from "./list_view.tsx";
+import { MeetingList, TableSkeleton } from "./list_view.tsx";
 import { SignIn } from "./sign_in.tsx";
 import { SyncStatus, SyncStatusSkeleton } from "./status.tsx";
 import { useLive } from "./use_live.ts";
@@ -87,9 +86,7 @@ function Mine({ id, email }: { id: string; email: string }) {
       {!data && !situation.problem && (
         <div class="stack">
           <SyncStatusSkeleton />
-          <div class="table">
-            <Skeleton lines={8} height={56} />
-          </div>
+          <TableSkeleton />
         </div>
       )}
       {data && back.busy && <p role="status">Finishing the connection with Calendly…</p>}
