@@ -142,7 +142,7 @@ function ByDay() {
       data: [stack.days, ...sums.reverse()] as [number[], ...number[][]],
       series: stack.series.map(({ name, counts }, index) => ({
         label: name,
-        told: counts,
+        legend: counts,
         color: COLORS[Math.min(index, COLORS.length - 1)],
         bars: true,
       })).reverse(),

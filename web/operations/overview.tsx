@@ -155,19 +155,19 @@ function Counts({ overview, alerts }: { overview?: Overview; alerts?: number }) 
         label="People"
         value={shown(counts?.users)}
         href="#/operations/people"
-        hint={counts && `${number(counts.users_without_account)} no account`}
+        hint={counts ? `${number(counts.users_without_account)} no account` : "\u00a0"}
       />
       <Figure
         label="Connections"
         value={shown(counts?.connections)}
         href="#/operations/people?state=active"
-        hint={overview && `${number(overview.freshness.due)} due`}
+        hint={overview ? `${number(overview.freshness.due)} due` : "\u00a0"}
       />
       <Figure
         label="Runs"
         value={counts ? number(counts.active_runs + counts.paused_runs) : "\u00a0"}
         href="#/operations/runs?status=running,paused"
-        hint={counts && `${number(counts.paused_runs)} paused`}
+        hint={counts ? `${number(counts.paused_runs)} paused` : "\u00a0"}
       />
       <Figure
         label="Meetings"
@@ -180,7 +180,7 @@ function Counts({ overview, alerts }: { overview?: Overview; alerts?: number }) 
         label="Deliveries, 24 h"
         value={shown(counts?.deliveries_24h)}
         href="#/operations/deliveries?since=24h"
-        hint={counts && `${number(counts.deferred_deliveries)} deferred`}
+        hint={counts ? `${number(counts.deferred_deliveries)} deferred` : "\u00a0"}
       />
       <Figure
         label="Dead deliveries"
@@ -195,11 +195,13 @@ function Counts({ overview, alerts }: { overview?: Overview; alerts?: number }) 
           : "\u00a0"}
         href="#/operations/schedule"
         tone={overview && !overview.next_tick_at ? "bad" : undefined}
-        hint={overview && (
-          <>
-            last <Time at={overview.last_tick_at} mode="relative" />
-          </>
-        )}
+        hint={overview
+          ? (
+            <>
+              last <Time at={overview.last_tick_at} mode="relative" />
+            </>
+          )
+          : "\u00a0"}
       />
     </div>
   );

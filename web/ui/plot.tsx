@@ -10,8 +10,8 @@ export interface Series {
   color: string;
   /** Bars in place of a line; stacked bars are given as sums by the caller. */
   bars?: boolean;
-  /** What the legend tells where it is not what is drawn, as of stacked bars. */
-  told?: (number | null)[];
+  /** What the legend says where it is not what is drawn, as of stacked bars. */
+  legend?: (number | null)[];
   /** Dashes of the line, so that lines differ by more than color. */
   dash?: number[];
 }
@@ -92,7 +92,7 @@ export function Plot(
             width: one.bars ? 0 : 1.5,
             dash: one.dash,
             value: (_plot, drawn, _series, index) => {
-              const value = one.told && index !== null ? one.told[index] : drawn;
+              const value = one.legend && index !== null ? one.legend[index] : drawn;
               return value === null || value === undefined ? "–" : format(value);
             },
           })),
