@@ -81,10 +81,11 @@ export interface Surroundings {
   stderr: Output;
 }
 
+/** In a clone the program runs in the clone's own folder, and is no command of the project's folder. */
+export const IS_CLONE = process.versions.deno !== undefined;
+
 /** How a person calls this program: by its package, or in a clone by its task. */
-export const PROGRAM = process.versions.deno
-  ? "npx -y deno@2.9.6 task cli"
-  : "npx sync-for-calendly";
+export const PROGRAM = IS_CLONE ? "npx -y deno@2.9.6 task cli" : "npx sync-for-calendly";
 
 export function standardSurroundings(): Surroundings {
   return { env: process.env, folder: process.cwd(), stdout, stderr };

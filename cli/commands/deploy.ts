@@ -5,7 +5,14 @@
  */
 import { randomBytes } from "node:crypto";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
-import { CHANGING, type Context, defineCommand, type ExitCode, PROGRAM } from "../command.ts";
+import {
+  CHANGING,
+  type Context,
+  defineCommand,
+  type ExitCode,
+  IS_CLONE,
+  PROGRAM,
+} from "../command.ts";
 import { addSections } from "../config_toml.ts";
 import { checkNames, noteDeployed, readDatabaseState, readTick } from "../database_state.ts";
 import { type Deployment, openDeployment, TARGET, TOKEN_KEY } from "../deployment.ts";
@@ -117,12 +124,12 @@ async function deployProject(context: Context<typeof OPTIONS>): Promise<ExitCode
   }
 }
 
-/** connect, for the same project. */
+/** connect, for the same project: it finds a linked folder only where it is called in it. */
 function nextCommand(
   { supabase, url }: Deployment,
   { remote, url: address }: { remote?: string; url?: string },
 ): string {
-  if (!supabase) {
+  if (!supabase || IS_CLONE) {
     return `${PROGRAM} connect, with SUPABASE_URL=${url ?? "…"} and SUPABASE_SECRET_KEY set`;
   }
   const options = [remote && `--remote=${remote}`, address && `--url=${address}`];

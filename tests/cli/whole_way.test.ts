@@ -52,7 +52,9 @@ Deno.test({
       assert.deepEqual(named, ["install", "deploy", "connect", "status"]);
     });
     await t.step("install", async () => void await succeeds(["install", "--yes"]));
-    await t.step("deploy", async () => void await succeeds(["deploy", "--yes"]));
+    await t.step("deploy", async () => {
+      assert.match(await succeeds(["deploy", "--yes"]), /Next: npx sync-for-calendly connect /);
+    });
     await t.step("connect needs no key: the Supabase CLI reads it", async () => {
       const args = ["connect", "--scope", "organization", "--members", "everyone", "--webhooks"];
       const said = await succeeds(args, DEMO_TOKEN);
