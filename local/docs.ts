@@ -16,6 +16,7 @@ import { alertSections, errorSections, jobLines, metricLines } from "./docs/oper
 import { verbSections } from "./docs/sandbox.ts";
 import { settingsPage } from "./docs/settings.ts";
 import { tablesPage } from "./docs/tables.ts";
+import { answerHelp } from "./usage.ts";
 
 const DOCS = new URL("../docs/", import.meta.url);
 const NOTE = "<!-- Written by deno task docs from the sources. Not edited by hand. -->";
@@ -112,6 +113,11 @@ async function outdated(pages: Map<string, string>): Promise<string[]> {
 }
 
 if (import.meta.main) {
+  answerHelp(`Usage: npx -y deno@2.9.6 task docs [--check]
+
+Writes docs/reference and the generated parts of other pages, from the comments in the database, the
+schemas of the functions and the lists of codes. With --check it writes nothing and names the pages
+that do not say what these say.`);
   const pages = await generate();
   const wrong = await outdated(pages);
   if (!Deno.args.includes("--check")) {

@@ -2,6 +2,8 @@
  * `deno task web`: makes the console's files in .local/web/. `buildConsole` makes them for who serves them:
  * index.html, console.js, console.css and icon.svg. Deno's own bundler is esbuild.
  */
+import { answerHelp } from "../local/usage.ts";
+
 const WEB = new URL("./", import.meta.url);
 
 /** The page's files by name. Throws where something does not compile. */
@@ -63,6 +65,9 @@ function minifyStyles(css: string): string {
 }
 
 if (import.meta.main) {
+  answerHelp(`Usage: npx -y deno@2.9.6 task web
+
+Builds the console's page into .local/web. Starting the local project does it by itself.`);
   const target = new URL("../.local/web/", WEB);
   await Deno.mkdir(target, { recursive: true });
   for (const [name, bytes] of await buildConsole()) {

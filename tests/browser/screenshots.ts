@@ -4,7 +4,13 @@
  */
 import { chromium, type Page } from "playwright-core";
 import { startStack } from "../../local/stack.ts";
+import { answerHelp } from "../../local/usage.ts";
 import { CHROMIUM } from "../harness/requirements.ts";
+
+answerHelp(`Usage: npx -y deno@2.9.6 task screenshots
+
+Photographs the console's main states on a local project of its own, light and dark, and writes
+docs/images. Needs Chromium.`);
 
 const IMAGES = new URL("../../docs/images/", import.meta.url);
 const SIZE = { width: 1280, height: 800 };
