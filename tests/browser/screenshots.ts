@@ -5,6 +5,7 @@
 import { chromium, type Page } from "playwright-core";
 import { startStack } from "../../local/stack.ts";
 import { answerHelp } from "../../local/usage.ts";
+import type { Sandbox } from "../../sandbox/mod.ts";
 import { CHROMIUM } from "../harness/requirements.ts";
 
 answerHelp(`Usage: npx -y deno@2.9.6 task screenshots
@@ -29,7 +30,7 @@ const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--disa
 await Deno.mkdir(IMAGES, { recursive: true });
 try {
   for (const theme of ["light", "dark"] as const) {
-    for (const shot of shots()) await photograph(shot, theme);
+    for (const shot of shots(theme)) await photograph(shot, theme);
   }
 } finally {
   await browser.close();
@@ -48,6 +49,7 @@ async function demoStack() {
       headers: { apikey: stack.secretKey, "content-type": "application/json" },
       body: JSON.stringify(body),
     });
+  bookDemo(stack.sandbox!.control);
   const [demo] = await stack.sql<{ id: string }>("select id from auth.users limit 1");
   await request("calendly-connect", {
     token: stack.sandbox!.demo.token,
@@ -59,16 +61,53 @@ async function demoStack() {
   return { ...stack, [Symbol.asyncDispose]: () => stack.stop() };
 }
 
-function shots(): Shot[] {
+/** What is booked for the next days: the name of the event type, its minutes and its kind of location. */
+const EVENT_TYPES = [
+  ["Intro call", 30, "google_conference"],
+  ["Product demo", 45, "zoom"],
+  ["Office visit", 60, "physical"],
+  ["Support call", 15, "outbound_call"],
+] as const;
+
+const INVITEES = [
+  ["Grace Hopper", "grace@example.com", "America/New_York"],
+  ["Alan Turing", "alan@example.com", "Europe/London"],
+  ["Katherine Johnson", "katherine@example.com", "America/Los_Angeles"],
+  ["José Núñez", "jose@example.com", "Europe/Madrid"],
+  ["Hedy Lamarr", "hedy@example.com", "Europe/Vienna"],
+  ["王小明", "xiaoming@example.com", "Asia/Shanghai"],
+  ["Margaret Hamilton", "margaret@example.com", "America/Chicago"],
+] as const;
+
+/** At an hour of a day from tomorrow on. */
+function at(day: number, hour: number): string {
+  return new Date((Math.ceil(Date.now() / 86400e3) + day) * 86400e3 + hour * 3600e3).toISOString();
+}
+
+function bookDemo(control: Sandbox["control"]): void {
+  const types = EVENT_TYPES.map(([name, duration, kind]) =>
+    control.create_event_type({ name, duration, locations: [kind] }).uri
+  );
+  INVITEES.forEach(([name, email, timezone], n) => {
+    const { invitee } = control.book({
+      event_type: types[n % types.length],
+      start_time: at(Math.floor(n / 2), n % 2 === 0 ? 9 : 15),
+      invitee: { name, email, timezone },
+    });
+    // The second is moved to the afternoon.
+    if (n === 1) control.reschedule({ invitee: invitee!.uri, start_time: at(0, 16) });
+  });
+}
+
+function shots(theme: "light" | "dark"): Shot[] {
   return [
     {
       name: "my-meetings",
       path: "#/meetings",
       prepare: async (page) => {
         await page.getByText("live", { exact: true }).waitFor();
-        const day = Math.ceil(Date.now() / 86400e3) * 86400e3;
         stack.sandbox!.control.book({
-          start_time: new Date(day + 14 * 3600e3).toISOString(),
+          start_time: at(0, theme === "light" ? 12 : 13),
           invitee: {
             name: "Ada Lovelace",
             email: "ada@example.com",
