@@ -2,7 +2,7 @@
  * `deno task screenshots`: photographs the console's main states against a local stack of its own, light and
  * dark, for the README: docs/images/*.png. Needs Chromium.
  */
-import { chromium, type Page } from "playwright-core";
+import { type Browser, chromium, type Page } from "playwright-core";
 import { startStack } from "../../local/stack.ts";
 import { answerHelp } from "../../local/usage.ts";
 import type { Sandbox } from "../../sandbox/mod.ts";
@@ -25,15 +25,21 @@ interface Shot {
   prepare?: (page: Page) => Promise<unknown>;
 }
 
-await using stack = await demoStack();
-const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--disable-quic"] });
-await Deno.mkdir(IMAGES, { recursive: true });
-try {
-  for (const theme of ["light", "dark"] as const) {
-    for (const shot of shots(theme)) await photograph(shot, theme);
+let stack: Awaited<ReturnType<typeof demoStack>>;
+let browser: Browser;
+
+async function main(): Promise<void> {
+  stack = await demoStack();
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--disable-quic"] });
+  await Deno.mkdir(IMAGES, { recursive: true });
+  try {
+    for (const theme of ["light", "dark"] as const) {
+      for (const shot of shots(theme)) await photograph(shot, theme);
+    }
+  } finally {
+    await browser.close();
+    await stack.stop();
   }
-} finally {
-  await browser.close();
 }
 
 /** A stack whose demo account is synced, with webhooks. */
@@ -58,7 +64,7 @@ async function demoStack() {
   });
   await request("calendly-connect/webhooks");
   await request("calendly-sync");
-  return { ...stack, [Symbol.asyncDispose]: () => stack.stop() };
+  return stack;
 }
 
 /** What is booked for the next days: the name of the event type, its minutes and its kind of location. */
@@ -79,6 +85,12 @@ const INVITEES = [
   ["Margaret Hamilton", "margaret@example.com", "America/Chicago"],
 ] as const;
 
+const ANSWERS = [{
+  question: "What would you like to talk about?",
+  answer: "Whether a machine can keep two calendars in step.",
+  position: 0,
+}];
+
 /** At an hour of a day from tomorrow on. */
 function at(day: number, hour: number): string {
   return new Date((Math.ceil(Date.now() / 86400e3) + day) * 86400e3 + hour * 3600e3).toISOString();
@@ -92,7 +104,7 @@ function bookDemo(control: Sandbox["control"]): void {
     const { invitee } = control.book({
       event_type: types[n % types.length],
       start_time: at(Math.floor(n / 2), n % 2 === 0 ? 9 : 15),
-      invitee: { name, email, timezone },
+      invitee: { name, email, timezone, questions_and_answers: n === 1 ? ANSWERS : [] },
     });
     // The second is moved to the afternoon.
     if (n === 1) control.reschedule({ invitee: invitee!.uri, start_time: at(0, 16) });
@@ -160,3 +172,5 @@ async function photograph(
   console.log(`docs/images/${name}-${theme}.png`);
   await context.close();
 }
+
+await main();
