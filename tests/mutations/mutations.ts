@@ -9,6 +9,7 @@ import { CONSOLE } from "./console.ts";
 import { LOCAL } from "./local.ts";
 import { MEETINGS } from "./meetings.ts";
 import type { Mutation } from "./mutation.ts";
+import { OPERATIONS } from "./operations.ts";
 import { SANDBOX } from "./sandbox.ts";
 import { SYNCS } from "./syncs.ts";
 import { WEBHOOKS } from "./webhooks.ts";
@@ -20,6 +21,7 @@ export const MUTATIONS: Mutation[] = [
   ...CONNECTIONS_AND_RIGHTS,
   ...COMMAND_LINE,
   ...CONSOLE,
+  ...OPERATIONS,
   ...SANDBOX,
   ...LOCAL,
   ...BOUNDS,
