@@ -40,6 +40,7 @@ export function localConsole(
     project: { url, publishableKey, secretKey, kind: "local" },
     origins: [url, url.replace("127.0.0.1", "localhost")],
     realtime,
+    ahead: () => clockAhead(sandbox),
     sandbox: sandbox && (async (verb, args) => {
       const answer = await runVerb(sandbox, verb, args);
       await afterVerb();
@@ -47,6 +48,12 @@ export function localConsole(
     }),
     demoUser,
   });
+}
+
+/** Milliseconds; less than a second is what it takes to read two clocks. */
+function clockAhead(sandbox: Sandbox | undefined): number {
+  const milliseconds = Number(sandbox?.clock.ahead ?? 0n) / 1000;
+  return Math.abs(milliseconds) < 1000 ? 0 : Math.round(milliseconds);
 }
 
 function runVerb({ control, truth }: Sandbox, verb: string, args: unknown): unknown {

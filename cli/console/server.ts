@@ -37,6 +37,8 @@ export interface ConsoleOptions {
   sandbox?: (verb: string, args: unknown) => Promise<unknown>;
   /** Somebody as whom everyone may sign in. */
   demoUser?: { email: string; password: string };
+  /** How many milliseconds the project's clock is ahead of real time: none but in a local stack. */
+  ahead?: () => number;
   /** Milliseconds since 1970. */
   now?: () => number;
 }
@@ -190,6 +192,7 @@ class ConsoleServer {
 
   #config(request: Request) {
     const { project, realtime = false, sandbox, demoUser } = this.#options;
+    const ahead = this.#options.ahead?.() ?? 0;
     return {
       url: project.url,
       publishable_key: project.publishableKey,
@@ -198,6 +201,7 @@ class ConsoleServer {
       realtime,
       sandbox: sandbox !== undefined,
       ...demoUser && { demo_user: demoUser },
+      ...ahead !== 0 && { ahead },
       version: VERSION,
     };
   }

@@ -1,5 +1,6 @@
 /** What the page's server says about the project: its address, its publishable key, and what it offers. */
 import { signal } from "@preact/signals";
+import { setAhead } from "../ui/clock.ts";
 import { fromResponse, Problem, toProblem } from "./problem.ts";
 
 export interface Config {
@@ -16,6 +17,8 @@ export interface Config {
   sandbox: boolean;
   /** Local only: an account to try it with. */
   demo_user?: { email: string; password: string };
+  /** Milliseconds that the project's clock is ahead of real time, where it was moved (local only). */
+  ahead?: number;
   version: string;
 }
 
@@ -36,6 +39,7 @@ async function load(): Promise<void> {
     const response = await fetch("/console/config", { headers: { accept: "application/json" } });
     if (!response.ok) throw await fromResponse(response);
     config.value = await response.json();
+    setAhead(config.value?.ahead ?? 0);
     configProblem.value = undefined;
   } catch (error) {
     configProblem.value = await toProblem(error);

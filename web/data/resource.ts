@@ -1,5 +1,6 @@
 /** Loading for a component: keeps what it shows while it loads again, so that nothing flashes. */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { currentTime } from "../ui/clock.ts";
 import { type Problem, toProblem } from "./problem.ts";
 
 export interface Resource<T> {
@@ -33,7 +34,7 @@ export function useResource<T>(
     setState((before) => before.loading ? before : { ...before, loading: true });
     try {
       const data = await latest.current(controller.signal);
-      if (!controller.signal.aborted) setState({ data, loading: false, at: Date.now() });
+      if (!controller.signal.aborted) setState({ data, loading: false, at: currentTime() });
     } catch (error) {
       const problem = await toProblem(error);
       if (!controller.signal.aborted) {

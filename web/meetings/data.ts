@@ -3,7 +3,7 @@ import type { PostgrestSingleResponse } from "@supabase/postgrest-js";
 import type { Database } from "../../supabase/functions/_shared/calendly/database.types.ts";
 import { counted, rows } from "../data/operator.ts";
 import { person } from "../data/person.ts";
-import { intervalSeconds, toDate } from "../ui/time.tsx";
+import { currentTime, intervalSeconds, toDate } from "../ui/time.tsx";
 import { pattern } from "./search.ts";
 
 type Tables = Database["public"]["Tables"];
@@ -321,7 +321,7 @@ export async function fetchSituation(authUserId: string): Promise<Situation> {
     byOrganization: !own && self.connection_id !== null,
     health: health[0],
     comparedAt: health[0]?.staleness
-      ? Date.now() - intervalSeconds(health[0].staleness) * 1000
+      ? currentTime() - intervalSeconds(health[0].staleness) * 1000
       : undefined,
     runs,
   };

@@ -8,7 +8,7 @@ import { Drawer } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { Failure, Skeleton } from "../ui/states.tsx";
 import { Badge, Status } from "../ui/status.tsx";
-import { formatDuration, Time, toDate, viewerZone } from "../ui/time.tsx";
+import { currentTime, formatDuration, Time, toDate, viewerZone } from "../ui/time.tsx";
 import { fetchChain } from "./chain.ts";
 import {
   fetchDetails,
@@ -61,7 +61,7 @@ function Body({ meeting, chain, users }: { meeting: Details; chain: Link[]; user
       <div class="when">
         {start_time === null ? <p>No time</p> : (
           <>
-            <p class="large">{dayOf(start_time, zone, Date.now())}</p>
+            <p class="large">{dayOf(start_time, zone, currentTime())}</p>
             <p class="large">{hoursOf(start_time, end_time, zone)}</p>
             <p class="muted">
               {zone === "UTC" ? "UTC" : `your time (${cityOf(viewerZone)})`}
@@ -101,7 +101,7 @@ function Body({ meeting, chain, users }: { meeting: Details; chain: Link[]; user
 
 function State({ meeting }: { meeting: Details }) {
   if (!meeting.is_deleted) {
-    const over = meeting.end_time !== null && toDate(meeting.end_time).getTime() < Date.now();
+    const over = meeting.end_time !== null && toDate(meeting.end_time).getTime() < currentTime();
     return <Badge tone={over ? "idle" : "good"}>{over ? "Past" : "Active"}</Badge>;
   }
   const word = meeting.rescheduled_to !== null
@@ -129,7 +129,7 @@ function Chain({ chain, current, zone }: { chain: Link[]; current: number; zone:
         {chain.map(({ id, start_time }) => {
           const words = start_time === null
             ? "no time"
-            : `${dayOf(start_time, zone, Date.now())}, ${hoursOf(start_time, null, zone)}`;
+            : `${dayOf(start_time, zone, currentTime())}, ${hoursOf(start_time, null, zone)}`;
           return (
             <li key={id}>
               {id === current

@@ -7,7 +7,8 @@ import { route } from "../routes.ts";
 import { Button } from "../ui/button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { announce, toast } from "../ui/toast.tsx";
-import { viewerZone } from "../ui/time.tsx";
+import { ahead } from "../ui/clock.ts";
+import { currentTime, viewerZone } from "../ui/time.tsx";
 import { Advice } from "./advice.tsx";
 import { type Arrival, arrivalOf } from "./arrivals.ts";
 import { Connect } from "./connect.tsx";
@@ -171,9 +172,9 @@ function Connected(
   const tab = TABS.find((one) => one === query.get("tab")) ?? "upcoming";
   const search = query.get("search") ?? "";
   const host = Number(query.get("host")) || undefined;
-  const makeFilter = (): Filter => ({ tab, search, host, now: Date.now() });
-  const meetings = useMeetings(JSON.stringify([tab, search, host]), makeFilter);
-  const counts = useResource(() => countTabs(host, Date.now()), [host]);
+  const makeFilter = (): Filter => ({ tab, search, host, now: currentTime() });
+  const meetings = useMeetings(JSON.stringify([tab, search, host, ahead.value]), makeFilter);
+  const counts = useResource(() => countTabs(host, currentTime()), [host, ahead.value]);
   const [connectionOpen, setConnectionOpen] = useState(false);
   const [version, setVersion] = useState(0);
   const { arrivals, lastDelay, take } = useArrivals();
@@ -286,7 +287,7 @@ function useArrivals() {
   const [lastDelay, setLastDelay] = useState<number>();
   const known = useRef(new Set<number>());
   const take = useCallback((fresh: Meeting[], listed: Set<number>) => {
-    const at = Date.now();
+    const at = currentTime();
     listed.forEach((id) => known.current.add(id));
     const arrived = fresh
       .map((meeting) => ({
@@ -321,7 +322,7 @@ function say(meeting: Meeting, { kind }: Arrival): void {
   const who = meeting.calendly_invitees[0];
   const when = meeting.start_time === null
     ? ""
-    : `, ${dayOf(meeting.start_time, viewerZone, Date.now())} ${
+    : `, ${dayOf(meeting.start_time, viewerZone, currentTime())} ${
       hoursOf(meeting.start_time, null, viewerZone)
     }`;
   const text = `${SAID[kind]}: ${meeting.name ?? "a meeting"}${

@@ -1,19 +1,13 @@
 /** Points in time and lengths of time, and the switch that says how they are shown. */
-import { signal } from "@preact/signals";
+import { currentTime, now } from "./clock.ts";
 import { remembered } from "./remembered.ts";
+
+export { currentTime, now };
 
 export type TimeMode = "local" | "utc" | "relative";
 
 /** How the page shows points in time. */
 export const timeMode = remembered<TimeMode>("time", "relative", ["local", "utc", "relative"]);
-
-/** The current time in milliseconds, new each second while the page is visible. */
-export const now = signal(Date.now());
-if (globalThis.document) {
-  setInterval(() => {
-    if (document.visibilityState === "visible") now.value = Date.now();
-  }, 1000);
-}
 
 /** The viewer's time zone, such as Europe/Berlin. */
 export const viewerZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
