@@ -55,7 +55,8 @@ async function demoStack() {
       headers: { apikey: stack.secretKey, "content-type": "application/json" },
       body: JSON.stringify(body),
     });
-  bookDemo(stack.sandbox!.control);
+  const { control } = stack.sandbox!;
+  bookDemo(control, INVITEES.slice(0, 4), 0);
   const [demo] = await stack.sql<{ id: string }>("select id from auth.users limit 1");
   await request("calendly-connect", {
     token: stack.sandbox!.demo.token,
@@ -64,6 +65,9 @@ async function demoStack() {
   });
   await request("calendly-connect/webhooks");
   await request("calendly-sync");
+  // These come by webhook.
+  bookDemo(control, INVITEES.slice(4), 4);
+  control.cancel({ event: control.book({ start_time: at(9, 9) }).event.uri });
   return stack;
 }
 
@@ -96,11 +100,17 @@ function at(day: number, hour: number): string {
   return new Date((Math.ceil(Date.now() / 86400e3) + day) * 86400e3 + hour * 3600e3).toISOString();
 }
 
-function bookDemo(control: Sandbox["control"]): void {
+/** Books with these people, who are the `from`th and following. */
+function bookDemo(
+  control: Sandbox["control"],
+  people: readonly (typeof INVITEES)[number][],
+  from: number,
+): void {
   const types = EVENT_TYPES.map(([name, duration, kind]) =>
     control.create_event_type({ name, duration, locations: [kind] }).uri
   );
-  INVITEES.forEach(([name, email, timezone], n) => {
+  people.forEach(([name, email, timezone], index) => {
+    const n = from + index;
     const { invitee } = control.book({
       event_type: types[n % types.length],
       start_time: at(Math.floor(n / 2), n % 2 === 0 ? 9 : 15),
