@@ -305,7 +305,7 @@ const connection = (change: Partial<Connection> = {}) =>
 
 Deno.test("the page says whether what it shows is what Calendly has", () => {
   type More = { runs?: Run[]; byOrganization?: boolean; comparedAt?: number };
-  const stated = (change: Partial<Health>, more: More = {}) => {
+  const freshnessOf = (change: Partial<Health>, more: More = {}) => {
     const { tone, title, action } = freshness({
       health: health(change),
       connection: connection(),
@@ -316,26 +316,26 @@ Deno.test("the page says whether what it shows is what Calendly has", () => {
     }, NOW);
     return [tone, title, action];
   };
-  assert.deepEqual(stated({}), ["good", "As Calendly has it", undefined]);
-  assert.deepEqual(stated({ calendly_webhook_enabled: false }), [
+  assert.deepEqual(freshnessOf({}), ["good", "As Calendly has it", undefined]);
+  assert.deepEqual(freshnessOf({ calendly_webhook_enabled: false }), [
     "info",
     "As Calendly had it 3 min ago",
     "webhooks",
   ]);
-  assert.deepEqual(stated({}, { comparedAt: NOW - 73 * HOUR }), [
+  assert.deepEqual(freshnessOf({}, { comparedAt: NOW - 73 * HOUR }), [
     "warn",
     "Not compared with Calendly for 3 days",
     "sync",
   ]);
-  assert.deepEqual(stated({}, { comparedAt: undefined }), ["warn", "Not synced yet", "sync"]);
-  assert.deepEqual(stated({}, { comparedAt: undefined, runs: [run({ status: "running" })] }), [
+  assert.deepEqual(freshnessOf({}, { comparedAt: undefined }), ["warn", "Not synced yet", "sync"]);
+  assert.deepEqual(freshnessOf({}, { comparedAt: undefined, runs: [run({ status: "running" })] }), [
     "busy",
     "The first sync is not complete yet",
     undefined,
   ]);
   const refused = { connection_state: "reconnect_required" };
-  assert.deepEqual(stated(refused), ["bad", "Calendly refuses the token", "reconnect"]);
-  assert.equal(stated(refused, { byOrganization: true })[2], undefined);
+  assert.deepEqual(freshnessOf(refused), ["bad", "Calendly refuses the token", "reconnect"]);
+  assert.equal(freshnessOf(refused, { byOrganization: true })[2], undefined);
 });
 
 Deno.test("a webhook is called working only if it is proven to be", () => {

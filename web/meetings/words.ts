@@ -216,9 +216,9 @@ export function countWords(
     [run.restored, "back again"],
     [run.unchanged, "unchanged"],
   ] as const;
-  const told = parts.filter(([count]) => count > 0);
-  if (told.length === 0) return "Calendly has no meetings in this range";
-  return told.map(([count, word]) => `${count.toLocaleString("en")} ${word}`).join(", ");
+  const shown = parts.filter(([count]) => count > 0);
+  if (shown.length === 0) return "Calendly has no meetings in this range";
+  return shown.map(([count, word]) => `${count.toLocaleString("en")} ${word}`).join(", ");
 }
 
 /** What a run that has ended cost. */
