@@ -227,7 +227,7 @@ for (
       "tests/connections/oauth.test.ts",
       "tests/connections/members.test.ts",
     ],
-    ["README.md", "tests/guest/leaving.test.ts", "tests/functions/sync.test.ts"],
+    ["README.md", "tests/docs/pages.test.ts", "tests/functions/sync.test.ts"],
   ]
 ) {
   Deno.test(`--changed: ${changed} concerns ${concerned}, not ${unconcerned}`, async () => {
