@@ -337,9 +337,9 @@ browserTest("an owner sees the team, by host", async ({ project }) => {
   await page.getByLabel(/Everyone/).check();
   await page.getByRole("textbox", { name: "Token" }).fill(token);
   await page.getByRole("button", { name: "Connect with the token" }).click();
-  const host = page.getByLabel("Host");
-  await host.waitFor();
+  const host = page.getByRole("combobox", { name: "Host", exact: true });
   await waitForText(page, ".outcome", /Full sync complete/);
+  await host.waitFor();
   assert.deepEqual(await host.locator("option").allInnerTexts(), ["All hosts", "Max", "Olga"]);
   const total = async () =>
     (await page.locator(".meetings .tabs .count").allInnerTexts())
