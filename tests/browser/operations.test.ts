@@ -383,15 +383,15 @@ browserTest(
     assert.equal(await focused(), "Runs", "the new screen's heading has the focus");
     await tabTo(/^No filter$/);
     await page.keyboard.press("Enter");
+    await page.getByRole("table", { name: "Runs" }).waitFor();
+    assert.equal(await focused(), "running", "the first filter has the focus");
     await tabTo(/^complete$/);
     await page.keyboard.press("Enter");
-    await tabTo(/^complete$/);
+    assert.match(page.url(), /status=complete/);
     await page.keyboard.press("Tab");
     await tabTo(/^complete$/);
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: /^Full sync of/ }).waitFor();
-    await page.keyboard.press("Tab");
-    await page.keyboard.press("Shift+Tab");
     await page.goBack();
     await page.getByRole("table", { name: "Runs" }).waitFor();
     assert.match(page.url(), /status=complete/);

@@ -23,7 +23,20 @@ export function FilterBar(
   return (
     <div class="ops-filters" role="search" aria-label="Filters">
       {children}
-      {filtered && <Button kind="quiet" icon="close" onClick={() => clear()}>No filter</Button>}
+      {filtered && (
+        <Button
+          kind="quiet"
+          icon="close"
+          onClick={(event) => {
+            // The button goes, and would take the focus with it.
+            event.currentTarget.closest(".ops-filters")
+              ?.querySelector<HTMLElement>("button, input, select")?.focus();
+            clear();
+          }}
+        >
+          No filter
+        </Button>
+      )}
       <span class="ops-total muted" role="status">
         {total === undefined
           ? "\u00a0"
