@@ -141,7 +141,7 @@ browserTest("where there is no Realtime the page asks by itself", async ({ proje
   await rows(page).first().waitFor();
   book(project, ana, "Ada Lovelace");
   await page.locator(".arrived").filter({ hasText: "Ada Lovelace" }).waitFor();
-});
+}, { realtime: false });
 
 browserTest("a reschedule is one line of history, and a no-show is seen", async ({ project }) => {
   const ana = await synced(project, 1);
