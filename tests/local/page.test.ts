@@ -43,7 +43,7 @@ Deno.test("the page names nothing outside, and nothing that its content security
   assert.doesNotMatch(icon, /https?:|<script|href=/);
   assert.doesNotMatch(text("console.css"), /@import|@font-face|url\((?!["']?data:)/);
   for (const name of ["console.css", "console.js"]) {
-    assert.doesNotMatch(text(name), /sourceMappingURL/, name);
+    assert.doesNotMatch(text(name), /sourceMappingURL|\beval\(|new Function\(/, name);
   }
 });
 
