@@ -11,10 +11,13 @@ export interface FollowedClock {
 /**
  * Sets Postgres's clock as far ahead of real time as the sandbox's, now and whenever that is moved;
  * `passed` is called after time has been let pass. Without a sandbox it is real time.
+ *
+ * A sandbox that begins behind Postgres is moved forward first: its state was lost or deleted, and what a
+ * sync has written at a later time would count as newer than anything that Calendly says now.
  */
 export async function followClock(
   database: Database,
-  clock: Pick<Clock, "ahead" | "onMove"> | undefined,
+  clock: Pick<Clock, "advance" | "ahead" | "onMove"> | undefined,
   { passed = () => {}, log = (_line: string) => {} } = {},
 ): Promise<FollowedClock> {
   let stopped = false;
@@ -28,6 +31,10 @@ export async function followClock(
     const ahead = Math.abs(seconds) < 1 ? null : `${seconds} seconds`;
     await database.query("select calendly.set_clock(null, $1::text::interval)", [ahead]);
   };
+  if (known && clock) {
+    const behind = await secondsAhead(database) - Number(clock.ahead) / 1e6;
+    if (behind >= 1) clock.advance(behind);
+  }
   if (known) await set();
   clock?.onMove(() => {
     if (stopped || !known) return;
@@ -38,4 +45,12 @@ export async function followClock(
     followed: () => following,
     stop: () => void (stopped = true),
   };
+}
+
+/** Of Postgres's clock, before real time; 0 where it is real time or stands still. */
+async function secondsAhead(database: Database): Promise<number> {
+  const [row] = await database.query<{ seconds: number }>(
+    "select extract(epoch from ahead)::float as seconds from calendly.clock where ahead is not null",
+  );
+  return row?.seconds ?? 0;
 }

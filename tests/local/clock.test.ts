@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { followClock } from "../../local/clock.ts";
 import { type Database } from "../../local/database.ts";
+import { createSandbox } from "../../sandbox/mod.ts";
 import { until } from "../functions/support.ts";
 import { databaseTest } from "../harness/databases.ts";
 import { stackTest } from "../harness/stack.ts";
@@ -23,7 +24,11 @@ stackTest("Postgres's clock follows the sandbox's", async ({ stack }) => {
 databaseTest("what follows a move begins when Postgres has the new time", async (database) => {
   const seen: number[] = [];
   let move!: () => void;
-  const clock = { ahead: 0n, onMove: (listener: () => void) => void (move = listener) };
+  const clock = {
+    ahead: 0n,
+    advance() {},
+    onMove: (listener: () => void) => void (move = listener),
+  };
   const passed = async () => void seen.push(await secondsAhead(database));
   const { followed, stop } = await followClock(database, clock, { passed });
   clock.ahead = 3_600_000_000n;
@@ -36,6 +41,33 @@ databaseTest("what follows a move begins when Postgres has the new time", async 
   move();
   await followed();
   assert.equal(seen.length, 1, "a stack that has stopped follows no more");
+});
+
+databaseTest(
+  "a sandbox whose state is lost is moved forward to Postgres's time",
+  async (database) => {
+    await database.query("select calendly.set_clock(null, '3 days')");
+    const sandbox = createSandbox();
+    try {
+      await followClock(database, sandbox.clock);
+      assert.equal(Math.round(Number(sandbox.clock.ahead) / 1e6), 72 * HOUR);
+      assert.ok(Math.abs(await secondsAhead(database) - 72 * HOUR) < 60);
+    } finally {
+      sandbox.close();
+    }
+  },
+);
+
+databaseTest("a sandbox that is ahead of Postgres stays so", async (database) => {
+  await database.query("select calendly.set_clock(null, '3 days')");
+  const sandbox = createSandbox();
+  try {
+    sandbox.control.advance({ by: "7d" });
+    await followClock(database, sandbox.clock);
+    assert.ok(Math.abs(await secondsAhead(database) - 7 * 24 * HOUR) < 60);
+  } finally {
+    sandbox.close();
+  }
 });
 
 databaseTest(
