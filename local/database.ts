@@ -25,8 +25,15 @@ export interface Database {
   script(sql: string, last?: { sql: string; parameters: unknown[] }): Promise<void>;
   /** One command by itself as a role, not in a transaction: it may commit. */
   command(role: string, sql: string): Promise<void>;
-  /** Calls `notified` with the payload of each NOTIFY on the channel, until the function that it returns is called. */
-  listen(channel: string, notified: (payload: string) => void): Promise<() => Promise<void>>;
+  /**
+   * Calls `notified` with the payload of each NOTIFY on the channel, until the function that it returns is
+   * called, and `resumed` when it listens again after notifications may have been missed.
+   */
+  listen(
+    channel: string,
+    notified: (payload: string) => void,
+    resumed?: () => void,
+  ): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
 
@@ -201,9 +208,13 @@ export async function openPostgres(url: string, signal?: AbortSignal): Promise<D
         session.release();
       }
     },
-    listen: async (channel, notified) => {
+    listen: async (channel, notified, resumed) => {
+      let listens = false;
       // On a connection of its own, which the driver makes again whenever it is lost.
-      const { unlisten } = await connection.driver.listen(channel, notified);
+      const { unlisten } = await connection.driver.listen(channel, notified, () => {
+        if (listens) resumed?.();
+        listens = true;
+      });
       return async () => void await unlisten();
     },
     close: () => connection.driver.end({ timeout: 5 }),

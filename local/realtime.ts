@@ -34,7 +34,12 @@ export async function startRealtime(
   const clients = new Set<Client>();
   const access = new Access(database, keys);
   const broadcasts = new Broadcasts(database, clients, log);
-  const unlisten = await database.listen("realtime_messages", (id) => broadcasts.notified(id));
+  const unlisten = await database.listen(
+    "realtime_messages",
+    (id) => broadcasts.notified(id),
+    // Postgres was away, and with it what was sent: clients connect again, and ask what they have missed.
+    () => clients.forEach((client) => client.close("Broadcasts may have been missed.")),
+  );
   const clean = () => database.query(CLEANING).catch((error) => log(`cleaning: ${error.message}`));
   await clean();
   const cleaning = setInterval(clean, CLEANING_INTERVAL);
@@ -71,7 +76,7 @@ export async function startRealtime(
     async stop() {
       clearInterval(cleaning);
       await unlisten();
-      await Promise.all([...clients].map((client) => client.close()));
+      await Promise.all([...clients].map((client) => client.close("The local stack stops.")));
       await broadcasts.delivered();
     },
   };
@@ -265,14 +270,14 @@ class Client {
   }
 
   /** Waits for the other side to agree, but not for long. */
-  async close(): Promise<void> {
+  async close(reason: string): Promise<void> {
     if (this.#socket.readyState === WebSocket.CLOSED) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const closed = new Promise<unknown>((resolve) => {
       this.#socket.addEventListener("close", resolve);
       timer = setTimeout(resolve, CLOSING_TIMEOUT);
     });
-    this.#socket.close(1001, "The local stack stops.");
+    this.#socket.close(1001, reason);
     await closed;
     clearTimeout(timer);
   }
@@ -428,9 +433,7 @@ class Broadcasts {
   notified(id: string): void {
     if (this.#clients.size === 0) return;
     this.#ids.push(id);
-    this.#delivering ??= this.#deliver()
-      .catch((error) => this.#log(`broadcasts: ${error.message}`))
-      .finally(() => this.#delivering = undefined);
+    this.#delivering ??= this.#deliver();
   }
 
   /** Resolves when nothing is being passed on any more. */
@@ -440,19 +443,25 @@ class Broadcasts {
 
   async #deliver(): Promise<void> {
     while (this.#ids.length > 0) {
-      const ids = this.#ids.splice(0);
-      const messages = await this.#database.query<
-        { id: string; topic: string; event: string; payload: unknown }
-      >(
-        `select m.id::text, m.topic, m.event, m.payload
+      await this.#pass(this.#ids.splice(0))
+        .catch((error) => this.#log(`broadcasts: ${error.message}`));
+    }
+    // Not later: what is notified from now on begins anew.
+    this.#delivering = undefined;
+  }
+
+  async #pass(ids: string[]): Promise<void> {
+    const messages = await this.#database.query<
+      { id: string; topic: string; event: string; payload: unknown }
+    >(
+      `select m.id::text, m.topic, m.event, m.payload
          from unnest($1::uuid[]) with ordinality wanted (id, place)
          join realtime.messages m on m.id = wanted.id order by wanted.place`,
-        [ids],
-      );
-      for (const { id, topic, event, payload } of messages) {
-        const message = { type: "broadcast", event, payload, meta: { id } };
-        for (const client of this.#clients) client.broadcast(topic, message);
-      }
+      [ids],
+    );
+    for (const { id, topic, event, payload } of messages) {
+      const message = { type: "broadcast", event, payload, meta: { id } };
+      for (const client of this.#clients) client.broadcast(topic, message);
     }
   }
 }
