@@ -100,14 +100,18 @@ async function requestOf(incoming: IncomingMessage): Promise<Request | number> {
   });
 }
 
-/** Undefined: there is too much of it. */
+/** Undefined: there is too much of it, or whoever sent it has gone and reads no answer. */
 async function read(incoming: IncomingMessage): Promise<Uint8Array | undefined> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of incoming) {
-    size += chunk.length;
-    if (size > MAX_BODY) return undefined;
-    chunks.push(chunk);
+  try {
+    for await (const chunk of incoming) {
+      size += chunk.length;
+      if (size > MAX_BODY) return undefined;
+      chunks.push(chunk);
+    }
+  } catch {
+    return undefined;
   }
   return Buffer.concat(chunks);
 }

@@ -298,6 +298,13 @@ Deno.test("requests that no browser sends are refused", async (t) => {
       assert.match(answer.split("\r\n")[0], status);
     });
   }
+  await t.step("half of one", async () => {
+    const half = `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 9\r\n\r\nhalf`;
+    const socket = connect(Number(port), "127.0.0.1");
+    await new Promise((resolve) => socket.write(half, resolve));
+    await exchange(Number(port), `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`); // The server has it now.
+    socket.destroy();
+  });
   await stop();
   assert.deepEqual(failures, []);
 });
