@@ -72,16 +72,20 @@ class Refusal extends Problem {
 class ConsoleServer {
   readonly #options: ConsoleOptions;
   readonly #access: Access;
+  /** As browsers write them: without the port where it is 80. */
+  readonly #origins: string[];
   readonly #hosts: Set<string>;
 
   constructor(options: ConsoleOptions) {
+    const addresses = options.origins.map((origin) => new URL(origin));
     this.#options = options;
-    this.#access = new Access(new URL(options.origins[0]).port || "80", options.now);
-    this.#hosts = new Set(options.origins.map((origin) => new URL(origin).host));
+    this.#access = new Access(addresses[0].port || "80", options.now);
+    this.#origins = addresses.map(({ origin }) => origin);
+    this.#hosts = new Set(addresses.map(({ host }) => host));
   }
 
   link(): string {
-    return `${this.#options.origins[0]}/console/open?code=${this.#access.createCode()}`;
+    return `${this.#origins[0]}/console/open?code=${this.#access.createCode()}`;
   }
 
   async fetch(request: Request): Promise<Response | undefined> {
@@ -280,21 +284,21 @@ class ConsoleServer {
       421,
       "wrong_host",
       "The console does not answer under this name.",
-      `Open it at ${this.#options.origins[0]}/.`,
+      `Open it at ${this.#origins[0]}/.`,
     );
   }
 
   /** Error: wrong_origin. Browsers tell where a request comes from, and pages cannot change it. */
   #checkOrigin({ method, headers }: Request, { required = isWrite(method) } = {}): void {
     const origin = headers.get("origin");
-    const isOwn = origin === null ? !required : this.#options.origins.includes(origin);
+    const isOwn = origin === null ? !required : this.#origins.includes(origin);
     const site = headers.get("sec-fetch-site") ?? "same-origin";
     if (isOwn && ["same-origin", "none"].includes(site)) return;
     throw new Refusal(
       403,
       "wrong_origin",
       "Only the console's own page may ask this.",
-      `Open it at ${this.#options.origins[0]}/.`,
+      `Open it at ${this.#origins[0]}/.`,
     );
   }
 

@@ -390,6 +390,21 @@ Deno.test("another page, another port of this machine included, gets nothing", a
   assert.equal((await browser.ask("/console/rest/v1/calendly_users", { headers })).status, 200);
 });
 
+Deno.test("at port 80 browsers leave the port out", async () => {
+  await using project = echo();
+  const { console, browser } = consoleFor(project.url, { origins: ["http://127.0.0.1:80"] });
+  const address = "http://127.0.0.1";
+  assert.ok(console.link().startsWith(`${address}/console/open?`));
+  const opened = await browser.ask(pathOf(console.link()), { address });
+  browser.cookie = opened.headers.get("set-cookie")!.split(";")[0];
+  const written = await browser.ask("/console/functions/v1/calendly-sync", {
+    method: "POST",
+    headers: { origin: address },
+    address,
+  });
+  assert.equal(written.status, 200);
+});
+
 // What is passed on -------------------------------------------------------------------------------
 
 Deno.test("tables are read with the project's key, and the answer has no header of the project", async () => {
