@@ -321,22 +321,39 @@ async function showProgress(stack: Stack, bar: ReturnType<Terminal["bar"]>): Pro
   );
 }
 
-/** Calls a function and returns its answer; its error becomes a `Problem`. */
-async function invoke<T>(client: SupabaseClient, name: string, body: unknown): Promise<T> {
+/**
+ * Calls a function and returns its answer; its error becomes a `Problem`. A sync that runs already is waited
+ * for: where one is due, the schedule begins it when the project starts.
+ */
+export async function invoke<T>(
+  client: Pick<SupabaseClient, "functions">,
+  name: string,
+  body: unknown,
+): Promise<T> {
   const { data, error } = await client.functions.invoke(name, { body: body as object });
   if (!error) return data;
-  const answer = error.context instanceof Response ? await error.context.text() : "";
-  throw syncFailed(`${name} failed`, error, answer);
+  const answered = parseError(error.context instanceof Response ? await error.context.text() : "");
+  if (answered.code !== "sync_in_progress") throw syncFailed(`${name} failed`, error, answered);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  return await invoke(client, name, body);
 }
 
-function syncFailed(what: string, error: Error, answer = ""): Problem {
-  let answered: { code?: string; message?: string; hint?: string } = {};
+interface Answered {
+  code?: string;
+  message?: string;
+  hint?: string;
+}
+
+function parseError(answer: string): Answered {
   try {
     const parsed = JSON.parse(answer);
-    answered = parsed.error ?? parsed;
+    return parsed.error ?? parsed;
   } catch {
-    // Not JSON: the error's own message has to do.
+    return {}; // Not JSON: the error's own message has to do.
   }
+}
+
+function syncFailed(what: string, error: Error, answered: Answered = {}): Problem {
   const message = [answered.code, answered.message ?? error.message].filter(Boolean).join(": ");
   return new Problem(
     "sync_failed",
@@ -370,6 +387,7 @@ function showProject(terminal: Terminal, stack: Stack): void {
   terminal.pairs([
     ["page", terminal.bold(`${stack.url}/`)],
     ["sign in", `${email} / ${password}`],
+    ["operations", `${stack.consoleLink()} (once, within ten minutes)`],
   ]);
   terminal.heading("Try, in another terminal");
   terminal.pairs(
@@ -385,8 +403,6 @@ function showProject(terminal: Terminal, stack: Stack): void {
   );
   terminal.heading("For your app and other programs");
   terminal.pairs([
-    ["console", stack.url],
-    ["operations, once", stack.consoleLink()],
     ["Supabase URL", stack.url],
     ["publishable key", stack.publishableKey],
     ["secret key", stack.secretKey],

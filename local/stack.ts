@@ -152,6 +152,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       () => createDataApi(database, keys, gateway.url),
     );
     await confirmAddress(database, gateway.url);
+    if (database.kind === "embedded") await endLeases(database);
     const ticker = await startTicker(database, {
       automatic: options.cron,
       log: (line) => log("cron", line),
@@ -326,6 +327,21 @@ async function confirmAddress(database: Database, url: string): Promise<void> {
     `select public.calendly_confirm_project($1) from calendly.project
      where url like 'http://127.0.0.1:%' and url <> $1`,
     [url],
+  );
+}
+
+/**
+ * Nobody works on an embedded database that has just been opened: the workers that were at it when it was
+ * closed or killed would keep their runs from everybody until their leases end, for two minutes.
+ */
+async function endLeases(database: Database): Promise<void> {
+  const [{ known }] = await database.query(
+    "select to_regclass('calendly.active_runs') is not null as known",
+  );
+  if (!known) return;
+  await database.query(
+    "update calendly.active_runs set lease_expires_at = least(lease_expires_at, calendly.now()) " +
+      "where lease_expires_at is not null",
   );
 }
 

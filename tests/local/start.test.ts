@@ -5,7 +5,7 @@ import postgres from "postgres";
 import { parseOptions } from "../../local/main.ts";
 import { Problem } from "../../cli/problem.ts";
 import { startStack } from "../../local/stack.ts";
-import { runOnce, start } from "../../local/first_run.ts";
+import { invoke, runOnce, start } from "../../local/first_run.ts";
 import { createDatabase } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
 import {
@@ -259,6 +259,17 @@ Deno.test("a start after another one goes on where that was", async (t) => {
     const output = await startAgain(folder.path);
     assert.match(output, /INCREMENTAL sync of 251 meetings: 3 requests, nothing written/);
   });
+  await t.step("a sync that ended with its stack holds nobody up", async () => {
+    for (const _start of ["first", "second"]) {
+      const stack = await startStack({ folder: folder.path, cron: false });
+      const [{ begun }] = await stack.sql(
+        `select calendly_begin_sync('{"user_id": 1, "trigger": "manual"}') as begun`,
+      );
+      await stack.stop();
+      assert.equal(begun.status, "started");
+    }
+    assert.match(await startAgain(folder.path), /INCREMENTAL sync of 251 meetings: /);
+  });
   await t.step(
     "without the sandbox's state there is a new account, and the sync follows",
     async () => {
@@ -293,6 +304,20 @@ async function startAgain(folder: string): Promise<string> {
   assert.equal(await start(terminal, { folder }, interruption.signal), 0, output);
   return output;
 }
+
+Deno.test("a start waits for a sync that the schedule has begun", async () => {
+  let asked = 0;
+  const inProgress = {
+    error: { code: "sync_in_progress", message: "A sync of this user is running." },
+  };
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    () => ++asked < 3 ? Response.json(inProgress, { status: 409 }) : Response.json({ created: 1 }),
+  );
+  const client = createClient(`http://127.0.0.1:${server.addr.port}`, "a key");
+  assert.deepEqual(await invoke(client, "calendly-sync", {}), { created: 1 });
+  assert.equal(asked, 3);
+});
 
 Deno.test("a broken database folder is the error database_broken", async () => {
   await using folder = await temporaryFolder();
