@@ -223,12 +223,15 @@ begin
     where r.id = o.run_id and r.status in ('running', 'paused') and o.user_ids && moving
       and r.connection_id in (
         select u.connection_id from public.calendly_users u where u.id = any (moving));
-  perform calendly.lock_people(moving);
+  perform calendly.lock_people(user_ids);
   update public.calendly_users u
     set connection_id = assign_connection.connection_id,
       -- kept when a connection ends: another one of the organization may go on
       calendly_organization_uri = coalesce(organization_uri, u.calendly_organization_uri)
-    where u.id = any (moving);
+    where u.id = any (user_ids) and (u.id = any (moving)
+      -- the owner of a connection that changes over to another organization
+      or u.calendly_organization_uri is distinct from coalesce(
+        organization_uri, u.calendly_organization_uri));
   -- What webhooks the former connection had says nothing of the present one.
   perform calendly.set_webhook_enabled(moving, delivers);
 end

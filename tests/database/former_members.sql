@@ -2,7 +2,7 @@
 -- organization goes on with them, also where no event names them any more: what Calendly has erased
 -- meanwhile is looked up, and is gone.
 begin;
-select plan(17);
+select plan(18);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 create function tests.kept_by(name text) returns text language sql as $$
@@ -80,6 +80,14 @@ select is(tests.kept_by('hanna'), null, 'a click lists one person alone, and tak
 select tests.fail('otto', '{"code": "internal"}');
 select tests.sync('otto', '{}', trigger => 'scheduled');
 select is(tests.kept_by('hanna'), 'otto', 'the next sync of the organization does');
+
+-- whose organization it is
+select tests.connect_organization('zoe', 'everyone',
+  'https://api.calendly.com/organizations/third');
+select is((select u.calendly_organization_uri from public.calendly_users u
+    where u.calendly_user_uri = tests.host('zoe')),
+  'https://api.calendly.com/organizations/third',
+  'an owner who connects another organization belongs to that one');
 
 select * from finish();
 rollback;
