@@ -275,7 +275,7 @@ create view calendly.alert_dead_webhook_events with (security_invoker = true) as
     min(e.created_at) as since,
     format('%s webhook events could not be applied.', count(*)) as message,
     null::text as detail,
-    jsonb_build_object('webhook_event_ids', (array_agg(e.id order by e.created_at))[:10])
+    jsonb_build_object('webhook_event_ids', (array_agg(e.id order by e.created_at desc))[:10])
       as evidence,
     format('select id, created_at, event_type, attempts, error from calendly_webhook_events '
       'where status = ''dead'' and user_id %s order by created_at;',

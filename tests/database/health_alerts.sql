@@ -1,6 +1,6 @@
 -- Alerts: what a person must act on. Each is one row, from when its reason began until it is gone.
 begin;
-select plan(97);
+select plan(98);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 
 -- Each of them is looked at: does its evidence show something?
@@ -236,14 +236,21 @@ insert into public.calendly_webhook_events
     (event_id, event_type, payload, user_id, created_at, status, error)
   select 'dead ' || n, 'invitee.created', '{"event": "routing_form_submission.created"}',
     tests.id_of('ana'), calendly.now() - n * interval '1 hour', 'dead', '{"code": "x"}'
-  from generate_series(1, 3) n;
+  from generate_series(1, 11) n;
 select is(tests.alerts(), 'dead_webhook_events ana', 'dead deliveries of a user are one alert');
 select is((tests.alert('dead_webhook_events')).severity, 'warning',
   'dead_webhook_events is a warning');
-select is((tests.alert('dead_webhook_events')).since, calendly.now() - interval '3 hours',
+select is((tests.alert('dead_webhook_events')).since, calendly.now() - interval '11 hours',
   'dead_webhook_events counts from the first of them');
 select ok((tests.alert('dead_webhook_events')).what_to_do ~ 'calendly_replay_webhook_event',
   'dead_webhook_events says how to try again');
+select is((
+    select array_agg(e.event_id order by e.created_at desc)
+    from public.calendly_webhook_events e
+    where to_jsonb(e.id) <@ ((tests.alert('dead_webhook_events')).evidence
+      -> 'webhook_event_ids')),
+  array(select 'dead ' || n from generate_series(1, 10) n),
+  'dead_webhook_events names the latest ten');
 select public.calendly_replay_webhook_event(e.id)
   from public.calendly_webhook_events e where e.status = 'dead';
 select is(tests.alerts(), 'none', 'replaying them ends dead_webhook_events');
