@@ -37,7 +37,7 @@ export const CONSOLE: Mutation[] = [
   {
     breaks: "the console does not look where a request comes from",
     file: "cli/console/server.ts",
-    from: "const isOwn = origin === null ? !required : this.#options.origins.includes(origin);",
+    from: "const isOwn = origin === null ? !required : this.#origins.includes(origin);",
     to: "const isOwn = origin !== null || !required;",
     caughtBy: [server(OTHER_PAGES)],
   },
