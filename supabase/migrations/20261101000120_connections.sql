@@ -194,6 +194,15 @@ $$;
 comment on function calendly.sync_sooner(integer[], timestamptz) is
   'Brings the next sync of these users forward to a time, but not before a paused run may go on.';
 
+create table calendly.unmet_members (
+  user_id integer primary key references public.calendly_users (id) on delete cascade
+);
+alter table calendly.unmet_members enable row level security;
+comment on table calendly.unmet_members is
+  'People with whom an organization''s connection goes on, and whom no listing of it has named: '
+  'they may have moved to another organization.';
+comment on column calendly.unmet_members.user_id is 'calendly_users.id.';
+
 create function calendly.assign_connection(user_ids integer[], connection_id uuid) returns void
 language plpgsql set search_path = ''
 as $$
@@ -232,6 +241,7 @@ begin
       -- the owner of a connection that changes over to another organization
       or u.calendly_organization_uri is distinct from coalesce(
         organization_uri, u.calendly_organization_uri));
+  delete from calendly.unmet_members n where n.user_id = any (moving);
   -- What webhooks the former connection had says nothing of the present one.
   perform calendly.set_webhook_enabled(moving, delivers);
 end

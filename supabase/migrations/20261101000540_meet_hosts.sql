@@ -1,6 +1,7 @@
 -- From the hosts of a listed page to calendly_users. With members accounts an organization's
 -- connection keeps those who have an account here; with members everyone it keeps every host. And
--- it goes on with whom a connection of the same organization has kept before it ended.
+-- it goes on with whom a connection of the same organization has kept before it ended, unless
+-- another organization turns out to have them now.
 
 create function calendly.listed_hosts(events jsonb)
 returns table (calendly_user_uri text, email text, name text)
@@ -42,7 +43,34 @@ $$;
 comment on function calendly.accounts_to_match(text[]) is
   'For these e-mails of hosts, the one account that has proven each and has no row yet.';
 
-create function calendly.hosts_to_keep(connection public.calendly_connections, events jsonb)
+create function calendly.lock_former_connections(
+  connection public.calendly_connections, events jsonb
+) returns uuid[]
+language plpgsql set search_path = ''
+as $$
+begin
+  if not exists (select from calendly.unmet_members) then
+    return '{}'::uuid[];
+  end if;
+  return array(
+    select c.id from public.calendly_connections c
+    where c.calendly_organization_uri <> connection.calendly_organization_uri
+      and c.id in (
+        select u.connection_id from calendly.listed_hosts(events) h
+        join public.calendly_users u on u.calendly_user_uri = h.calendly_user_uri
+        join calendly.unmet_members n on n.user_id = u.id)
+    -- Whoever has this row may wait for people that we are going to lock: do not wait for it. The
+    -- next sync tries again.
+    for no key update skip locked);
+end
+$$;
+comment on function calendly.lock_former_connections(public.calendly_connections, jsonb) is
+  'Locks the connections of other organizations that give up hosts of a page to this one: they '
+  'have only gone on with these people, and have not met them.';
+
+create function calendly.hosts_to_keep(
+  connection public.calendly_connections, events jsonb, former_connections uuid[]
+)
 returns table (calendly_user_uri text, email text, name text, auth_user_id uuid)
 language plpgsql stable set search_path = ''
 as $$
@@ -50,7 +78,8 @@ as $$
 begin
   return query
   with candidate as (
-    select h.calendly_user_uri, h.email, h.name, u.auth_user_id, u.connection_id
+    select h.calendly_user_uri, h.email, h.name, u.auth_user_id,
+      u.connection_id = connection.id as is_kept
     from calendly.listed_hosts(events) h
     left join lateral (
       select k.id, k.auth_user_id, k.connection_id from public.calendly_users k
@@ -59,7 +88,9 @@ begin
     -- Whoever has or had an own connection decides alone.
     where not exists (select from public.calendly_connections k where k.user_id = u.id)
       -- Another connection brings them.
-      and (u.connection_id is null or u.connection_id = connection.id)
+      and (u.connection_id is null or u.connection_id = connection.id
+        or (u.connection_id = any (former_connections)
+          and exists (select from calendly.unmet_members n where n.user_id = u.id)))
   ),
   matched as (
     -- An account may have proven the e-mails of two hosts: one of them gets it.
@@ -74,25 +105,27 @@ begin
   from candidate c
   left join matched m using (calendly_user_uri)
   -- New here, or newly matched: whoever is kept already costs nothing.
-  where (c.connection_id is null or m.auth_user_id is not null)
+  where (c.is_kept is not true or m.auth_user_id is not null)
     and (connection.members = 'everyone'
       or c.auth_user_id is not null or m.auth_user_id is not null)
     -- Whose account is banned is kept when the ban has ended.
     and calendly.account_is_open(coalesce(c.auth_user_id, m.auth_user_id), calendly.now());
 end
 $$;
-comment on function calendly.hosts_to_keep(public.calendly_connections, jsonb) is
+comment on function calendly.hosts_to_keep(public.calendly_connections, jsonb, uuid[]) is
   'The hosts of a page that an organization''s connection begins to keep, each with the account '
-  'that has proven its e-mail, if any.';
+  'that has proven its e-mail, if any. former_connections: those that calendly.'
+  'lock_former_connections has locked.';
 
 create function calendly.keep_hosts(connection public.calendly_connections, events jsonb)
 returns integer[]
 language plpgsql set search_path = ''
 as $$
 declare
+  former_connections constant uuid[] := calendly.lock_former_connections(connection, events);
   kept integer[];
 begin
-  if not exists (select from calendly.hosts_to_keep(connection, events)) then
+  if not exists (select from calendly.hosts_to_keep(connection, events, former_connections)) then
     return '{}'::integer[];
   end if;
   -- Events before people: see the lock order in 060_locks.
@@ -102,12 +135,13 @@ begin
   -- one.
   perform calendly.lock_people(array(
     select u.id from public.calendly_users u
-    join calendly.hosts_to_keep(connection, events) h using (calendly_user_uri)));
+    join calendly.hosts_to_keep(connection, events, former_connections) h
+      using (calendly_user_uri)));
   with written as (
     insert into public.calendly_users as u
         (auth_user_id, calendly_user_uri, email, name, created_at)
       select h.auth_user_id, h.calendly_user_uri, h.email, h.name, calendly.now()
-      from calendly.hosts_to_keep(connection, events) h
+      from calendly.hosts_to_keep(connection, events, former_connections) h
       -- In one order: two connections of an organization may meet the same hosts.
       order by h.calendly_user_uri
       on conflict (calendly_user_uri) do update set
@@ -145,7 +179,7 @@ create function calendly.keep_former_members(connection public.calendly_connecti
 language plpgsql set search_path = ''
 as $$
 declare
-  found_ids constant integer[] := case connection.scope
+  found_ids integer[] := case connection.scope
     when 'organization' then calendly.former_members(connection) else '{}' end;
 begin
   if found_ids = '{}' then
@@ -153,15 +187,17 @@ begin
   end if;
   perform calendly.lock_people(found_ids);
   -- Looked at once more: another connection of the organization may have gone on with them.
-  perform calendly.assign_connection(array(
-    select unnest(found_ids) intersect select unnest(calendly.former_members(connection))),
-    connection.id);
+  found_ids := array(
+    select unnest(found_ids) intersect select unnest(calendly.former_members(connection)));
+  perform calendly.assign_connection(found_ids, connection.id);
+  insert into calendly.unmet_members (user_id) select unnest(found_ids)
+    on conflict do nothing;
 end
 $$;
 comment on function calendly.keep_former_members(public.calendly_connections) is
   'An organization''s connection goes on with the people of one that has ended. A listing would '
   'keep only those whom an event still names: what Calendly has erased meanwhile would stay for '
-  'ever.';
+  'ever. Until a listing names them, another organization''s connection may take them over.';
 
 create function calendly.meet_hosts(
   run public.calendly_sync_runs, connection public.calendly_connections, events jsonb
@@ -183,6 +219,10 @@ begin
       returning r.calendly_user_uri
   )
   select array_agg(n.calendly_user_uri) into first_listed from noted n;
+  delete from calendly.unmet_members n
+    using public.calendly_users u
+    where u.id = n.user_id and u.connection_id = connection.id
+      and u.calendly_user_uri = any (first_listed);
   kept := calendly.keep_hosts(connection, events);
   -- Of a host whom an earlier page has listed, but who has an account since, this run has missed
   -- events: they do not join it, and the next sync is FULL for them.

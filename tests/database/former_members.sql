@@ -2,7 +2,7 @@
 -- organization goes on with them, also where no event names them any more: what Calendly has erased
 -- meanwhile is looked up, and is gone.
 begin;
-select plan(18);
+select plan(23);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 create function tests.kept_by(name text) returns text language sql as $$
@@ -88,6 +88,28 @@ select is((select u.calendly_organization_uri from public.calendly_users u
     where u.calendly_user_uri = tests.host('zoe')),
   'https://api.calendly.com/organizations/third',
   'an owner who connects another organization belongs to that one');
+
+-- who has moved to another organization meanwhile
+select tests.sync('otto', '{}', trigger => 'scheduled');
+select tests.sync('zoe', array[tests.event('E2', tests.hosted_by('hanna') || tests.seats(0, 0))],
+  trigger => 'scheduled');
+select is(tests.kept_by('hanna'), 'zoe',
+  'somebody whom no listing has named is given up to the organization whose listing does');
+select is((tests.meeting('E2', 'hanna')).status, 'active', 'with what that organization has');
+select tests.sync('otto', '{}', trigger => 'scheduled');
+select is(tests.kept_by('hanna'), 'zoe', 'and the former organization does not take them back');
+select tests.sync('otto', array[tests.event('E3', tests.hosted_by('hugo') || tests.seats(0, 0))],
+  trigger => 'scheduled');
+select public.calendly_disconnect(tests.account('otto'));
+select tests.connect_organization('otis', 'everyone');
+select tests.begin('otis', 'scheduled');
+select is(tests.kept_by('hugo'), 'otis', 'another connection goes on with a host');
+select tests.bring('otis', tests.page(array[tests.event('E3', tests.hosted_by('hugo')
+  || tests.seats(0, 0))]));
+select tests.finish('otis');
+select tests.sync('zoe', array[tests.event('E4', tests.hosted_by('hugo') || tests.seats(0, 0))],
+  trigger => 'scheduled');
+select is(tests.kept_by('hugo'), 'otis', 'and keeps whom its listing has named');
 
 select * from finish();
 rollback;

@@ -126,6 +126,25 @@ create index calendly_meetings_last_idx on public.calendly_meetings (user_id, st
     ],
   },
   {
+    breaks: "whoever was only taken over is kept from the organization that has them",
+    file: HOSTS,
+    from: "(u.connection_id = any (former_connections)",
+    to: "(false",
+    caughtBy: [
+      pgtap(
+        "former_members",
+        "somebody whom no listing has named is given up to the organization whose listing does",
+      ),
+    ],
+  },
+  {
+    breaks: "another organization takes a member whom a listing has named",
+    file: HOSTS,
+    from: "and u.calendly_user_uri = any (first_listed);\n  kept :=",
+    to: "and false;\n  kept :=",
+    caughtBy: [pgtap("former_members", "and keeps whom its listing has named")],
+  },
+  {
     breaks: "hosts that a listing names are not counted",
     file: HOSTS,
     from: "select run.id, h.calendly_user_uri from calendly.listed_hosts(events) h",
