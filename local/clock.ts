@@ -13,11 +13,12 @@ export interface FollowedClock {
  * `passed` is called after time has been let pass. Without a sandbox it is real time.
  *
  * A sandbox that begins behind Postgres is moved forward first: its state was lost or deleted, and what a
- * sync has written at a later time would count as newer than anything that Calendly says now.
+ * sync has written at a later time would count as newer than anything that Calendly says now. For the same
+ * reason it can no longer be set back.
  */
 export async function followClock(
   database: Database,
-  clock: Pick<Clock, "advance" | "ahead" | "onMove"> | undefined,
+  clock: Pick<Clock, "advance" | "ahead" | "onMove" | "keepForward"> | undefined,
   { passed = () => {}, log = (_line: string) => {} } = {},
 ): Promise<FollowedClock> {
   let stopped = false;
@@ -36,6 +37,9 @@ export async function followClock(
     if (behind >= 1) clock.advance(behind);
   }
   if (known) await set();
+  clock?.keepForward(
+    "In a local project the clock goes forward only: what is stored would be newer than the time.",
+  );
   clock?.onMove(() => {
     if (stopped || !known) return;
     following = following.then(set).then(passed)

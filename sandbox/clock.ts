@@ -79,6 +79,7 @@ export class Clock {
   #base: Micros;
   #last: Micros = 0n;
   #listeners = new Set<() => void>();
+  #forwardOnly?: string;
 
   /** Real time, or with `start` a clock that stands still there. */
   constructor(start?: string) {
@@ -132,7 +133,15 @@ export class Clock {
     this.#listeners.add(listener);
   }
 
+  /** From now on the clock is not set back, for this reason. */
+  keepForward(reason: string): void {
+    this.#forwardOnly = reason;
+  }
+
   #move(by: Micros): void {
+    if (by < 0n && this.#forwardOnly !== undefined) {
+      throw new SandboxError("clock_goes_back", this.#forwardOnly, "Give a later time.");
+    }
     const target = this.now() + by;
     if (!withinCalendar(target)) {
       throw new SandboxError("bad_time", "The clock goes from 1970 to the end of 8999.");

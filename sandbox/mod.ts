@@ -70,7 +70,7 @@ export interface Sandbox {
   fetch(request: Request): Promise<Response>;
   control: Control;
   /** Times are microseconds since 1970. */
-  clock: Pick<Clock, "now" | "advance" | "set" | "pinned" | "ahead" | "onMove">;
+  clock: Pick<Clock, "now" | "advance" | "set" | "pinned" | "ahead" | "onMove" | "keepForward">;
   demo: { user: User; organization: Organization; token: string; app: OAuthApp };
   /** The whole state, with every row exactly as the API serialises it. */
   truth(): Truth;

@@ -91,8 +91,10 @@ export const VERBS = {
     uri: Reference.describe("URI of an event or invitee"),
     fields: z.record(z.string(), z.unknown()).nullable().describe("null ends it"),
   }).describe("serves these fields in place of the row's own, however impossible"),
-  advance: z.strictObject({ by: Duration }).describe("moves the clock"),
-  set_clock: z.strictObject({ now: Time }).describe("sets the clock"),
+  advance: z.strictObject({ by: Duration })
+    .describe("moves the clock; in a local project forward only"),
+  set_clock: z.strictObject({ now: Time })
+    .describe("sets the clock; in a local project forward only"),
   set_rate_limit: z.strictObject({
     ...oneUser,
     limit: Count.nullable().describe("null: none; the plan's unless given").optional(),
