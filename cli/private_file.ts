@@ -16,10 +16,14 @@ const LEFT = new RegExp(`^${PREFIX}(\\d+)-\\w{6}$`);
 /** Signals that end this process, with their numbers. */
 const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 
-/** Calls `use` with the path of a file that has this text as long as `use` takes. */
+/**
+ * Calls `use` with the path of a file that has this text as long as `use` takes. Interrupted, the process ends,
+ * unless `endProcess` is false: then `use` has to end.
+ */
 export async function withPrivateFile<T>(
   text: string,
   use: (file: string) => Promise<T>,
+  { name = "secrets", endProcess = true } = {},
 ): Promise<T> {
   let folder: string | undefined;
   const remove = () => folder && rmSync(folder, { recursive: true, force: true });
@@ -28,10 +32,10 @@ export async function withPrivateFile<T>(
     process.exit(128 + SIGNALS[signal]);
   };
   const signals = Object.keys(SIGNALS) as (keyof typeof SIGNALS)[];
-  for (const signal of signals) process.on(signal, end);
+  if (endProcess) { for (const signal of signals) process.on(signal, end); }
   try {
     folder = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
-    const file = join(folder, "secrets");
+    const file = join(folder, name);
     await writeFile(file, text, { mode: 0o600 });
     return await use(file);
   } finally {

@@ -11,6 +11,7 @@ import { dataApi, rowsOf } from "../data_api.ts";
 import { REMOTE } from "../deployment.ts";
 import { untilAborted, untilInterrupted } from "../interrupt.ts";
 import { readPage } from "../page.ts";
+import { removeLeftFiles } from "../private_file.ts";
 import { unreachable } from "../platform_answers.ts";
 import { Problem } from "../problem.ts";
 import { findTargetWithKeys, type Project } from "../target.ts";
@@ -41,13 +42,14 @@ within ten minutes. The secret key stays in this program.
   },
   async run({ values, env, folder, terminal, isJson, answer }) {
     const port = parsePort(values.port);
+    await removeLeftFiles();
     const target = await findTargetWithKeys({
       env,
       folder,
       remote: values.remote,
       url: values.url,
     });
-    const show = (result: Result) => {
+    const show = async (result: Result, signal: AbortSignal) => {
       answer(result);
       terminal.pairs([
         ["project", result.project],
@@ -55,12 +57,14 @@ within ten minutes. The secret key stays in this program.
         ["operations, once", result.link],
       ]);
       if (!values["no-open"] && !isJson && terminal.isInteractive) {
-        openBrowser(result.link, env);
+        await openBrowser(result.link, env, signal);
       }
     };
     if (target.isLocalStack) {
       const link = await askForLink(target);
-      show({ project: target.url, url: target.url, link });
+      await untilInterrupted((signal) =>
+        show({ project: target.url, url: target.url, link }, signal)
+      );
       return 0;
     }
     const publishableKey = await target.readPublishableKey();
@@ -79,13 +83,11 @@ within ten minutes. The secret key stays in this program.
         (error) => terminal.log("console", (error as Error)?.stack ?? String(error)),
       );
       try {
-        show({
-          project: target.url,
-          url: listening.url,
-          link: listening.console.link(),
-        });
+        const link = listening.console.link();
+        const shown = show({ project: target.url, url: listening.url, link }, signal);
         terminal.line(terminal.dim("    Ctrl-C ends it."));
         await untilAborted(signal);
+        await shown;
         return 0;
       } finally {
         await listening.stop();

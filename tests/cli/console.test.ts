@@ -84,18 +84,29 @@ Deno.test("the browser of this machine is opened, and none where nobody would se
   assert.equal(browserCommand(url, { DISPLAY: ":0", CI: "true" }, "linux"), undefined);
 });
 
-Deno.test("the browser's program gets the address, and there may be none", async () => {
+Deno.test("the browser's program gets a private page that leads on", async () => {
   await using folder = await temporaryFolder();
   const path = Deno.env.get("PATH")!;
+  const reading = new AbortController();
+  const link = "http://127.0.0.1:1/console/open?code=a&b";
   try {
     Deno.env.set("PATH", folder.path);
-    openBrowser("http://127.0.0.1:1/a", { DISPLAY: ":0" }); // There is none: nothing happens.
+    // There is none: nothing happens.
+    await openBrowser(link, { DISPLAY: ":0" }, reading.signal, 60_000);
     const script = `#!/bin/sh\necho "$1" > "${folder.path}/opened"\n`;
     await Deno.writeTextFile(`${folder.path}/xdg-open`, script, { mode: 0o755 });
-    openBrowser("http://127.0.0.1:1/console/open?code=a&b", { DISPLAY: ":0" });
+    const opening = openBrowser(link, { DISPLAY: ":0" }, reading.signal, 60_000);
     const opened = () => Deno.readTextFile(`${folder.path}/opened`).catch(() => "");
     await until(async () => (await opened()).includes("\n"));
-    assert.equal(await opened(), "http://127.0.0.1:1/console/open?code=a&b\n");
+    const argument = await opened();
+    assert.ok(!argument.includes("code"), "other users of the machine can read it");
+    const file = new URL(argument.trim());
+    assert.match(await Deno.readTextFile(file), /content="0; url=[^"]*\?code=a&#38;b"/);
+    assert.equal((await Deno.stat(file)).mode! & 0o777, 0o600);
+    assert.equal((await Deno.stat(new URL(".", file))).mode! & 0o777, 0o700);
+    reading.abort();
+    await opening;
+    await assert.rejects(Deno.stat(new URL(".", file)), Deno.errors.NotFound);
   } finally {
     Deno.env.set("PATH", path);
   }
