@@ -12,6 +12,7 @@ import {
   serveSandbox,
 } from "../sandbox/mod.ts";
 import { keepState, readStateFile } from "../sandbox/state_file.ts";
+import { type Database } from "./database.ts";
 
 export interface ServedSandbox {
   sandbox: Sandbox;
@@ -43,6 +44,19 @@ export async function startSandbox(
     sandbox.close();
     throw error;
   }
+}
+
+/**
+ * The seed of an account that is made anew beside this database: where somebody's meetings are stored
+ * already, those of the new account must have other URIs. Undefined: the sandbox's own.
+ */
+export async function seedBeside(database: Database): Promise<number | undefined> {
+  const [{ known }] = await database.query<{ known: boolean }>(
+    "select to_regclass('public.calendly_users') is not null as known",
+  );
+  if (!known) return undefined;
+  const people = await database.query("select from public.calendly_users limit 1");
+  return people.length > 0 ? crypto.getRandomValues(new Uint32Array(1))[0] : undefined;
 }
 
 async function openSandbox(file: string, options?: SandboxOptions): Promise<Sandbox> {

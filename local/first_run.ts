@@ -269,15 +269,37 @@ function describeSync(result: SyncResult): string {
 
 /** Signs the demo user in and connects the sandbox's account, as an app would do it. */
 async function connectDemo(terminal: Terminal, stack: Stack): Promise<SupabaseClient> {
+  const replace = await hasFormerSandbox(stack);
+  if (replace) {
+    terminal.line(
+      "    The sandbox has a new Calendly account. What the former one brought is erased.",
+    );
+  }
   return await terminal.step("Demo account signed in and connected to the sandbox", async () => {
     const demo = createClient(stack.url, stack.publishableKey, {
       auth: { persistSession: false, autoRefreshToken: false },
     });
     const { error } = await demo.auth.signInWithPassword(stack.demoUser);
     if (error) throw syncFailed("The demo account cannot sign in", error);
-    await invoke(demo, "calendly-connect", { token: stack.sandbox!.demo.token, sync: false });
+    await invoke(demo, "calendly-connect", {
+      token: stack.sandbox!.demo.token,
+      sync: false,
+      replace,
+    });
     return demo;
   });
+}
+
+/** Whether the demo account was connected to the account of a sandbox whose state is lost. */
+async function hasFormerSandbox(stack: Stack): Promise<boolean> {
+  const { user } = stack.sandbox!.demo;
+  // An address at example.com is a sandbox's, never a real Calendly user's.
+  const former = await stack.sql(
+    `select from public.calendly_users u join auth.users a on a.id = u.auth_user_id
+     where a.email = $1 and u.email = $2 and u.calendly_user_uri <> $3`,
+    [stack.demoUser.email, user.email, user.uri],
+  );
+  return former.length > 0;
 }
 
 /** Subscribes to the demo account's bookings, by calendly-connect/webhooks. */

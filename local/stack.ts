@@ -4,7 +4,7 @@
  */
 import { createClient } from "@supabase/supabase-js";
 import { type Sandbox, type SandboxOptions } from "../sandbox/mod.ts";
-import { startSandbox } from "./calendly.ts";
+import { seedBeside, startSandbox } from "./calendly.ts";
 import { localConsole } from "./console.ts";
 import { followClock } from "./clock.ts";
 import { startTicker, type Ticker } from "./cron.ts";
@@ -166,11 +166,14 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 
     const served = options.calendlyUrl ? undefined : await step(
       "Sandbox Calendly",
-      () =>
-        startSandbox({
+      async () =>
+        await startSandbox({
           file: options.ephemeral ? undefined : `${folder}/sandbox.json`,
           port: ports.sandbox ?? 0,
-          options: options.sandboxOptions,
+          options: {
+            seed: options.ephemeral ? undefined : await seedBeside(database),
+            ...options.sandboxOptions,
+          },
         }),
     );
     if (served) {
