@@ -417,13 +417,17 @@ comment on function public.calendly_delivery_details(uuid) is
 create function calendly.failed_ticks(since timestamptz) returns table (at timestamptz, error text)
 language sql stable set search_path = ''
 as $$
-  select d.start_time, d.return_message
+  select tick.at, d.return_message
   from (
     -- The log has no index but its key, and an app's jobs are in it too.
     select k.* from cron.job_run_details k order by k.runid desc limit 2000
   ) d
   join cron.job j on j.jobid = d.jobid and j.jobname = 'calendly-nudge'
-  where d.status = 'failed' and d.start_time >= failed_ticks.since
+  -- pg_cron has real time, also where a local stack is ahead of it.
+  cross join lateral (
+    select d.start_time + coalesce((select c.ahead from calendly.clock c), '0') as at
+  ) tick
+  where d.status = 'failed' and tick.at >= failed_ticks.since
 $$;
 comment on function calendly.failed_ticks(timestamptz) is
   'Ticks of which pg_cron says that they failed, among its latest 2,000 entries.';

@@ -1,7 +1,7 @@
 -- What the console's Operations read: the first screen, freshness over time, one run, one delivery,
 -- deliveries by day, and the ticks of the schedule.
 begin;
-select plan(67);
+select plan(68);
 select calendly.set_clock('2026-06-01T12:00:30Z');
 update calendly.settings set schedule_jitter = 0;
 create function tests.overview(variadic path text[]) returns text language sql as $$
@@ -271,6 +271,15 @@ select is((select array_agg(distinct day || ' ' || is_complete)
 select is(tests.overview('counts', 'deliveries_24h'), '100000', 'no more are counted in a day');
 select is(tests.overview('counts', 'meetings_are_estimated'), 'true',
   'very many meetings are estimated');
+
+-- on a local stack that is ahead of real time
+select calendly.set_clock(null, '2 days');
+insert into cron.job_run_details (jobid, runid, status, return_message, start_time)
+  select j.jobid, 2, 'failed', 'out of disk', clock_timestamp()
+  from cron.job j where j.jobname = 'calendly-nudge';
+select is((select array_agg(t.error) from public.calendly_schedule_ticks() t
+    where t.error is not null), '{out of disk}',
+  'a tick that failed after time was let pass is shown');
 
 select * from finish();
 rollback;
