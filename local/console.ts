@@ -4,9 +4,9 @@
  */
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { type Console, createConsole } from "../cli/console/server.ts";
+import { type Console, createConsole, VerbRefused } from "../cli/console/server.ts";
 import { buildPage, type Page } from "../cli/page.ts";
-import { type Sandbox } from "../sandbox/mod.ts";
+import { type Sandbox, SandboxError } from "../sandbox/mod.ts";
 import { describeVerbs } from "../sandbox/verbs.ts";
 import { type Keys } from "./keys.ts";
 import { whileLocked } from "./lock.ts";
@@ -56,10 +56,19 @@ function clockAhead(sandbox: Sandbox | undefined): number {
   return Math.abs(milliseconds) < 1000 ? 0 : Math.round(milliseconds);
 }
 
-function runVerb({ control, truth }: Sandbox, verb: string, args: unknown): unknown {
+async function runVerb(
+  { control, truth }: Sandbox,
+  verb: string,
+  args: unknown,
+): Promise<unknown> {
   if (verb === "state") return truth();
   if (verb === "describe") return describeVerbs();
-  return control.run(verb, args as Record<string, unknown>);
+  try {
+    return await control.run(verb, args as Record<string, unknown>);
+  } catch (error) {
+    if (!(error instanceof SandboxError)) throw error;
+    throw new VerbRefused(error.code, error.message, error.hint);
+  }
 }
 
 /** The page that was read last, with the hash of its sources. */

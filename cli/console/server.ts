@@ -33,7 +33,7 @@ export interface ConsoleOptions {
   origins: string[];
   /** Whether the project broadcasts changes. */
   realtime?: boolean;
-  /** Does what a verb of the sandbox says. */
+  /** Does what a verb of the sandbox says. Error: VerbRefused. */
   sandbox?: (verb: string, args: unknown) => Promise<unknown>;
   /** Somebody as whom everyone may sign in. */
   demoUser?: { email: string; password: string };
@@ -41,6 +41,13 @@ export interface ConsoleOptions {
   ahead?: () => number;
   /** Milliseconds since 1970. */
   now?: () => number;
+}
+
+/** Why the sandbox does not do what a verb says. Its codes are its own: docs/sandbox.md. */
+export class VerbRefused extends Error {
+  constructor(readonly code: string, message: string, readonly hint = "") {
+    super(message);
+  }
 }
 
 export interface Console {
@@ -268,10 +275,8 @@ class ConsoleServer {
     try {
       return json(await sandbox(verb, args) ?? null);
     } catch (error) {
-      const { code, message, hint } = error as Partial<Problem>;
-      if (typeof code !== "string") throw error;
-      // The sandbox has codes of its own: docs/sandbox.md.
-      throw new Refusal(400, code as ProblemCode, message!, hint ?? "");
+      if (!(error instanceof VerbRefused)) throw error;
+      throw new Refusal(400, error.code as ProblemCode, error.message, error.hint);
     }
   }
 

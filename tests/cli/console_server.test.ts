@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
-import { type ConsoleOptions, createConsole } from "../../cli/console/server.ts";
+import { type ConsoleOptions, createConsole, VerbRefused } from "../../cli/console/server.ts";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 
 const ORIGIN = "http://127.0.0.1:54399";
@@ -653,7 +653,7 @@ Deno.test("verbs of the sandbox are done, and their refusals told", async () => 
     sandbox: (verb, args) => {
       done.push([verb, args]);
       if (verb !== "book") {
-        throw Object.assign(new Error("There is no verb."), { code: "unknown_verb", hint: "book" });
+        throw new VerbRefused("unknown_verb", "There is no verb.", "book");
       }
       return Promise.resolve({ event: "e" });
     },
@@ -673,4 +673,13 @@ Deno.test("verbs of the sandbox are done, and their refusals told", async () => 
   assert.deepEqual(done, [["book", { invitee: "Ada" }], ["unbook", {}]]);
   const hosted = await consoleFor("https://abc.supabase.co").browser.signIn();
   await assertRefused(hosted.post("/console/sandbox/book"), 404, "not_allowed");
+});
+
+Deno.test("a fault while a verb is done is no refusal of the sandbox", async () => {
+  const fault = Object.assign(new Error("connect"), { code: "ECONNREFUSED" });
+  const { browser } = consoleFor("https://abc.supabase.co", {
+    sandbox: () => Promise.reject(fault),
+  });
+  await browser.signIn();
+  await assert.rejects(browser.post("/console/sandbox/book"), fault);
 });
