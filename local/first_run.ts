@@ -320,8 +320,12 @@ async function sync(
   const bar = terminal.bar("Syncing");
   const watching = setInterval(() => showProgress(stack, bar), 200);
   try {
-    let result = await invoke<SyncResult>(demo, "calendly-sync", body);
-    while (result.status === "paused") result = await invoke(demo, "calendly-sync", {});
+    const onWait = () => {
+      bar.finish(); // It is drawn again with the next progress.
+      terminal.line("    Waiting for a sync that was running");
+    };
+    let result = await invoke<SyncResult>(demo, "calendly-sync", body, onWait);
+    while (result.status === "paused") result = await invoke(demo, "calendly-sync", {}, onWait);
     return result;
   } finally {
     clearInterval(watching);
@@ -345,17 +349,20 @@ async function showProgress(stack: Stack, bar: ReturnType<Terminal["bar"]>): Pro
 
 /**
  * Calls a function and returns its answer; its error becomes a `Problem`. A sync that runs already is waited
- * for: where one is due, the schedule begins it when the project starts.
+ * for: where one is due, the schedule begins it when the project starts, and that of a stack that was killed
+ * may still have its lease. `onWait` is called once, before the wait.
  */
 export async function invoke<T>(
   client: Pick<SupabaseClient, "functions">,
   name: string,
   body: unknown,
+  onWait = () => {},
 ): Promise<T> {
   const { data, error } = await client.functions.invoke(name, { body: body as object });
   if (!error) return data;
   const answered = parseError(error.context instanceof Response ? await error.context.text() : "");
   if (answered.code !== "sync_in_progress") throw syncFailed(`${name} failed`, error, answered);
+  onWait();
   await new Promise((resolve) => setTimeout(resolve, 500));
   return await invoke(client, name, body);
 }

@@ -324,8 +324,11 @@ Deno.test("a start waits for a sync that the schedule has begun", async () => {
     () => ++asked < 3 ? Response.json(inProgress, { status: 409 }) : Response.json({ created: 1 }),
   );
   const client = createClient(`http://127.0.0.1:${server.addr.port}`, "a key");
-  assert.deepEqual(await invoke(client, "calendly-sync", {}), { created: 1 });
-  assert.equal(asked, 3);
+  let waits = 0;
+  assert.deepEqual(await invoke(client, "calendly-sync", {}, () => waits++), { created: 1 });
+  assert.deepEqual([asked, waits], [3, 1]);
+  assert.deepEqual(await invoke(client, "calendly-sync", {}, () => waits++), { created: 1 });
+  assert.equal(waits, 1, "nothing was waited for");
 });
 
 Deno.test("a broken database folder is the error database_broken", async () => {
