@@ -346,7 +346,7 @@ class Client {
       this.#send(name, "phx_close", {}, before.joinRef, before.joinRef);
     }
     this.#channels.set(name, { joinRef: message.joinRef });
-    this.#expire(name, claims);
+    this.#expire(name, claims.exp);
     this.#reply(message, "ok", { postgres_changes: [] });
   }
 
@@ -356,21 +356,23 @@ class Client {
       const { access_token } = ACCESS_TOKEN.parse(payload);
       const claims = await this.#access.claimsOf(access_token, this.#role);
       await this.#access.require(claims, name);
-      this.#expire(name, claims);
+      this.#expire(name, claims.exp);
     } catch (error) {
       this.#refuse(name, reasonOf(error));
     }
   }
 
-  #expire(name: string, { exp }: Claims): void {
+  #expire(name: string, exp: number | undefined): void {
     const channel = this.#channels.get(name);
     if (!channel) return;
     clearTimeout(channel.expiry);
     if (exp === undefined) return;
-    const delay = Math.min(exp * 1000 - Date.now(), MAX_DELAY);
+    const left = exp * 1000 - Date.now();
     channel.expiry = setTimeout(
-      () => this.#refuse(name, "InvalidJWTToken: Token has expired 0 seconds ago"),
-      delay,
+      left > MAX_DELAY
+        ? () => this.#expire(name, exp)
+        : () => this.#refuse(name, "InvalidJWTToken: Token has expired 0 seconds ago"),
+      Math.min(left, MAX_DELAY),
     );
   }
 

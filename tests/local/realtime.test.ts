@@ -171,6 +171,27 @@ stackTest("a channel closes when its token expires", async ({ stack }) => {
   }
 }, { ...WITH_REALTIME, on: "embedded" });
 
+stackTest("a channel stays open though its token lasts longer than a timer", async ({ stack }) => {
+  const { auth_user_id: sub } = await stack.createUser({ email: "ana@example.com" });
+  const { setTimeout } = globalThis;
+  const longest = 2 ** 31 - 1;
+  let longTimers = 0;
+  // The first of the longest timers ends at once, as if 24.8 days had passed.
+  const hurried = (handler: () => void, delay?: number) =>
+    setTimeout(handler, delay === longest && longTimers++ === 0 ? 0 : delay);
+  globalThis.setTimeout = hurried as typeof setTimeout;
+  try {
+    await using ana = await Listener.withToken(stack, await stack.signJwt({ sub, expires: "60d" }));
+    const channel = ana.join(`calendly:${sub}`);
+    assert.equal(await channel.status(), "SUBSCRIBED");
+    await until(() => longTimers >= 2);
+    await send(stack, `calendly:${sub}`, { n: 1 });
+    assert.equal((await channel.next()).n, 1);
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+}, { ...WITH_REALTIME, on: "embedded" });
+
 stackTest("the connection needs a key of the project", async ({ stack }) => {
   const address = `${stack.url}/realtime/v1/websocket`;
   const upgrade = {
