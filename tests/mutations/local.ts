@@ -41,7 +41,7 @@ export const LOCAL: Mutation[] = [
   {
     breaks: "a channel outlasts the token that it was joined with",
     file: "local/realtime.ts",
-    from: "    this.#expire(name, claims);\n    this.#reply(",
+    from: "    this.#expire(name, claims.exp);\n    this.#reply(",
     to: "    this.#reply(",
     caughtBy: [requests("local/realtime", "a channel closes when its token expires")],
   },
