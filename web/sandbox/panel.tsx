@@ -33,7 +33,7 @@ function NoSession() {
       title="Open the sandbox by a link"
       hint={
         <>
-          It is worked by who runs the project. <code>deno task console</code>{" "}
+          It is for whoever runs the project. <code>npx -y deno@2.9.6 task console</code>{" "}
           prints a link that opens it in this browser, once.
         </>
       }
