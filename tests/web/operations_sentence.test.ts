@@ -29,6 +29,16 @@ Deno.test("where all is well, the sentence says for whom and how fresh", () => {
   assert.match(one.headline, /of the one connected person were .* less than a minute ago\.$/);
 });
 
+Deno.test("what could not be read again is not called well", () => {
+  const unread = { seconds: 190, message: "The project cannot be reached", hint: "Try again." };
+  const said = firstSentence({ ...WELL, unread });
+  assert.equal(said.tone, "critical");
+  assert.equal(said.headline, "It is not known how it is: nothing could be read for 3 min.");
+  assert.equal(said.detail, "The project cannot be reached. Try again.");
+  // A single answer that was lost is no news.
+  assert.equal(firstSentence({ ...WELL, unread: { ...unread, seconds: 12 } }).tone, "good");
+});
+
 Deno.test("a first sync that has not finished is told apart from what is proven", () => {
   const { headline, detail } = firstSentence({
     ...WELL,

@@ -49,7 +49,10 @@ export function OverviewScreen() {
         : "Deploy them: npx sync-for-calendly deploy. Then look at their log in the project's dashboard.",
     }
     : null;
-  const sentence = overview && alerts.data && firstSentence({
+  // Not before the functions were asked: without them nothing is well.
+  const asked = health.data ?? health.problem;
+  const stale = resource.problem ? resource : alerts;
+  const sentence = overview && alerts.data && asked && firstSentence({
     alerts: alerts.data.rows.map((alert) => ({
       code: alert.code ?? "",
       severity: alert.severity ?? "",
@@ -64,6 +67,11 @@ export function OverviewScreen() {
     },
     paused: pausedFacts(overview, paused.data?.rows[0]),
     functionsProblem,
+    unread: stale.problem && {
+      seconds: (now.value - stale.at!) / 1000,
+      message: stale.problem.message,
+      hint: stale.problem.hint,
+    },
     configurationErrors: health.data?.configuration_errors ?? [],
     kind: theConfig().kind,
   });
@@ -79,7 +87,7 @@ export function OverviewScreen() {
           <>
             <div class="card ops-sentence empty">
               <Pending
-                resource={resource.problem ? resource : alerts}
+                resource={stale}
                 lines={2}
                 height={26}
                 title="The project cannot be read"

@@ -18,8 +18,10 @@ export interface Facts {
   freshness: { users: number; neverSynced: number; maxSeconds: number | null };
   /** The worst run that waits, if any. */
   paused: { runs: number; resumeInSeconds: number | null; code: string | null };
-  /** Why the functions cannot be asked; null: they answer. Undefined: not known yet. */
-  functionsProblem?: { message: string; hint: string } | null;
+  /** Why the functions cannot be asked; null: they answer. */
+  functionsProblem: { message: string; hint: string } | null;
+  /** How long ago these facts were read, and why they could not be read since. */
+  unread?: { seconds: number; message: string; hint?: string };
   /** What is wrong with the functions' environment. */
   configurationErrors: readonly { message: string; hint?: string }[];
   kind: "local" | "hosted";
@@ -41,9 +43,21 @@ export interface Sentence {
 const ALERTS = "#/operations/alerts";
 
 export function firstSentence(facts: Facts): Sentence {
-  return functionsAway(facts) ?? misconfigured(facts) ?? alerting(facts, "critical") ??
+  return notRead(facts) ?? functionsAway(facts) ?? misconfigured(facts) ?? alerting(facts, "critical") ??
     nobody(facts) ??
     alerting(facts, "warning") ?? well(facts);
+}
+
+/** In seconds: facts that are older are not told as if they were of now. */
+const OLD = 30;
+
+function notRead({ unread }: Facts): Sentence | undefined {
+  if (!unread || unread.seconds < OLD) return;
+  return {
+    tone: "critical",
+    headline: `It is not known how it is: nothing could be read for ${duration(unread.seconds)}.`,
+    detail: `${sentenceOf(unread.message)} ${sentenceOf(unread.hint ?? "")}`.trim(),
+  };
 }
 
 function functionsAway({ functionsProblem }: Facts): Sentence | undefined {
