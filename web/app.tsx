@@ -1,7 +1,7 @@
 /** The page around both doors: header, switches, the sandbox's panel, messages. */
-import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { config, configProblem, loadConfig } from "./data/config.ts";
+import { online } from "./data/online.ts";
 import { MeetingsPage } from "./meetings/page.tsx";
 import { OperationsPage } from "./operations/page.tsx";
 import { link, route } from "./routes.ts";
@@ -22,10 +22,6 @@ export const sandboxOpen = remembered<"yes" | "no">(
   ["yes", "no"],
   globalThis.document && globalThis.sessionStorage,
 );
-
-const online = signal(globalThis.navigator?.onLine ?? true);
-globalThis.addEventListener?.("online", () => online.value = true);
-globalThis.addEventListener?.("offline", () => online.value = false);
 
 export function App() {
   const door = route.value.path[0];

@@ -260,6 +260,8 @@ browserTest(
       }));
     await page.getByRole("button", { name: "Try again" }).click();
     await waitForText(page, ".outcome", /The functions do not answer/);
+    await page.evaluate(() => dispatchEvent(new Event("online")));
+    await waitForText(page, ".question", /functions of this project do not answer/);
     await page.unroute("**/functions/v1/**");
     await page.getByRole("button", { name: "Try again" }).click();
     await waitForText(page, ".outcome", /Quick sync complete/);
@@ -280,10 +282,12 @@ browserTest(
     await page.route("**/rest/v1/**", (route) => route.fulfill({ status: 503, json: away }));
     await page.evaluate(() => dispatchEvent(new Event("online")));
     await waitForText(page, ".notice", /The project does not answer/);
+    await waitForText(page, ".question", /Not known now/);
     assert.equal(await rows(page).count(), before);
     await page.unroute("**/rest/v1/**");
     await page.evaluate(() => dispatchEvent(new Event("online")));
     await page.locator(".notice").waitFor({ state: "detached" });
+    await waitForText(page, ".question", /As Calendly ha[sd] it/);
     await page.getByRole("link", { name: /^Past/ }).click();
     await page.getByText(/meetings?$/).first().waitFor();
   },

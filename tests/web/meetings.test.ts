@@ -338,6 +338,46 @@ Deno.test("the page says whether what it shows is what Calendly has", () => {
   assert.equal(freshnessOf(refused, { byOrganization: true })[2], undefined);
 });
 
+Deno.test("the page claims no more than it knows now", () => {
+  type Known = Omit<Parameters<typeof freshness>[0], "byOrganization">;
+  const told = (change: Partial<Known>) => {
+    const { tone, title, sentence } = freshness({
+      health: health({}),
+      connection: connection(),
+      byOrganization: false,
+      runs: [run()],
+      comparedAt: NOW - HOUR / 20,
+      ...change,
+    }, NOW);
+    return [tone, title, sentence] as const;
+  };
+  const good = told({});
+  assert.equal(good[1], "As Calendly has it");
+  assert.match(good[2], /compared 3 min ago/);
+
+  const unread = told({ unreadSince: NOW - HOUR / 60 });
+  assert.deepEqual(unread.slice(0, 2), ["warn", "Not known now: last read 1 min ago"]);
+  assert.match(unread[2], /What has changed since then is not here/);
+
+  const stopped = told({ functionsAnswer: false });
+  assert.deepEqual(stopped.slice(0, 2), ["warn", "As Calendly had it 3 min ago"]);
+  assert.match(stopped[2], /functions of this project do not answer/);
+
+  for (const status of ["paused", "failed"]) {
+    const incomplete = told({ runs: [run({ status, error: { code: "calendly_unavailable" } })] });
+    assert.deepEqual(incomplete.slice(0, 2), ["info", "As Calendly had it 3 min ago"]);
+    assert.match(incomplete[2], /by webhook.*not completed/);
+  }
+  const replaced = run({ status: "failed", error: { code: "replaced", message: "" } });
+  assert.equal(told({ runs: [replaced] })[0], "good");
+
+  const missing = told({ runs: [run({ missing: 40 })] });
+  assert.deepEqual(missing.slice(0, 2), ["warn", "40 meetings missing from Calendly’s list"]);
+
+  const rejected = told({ runs: [run({ rejected: 2 })] });
+  assert.deepEqual(rejected.slice(0, 2), ["warn", "As Calendly has it, except 2 rows"]);
+});
+
 Deno.test("a webhook is called working only if it is proven to be", () => {
   const words = (change: Partial<Connection>, enabled: boolean) =>
     webhookWords(connection(change), { calendly_webhook_enabled: enabled }).word;

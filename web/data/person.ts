@@ -103,6 +103,15 @@ export function person(): PostgrestClient<Database> {
   });
 }
 
+/** Whether the function that takes Calendly's deliveries answers: this call of it reads nothing. */
+export async function functionsAnswer(): Promise<boolean> {
+  try {
+    return (await fetch(`${theConfig().url}/functions/v1/calendly-webhook/test`)).ok;
+  } catch {
+    return false;
+  }
+}
+
 /** A function's answer, as the person: `callAsPerson("calendly-connect", {method: "GET"})`. Throws a `Problem`. */
 export async function callAsPerson<T>(
   path: string,

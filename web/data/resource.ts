@@ -16,7 +16,7 @@ export interface Resource<T> {
 
 /**
  * Calls `load` at first and whenever one of `dependencies` changes, and again each `every` milliseconds
- * while the page is visible. An answer that is overtaken by a newer request is dropped.
+ * while the page is visible and when it becomes so. An answer that is overtaken by a newer request is dropped.
  */
 export function useResource<T>(
   load: (signal: AbortSignal) => PromiseLike<T>,
@@ -56,9 +56,11 @@ export function useResource<T>(
       if (document.visibilityState === "visible" && !running.current) reload();
     };
     addEventListener("online", again);
+    if (every !== undefined) document.addEventListener("visibilitychange", again);
     const timer = every === undefined ? undefined : setInterval(again, every);
     return () => {
       removeEventListener("online", again);
+      document.removeEventListener("visibilitychange", again);
       clearInterval(timer);
     };
   }, [every, reload]);

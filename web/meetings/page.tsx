@@ -1,6 +1,7 @@
 /** My meetings: what a signed-in person sees, with that person's rights only. */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { account, auth, callAsPerson, signOut } from "../data/person.ts";
+import { account, auth, callAsPerson, functionsAnswer, signOut } from "../data/person.ts";
+import { online } from "../data/online.ts";
 import { type Problem, toProblem } from "../data/problem.ts";
 import { useResource } from "../data/resource.ts";
 import { route } from "../routes.ts";
@@ -8,7 +9,7 @@ import { Button } from "../ui/button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { announce, toast } from "../ui/toast.tsx";
 import { ahead } from "../ui/clock.ts";
-import { currentTime, viewerZone } from "../ui/time.tsx";
+import { currentTime, now, viewerZone } from "../ui/time.tsx";
 import { Advice } from "./advice.tsx";
 import { type Arrival, arrivalOf } from "./arrivals.ts";
 import { Connect } from "./connect.tsx";
@@ -45,6 +46,8 @@ export function MeetingsPage() {
 /** In milliseconds: how often the situation is read again by itself, and while the first sync is not complete. */
 const SITUATION = 30_000;
 const FIRST_SYNC = 1500;
+/** In milliseconds: how often the functions are asked whether they answer. */
+const FUNCTIONS = 30_000;
 /** In milliseconds: how often an active run's row is read. */
 const RUN = 700;
 
@@ -54,7 +57,7 @@ const MARKED = 120_000;
 function Mine({ id, email }: { id: string; email: string }) {
   const { path, query } = route.value;
   const [every, setEvery] = useState(SITUATION);
-  const situation = useResource(() => fetchSituation(id), [id], { every });
+  const situation = useResource(() => fetchSituation(id), [id, ahead.value], { every });
   const first = situation.data?.self?.calendly_initial_sync_complete === false;
   useEffect(() => setEvery(first ? FIRST_SYNC : SITUATION), [first]);
   const back = useConsent(situation.reload);
@@ -178,6 +181,9 @@ function Connected(
   const [connectionOpen, setConnectionOpen] = useState(false);
   const [version, setVersion] = useState(0);
   const { arrivals, lastDelay, take } = useArrivals();
+  const functions = useResource(functionsAnswer, [], { every: FUNCTIONS });
+  const unread = situation.problem !== undefined || !online.value ||
+    !situation.loading && now.value - situation.at! > 3 * SITUATION;
 
   const soon = useSoon();
   const live = useLive(authUserId, async ({ meeting_ids, run_ids }) => {
@@ -209,6 +215,8 @@ function Connected(
       {connected && (
         <SyncStatus
           situation={data}
+          unreadSince={unread ? situation.at : undefined}
+          functionsAnswer={functions.data}
           live={live}
           lastDelay={lastDelay}
           run={run}

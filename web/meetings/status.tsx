@@ -22,6 +22,9 @@ import {
 
 interface Properties {
   situation: Situation;
+  /** In milliseconds: since when the situation could not be read again. */
+  unreadSince?: number;
+  functionsAnswer?: boolean;
   live: Live;
   /** Seconds from the last change at Calendly to this page. */
   lastDelay?: number;
@@ -39,8 +42,9 @@ interface Properties {
 export function SyncStatus(properties: Properties) {
   const { situation, live, lastDelay, run, syncing, problem, onSync, onConnection, onWebhooks } =
     properties;
+  const { unreadSince, functionsAnswer } = properties;
   const { health, connection } = situation;
-  const fresh = freshness(situation, now.value);
+  const fresh = freshness({ ...situation, unreadSince, functionsAnswer }, now.value);
   const plan = plannedSync(situation);
   const webhook = webhookWords(connection, health);
   const working = syncing || run?.status === "running";
@@ -65,7 +69,9 @@ export function SyncStatus(properties: Properties) {
             <Status tone={webhook.tone} title={webhook.meaning}>{webhook.word}</Status>
           </Proof>
           <Proof name="This page">
-            <LiveWords live={live} lastDelay={lastDelay} />
+            {unreadSince === undefined
+              ? <LiveWords live={live} lastDelay={lastDelay} />
+              : <Status tone="warn">not up to date</Status>}
           </Proof>
           <Proof name="Next sync">
             {health?.next_sync_at ? <Time at={health.next_sync_at} /> : "on a click"}

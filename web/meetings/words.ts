@@ -22,18 +22,30 @@ export interface Freshness {
 /** From so many seconds on without a check the meetings are called old. */
 const OLD = 24 * 3600;
 
+/** A sync asks for so many missing meetings; with more, it cannot say of all whether they are gone. */
+const MAX_LOOKUPS = 25;
+
+/** What the answer is made of. */
+export interface Known
+  extends Pick<Situation, "health" | "connection" | "byOrganization" | "runs" | "comparedAt"> {
+  /** In milliseconds: the situation is of then, and could not be read since. */
+  unreadSince?: number;
+  /** False where the project's functions do not answer: nothing arrives then. */
+  functionsAnswer?: boolean;
+}
+
 /** Are these the meetings that Calendly has, now? Of who is connected. */
-export function freshness(
-  { health, connection, byOrganization, runs, comparedAt }: Pick<
-    Situation,
-    "health" | "connection" | "byOrganization" | "runs" | "comparedAt"
-  >,
-  now: number,
-): Freshness {
-  const age = comparedAt === undefined
-    ? undefined
-    : Math.max(0, Math.floor((now - comparedAt) / 1000));
+export function freshness(known: Known, now: number): Freshness {
+  const { health, byOrganization, runs, comparedAt, unreadSince } = known;
+  const age = comparedAt === undefined ? undefined : secondsSince(comparedAt, now);
   const checked = age === undefined ? "" : `All were compared with Calendly ${ago(age)}.`;
+  if (unreadSince !== undefined) {
+    return {
+      tone: "warn",
+      title: `Not known now: last read ${ago(secondsSince(unreadSince, now))}`,
+      sentence: `${checked} What has changed since then is not here.`.trim(),
+    };
+  }
   if (health?.connection_state === "reconnect_required") {
     return {
       tone: "bad",
@@ -42,8 +54,8 @@ export function freshness(
       action: byOrganization ? undefined : "reconnect",
     };
   }
-  const active = runs.find(({ status }) => status === "running" || status === "paused");
   if (age === undefined) {
+    const active = runs.find(({ status }) => status === "running" || status === "paused");
     return {
       tone: active ? "busy" : "warn",
       title: active ? "The first sync is not complete yet" : "Not synced yet",
@@ -61,21 +73,71 @@ export function freshness(
       action: "sync",
     };
   }
-  if (health?.calendly_webhook_enabled) {
+  return compared(known, age);
+}
+
+/** Of who was compared not long ago: what makes the answer less than "yes", the worst first. */
+function compared(
+  { health, connection, byOrganization, runs: [latest], functionsAnswer }: Known,
+  age: number,
+): Freshness {
+  const then = `As Calendly had it ${ago(age)}`;
+  if (functionsAnswer === false) {
     return {
-      tone: "good",
-      title: "As Calendly has it",
-      sentence:
-        "Everything was compared, and each booking since then arrives by webhook within a " +
-        "second.",
+      tone: "warn",
+      title: then,
+      sentence: "The functions of this project do not answer. What changes at Calendly is here " +
+        "when they answer again.",
+    };
+  }
+  if (!health?.calendly_webhook_enabled) {
+    return {
+      tone: connection?.webhook_error ? "warn" : "info",
+      title: then,
+      sentence: "Calendly does not tell of changes by webhook: they are here after the next sync.",
+      action: byOrganization ? "sync" : "webhooks",
+    };
+  }
+  if (latest && notCompleted(latest)) {
+    return {
+      tone: "info",
+      title: then,
+      sentence: "Bookings since then come by webhook. The last sync was not completed, so that " +
+        "what webhooks do not tell may be missing.",
+    };
+  }
+  if (latest?.status === "complete" && latest.missing > MAX_LOOKUPS) {
+    return {
+      tone: "warn",
+      title: `${plural(latest.missing, "meeting")} missing from Calendly’s list`,
+      sentence: "They stay here until Calendly was asked for each: a few with each sync.",
+    };
+  }
+  if (latest?.status === "complete" && latest.rejected > 0) {
+    return {
+      tone: "warn",
+      title: `As Calendly has it, except ${plural(latest.rejected, "row")}`,
+      sentence: "Calendly sent events or invitees that could not be used. They are not here, or " +
+        "as they were before. The next sync tries them again.",
     };
   }
   return {
-    tone: connection?.webhook_error ? "warn" : "info",
-    title: `As Calendly had it ${ago(age)}`,
-    sentence: "Calendly does not tell of changes by webhook: they are here after the next sync.",
-    action: byOrganization ? "sync" : "webhooks",
+    tone: "good",
+    title: "As Calendly has it",
+    sentence: `Everything was compared ${ago(age)}, and each booking since then arrives by ` +
+      "webhook within a second.",
   };
+}
+
+/** A run that waits or has failed; not one that another has replaced. */
+function notCompleted({ status, error }: Run): boolean {
+  const { code } = (error ?? {}) as { code?: string };
+  return status === "paused" ||
+    status === "failed" && code !== "replaced" && code !== "disconnected";
+}
+
+function secondsSince(time: number, now: number): number {
+  return Math.max(0, Math.floor((now - time) / 1000));
 }
 
 function ago(seconds: number): string {
