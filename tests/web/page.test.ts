@@ -1,6 +1,7 @@
 /** What both doors share: addresses, times, and how an answer becomes a problem. */
 import assert from "node:assert/strict";
 import { fromResponse, toProblem } from "../../web/data/problem.ts";
+import { ahead, currentTime, databaseTime, setDatabaseTime, setMoved } from "../../web/ui/clock.ts";
 import { link, parseHash } from "../../web/routes.ts";
 import { formatDuration, formatRelative, intervalSeconds, toDate } from "../../web/ui/time.tsx";
 
@@ -20,6 +21,26 @@ Deno.test("times are read as PostgREST sends them and as Postgres prints them", 
   assert.equal(intervalSeconds("2 days 01:02:03.5"), 2 * 86400 + 3723.5);
   assert.equal(intervalSeconds("00:00:14.087"), 14.087);
   assert.equal(intervalSeconds("-00:00:02"), -2);
+});
+
+Deno.test("a browser whose clock is wrong shows the database's time, and moved time on top", () => {
+  const real = Date.now;
+  try {
+    Date.now = () => 1_000_000;
+    setDatabaseTime(1_001_000);
+    assert.equal(ahead.peek(), 0, "an answer takes a moment");
+    setDatabaseTime(2_200_000);
+    assert.deepEqual([currentTime(), databaseTime()], [2_200_000, 2_200_000]);
+    setDatabaseTime(2_201_000);
+    assert.equal(ahead.peek(), 1_200_000, "the same difference changes nothing");
+    setMoved(86_400_000);
+    assert.deepEqual([currentTime(), databaseTime()], [88_600_000, 2_200_000]);
+    setDatabaseTime(1_000_500);
+    assert.deepEqual([currentTime(), databaseTime()], [87_400_000, 1_000_000]);
+  } finally {
+    Date.now = real;
+    setMoved(0);
+  }
 });
 
 Deno.test("a length of time is told by its largest unit", () => {

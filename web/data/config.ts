@@ -1,6 +1,6 @@
 /** What the page's server says about the project: its address, its publishable key, and what it offers. */
 import { signal } from "@preact/signals";
-import { setAhead } from "../ui/clock.ts";
+import { setMoved } from "../ui/clock.ts";
 import { fromResponse, Problem, toProblem } from "./problem.ts";
 
 export interface Config {
@@ -39,7 +39,7 @@ async function load(): Promise<void> {
     const response = await fetch("/console/config", { headers: { accept: "application/json" } });
     if (!response.ok) throw await fromResponse(response);
     config.value = await response.json();
-    setAhead(config.value?.ahead ?? 0);
+    setMoved(config.value?.ahead ?? 0);
     configProblem.value = undefined;
   } catch (error) {
     configProblem.value = await toProblem(error);

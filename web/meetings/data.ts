@@ -3,7 +3,8 @@ import type { PostgrestSingleResponse } from "@supabase/postgrest-js";
 import type { Database } from "../../supabase/functions/_shared/calendly/database.types.ts";
 import { counted, rows } from "../data/operator.ts";
 import { person } from "../data/person.ts";
-import { currentTime, intervalSeconds, toDate } from "../ui/time.tsx";
+import { databaseTime, setDatabaseTime } from "../ui/clock.ts";
+import { intervalSeconds, toDate } from "../ui/time.tsx";
 import { pattern } from "./search.ts";
 
 type Tables = Database["public"]["Tables"];
@@ -294,7 +295,7 @@ export interface Situation {
   /** Somebody else's connection brings the meetings. */
   byOrganization: boolean;
   health?: Health;
-  /** When all was compared with Calendly, in milliseconds by the browser's clock. */
+  /** When all was compared with Calendly, in milliseconds. */
   comparedAt?: number;
   /** The person's last run of each kind, the latest first. */
   runs: Run[];
@@ -314,15 +315,17 @@ export async function fetchSituation(authUserId: string): Promise<Situation> {
     fetchLastRuns(self.id),
   ]);
   const own = connections.find(({ state }) => state !== "disconnected");
+  const staleness = health[0]?.staleness ? intervalSeconds(health[0].staleness) * 1000 : undefined;
+  if (own?.current_as_of && staleness !== undefined) {
+    setDatabaseTime(toDate(own.current_as_of).getTime() + staleness);
+  }
   return {
     self,
     users,
     connection: own,
     byOrganization: !own && self.connection_id !== null,
     health: health[0],
-    comparedAt: health[0]?.staleness
-      ? currentTime() - intervalSeconds(health[0].staleness) * 1000
-      : undefined,
+    comparedAt: staleness === undefined ? undefined : databaseTime() - staleness,
     runs,
   };
 }

@@ -7,7 +7,7 @@ import { Dialog } from "../ui/dialog.tsx";
 import { Plot } from "../ui/plot.tsx";
 import { Failure } from "../ui/states.tsx";
 import { Status } from "../ui/status.tsx";
-import { Time } from "../ui/time.tsx";
+import { currentTime, Time } from "../ui/time.tsx";
 import { deliveriesByDayQuery } from "./answers.ts";
 import { askOne, EVERY, useAnswer, useCount } from "./ask.ts";
 import { ChoiceFilter, FilterBar, PersonFilter, SinceFilter, WordFilter } from "./filter_bar.tsx";
@@ -76,7 +76,7 @@ export function deliveriesQuery(filters: Partial<Filters<typeof DELIVERY_FILTERS
 
 export function DeliveriesScreen() {
   const filters = readFilters(DELIVERY_FILTERS, route.value.query);
-  const list = useList(deliveriesQuery(filters, Date.now()));
+  const list = useList(deliveriesQuery(filters, currentTime()));
   const [replaying, setReplaying] = useState(false);
   return (
     <Screen
@@ -127,7 +127,7 @@ const COLORS = ["accent", "info", "warn", "border-strong", "muted"];
 
 function ByDay() {
   // Days begin at midnight UTC, so that the query stays the same for a day.
-  const today = Math.floor(Date.now() / 86_400_000) * 86_400_000;
+  const today = Math.floor(currentTime() / 86_400_000) * 86_400_000;
   const query = deliveriesByDayQuery(new Date(today - (DAYS - 1) * 86_400_000).toISOString());
   const resource = useAnswer(query, { every: 30_000 });
   const stack = useMemo(
@@ -289,9 +289,9 @@ function ReplayDialog(
   const [period, setPeriod] = useState(SINCE.some(([value]) => value === since) ? since! : "");
   const [outcome, setOutcome] = useState<{ tried: number; left: number } | { problem: Problem }>();
   const [tried, setTried] = useState<number>();
-  const at = period === "" ? null : sinceTime(period, Date.now());
+  const at = period === "" ? null : sinceTime(period, currentTime());
   const value = at === null ? null : new Date(Math.floor(at / 60_000) * 60_000).toISOString();
-  const counting = deliveriesQuery({ status: ["dead"], since: value }, Date.now());
+  const counting = deliveriesQuery({ status: ["dead"], since: value }, currentTime());
   const count = useCount(counting);
   const query = call<number>("calendly_replay_dead", { since: value });
   const busy = tried !== undefined;

@@ -2,7 +2,7 @@
 import { link, route } from "../routes.ts";
 import { Empty } from "../ui/states.tsx";
 import { Status } from "../ui/status.tsx";
-import { Time } from "../ui/time.tsx";
+import { currentTime, Time } from "../ui/time.tsx";
 import { EVERY, useRows } from "./ask.ts";
 import { ChoiceFilter, FilterBar, PersonFilter } from "./filter_bar.tsx";
 import { type Filters, isFiltered, MEETING_FILTERS, readFilters } from "./filters.ts";
@@ -50,7 +50,7 @@ function meetingsQuery(filters: Filters<typeof MEETING_FILTERS>, at: number) {
 
 export function MeetingsScreen() {
   const filters = readFilters(MEETING_FILTERS, route.value.query);
-  const list = useList(meetingsQuery(filters, Date.now()));
+  const list = useList(meetingsQuery(filters, currentTime()));
   return (
     <Screen title="Meetings" resource={list.resource} every={EVERY} queries={[list.query]}>
       <FilterBar

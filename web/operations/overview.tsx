@@ -4,7 +4,7 @@ import { useResource } from "../data/resource.ts";
 import { theConfig } from "../data/config.ts";
 import { Icon } from "../ui/icon.tsx";
 import { Plot } from "../ui/plot.tsx";
-import { formatDuration, now, Time } from "../ui/time.tsx";
+import { currentTime, formatDuration, now, Time } from "../ui/time.tsx";
 import { alertsQuery } from "./alerts.tsx";
 import {
   freshnessQuery,
@@ -114,7 +114,7 @@ function pausedFacts(
 ): Facts["paused"] {
   return {
     runs: counts.paused_runs,
-    resumeInSeconds: first?.resume_at ? (Date.parse(first.resume_at) - Date.now()) / 1000 : null,
+    resumeInSeconds: first?.resume_at ? (Date.parse(first.resume_at) - currentTime()) / 1000 : null,
     code: (first?.error as { code?: string } | null)?.code ?? null,
   };
 }
@@ -217,7 +217,7 @@ function Counts({ overview, alerts }: { overview?: Overview; alerts?: number }) 
 
 /** Counts down by the database's clock, which the browser's need not agree with. */
 function NextTick({ overview }: { overview: Overview }) {
-  const ahead = useMemo(() => Date.parse(overview.now) - Date.now(), [overview.now]);
+  const ahead = useMemo(() => Date.parse(overview.now) - currentTime(), [overview.now]);
   const seconds = Math.round((Date.parse(overview.next_tick_at!) - ahead - now.value) / 1000);
   return <>{seconds > 0 ? `in ${formatDuration(seconds)}` : "now"}</>;
 }
@@ -225,7 +225,7 @@ function NextTick({ overview }: { overview: Overview }) {
 function Freshness({ overview }: { overview?: Overview }) {
   const length = PERIODS[period.value];
   // To the minute, so that the query stays the same for a while.
-  const since = Math.floor((Date.now() - length) / 60_000) * 60_000;
+  const since = Math.floor((currentTime() - length) / 60_000) * 60_000;
   const step = { "1h": "1 minute", "24h": "15 minutes", "7d": "2 hours" }[period.value];
   const query = freshnessQuery(new Date(since).toISOString(), step);
   const resource = useAnswer(query, { every: PLOT_EVERY });

@@ -3,7 +3,7 @@ import { link } from "../routes.ts";
 import { LinkButton } from "../ui/button.tsx";
 import { Empty } from "../ui/states.tsx";
 import { Badge, Status } from "../ui/status.tsx";
-import { formatDuration, now, Time } from "../ui/time.tsx";
+import { currentTime, formatDuration, now, Time } from "../ui/time.tsx";
 import type { Person } from "./answers.ts";
 import { EVERY, useAnswer, useRows } from "./ask.ts";
 import { deliveriesQuery } from "./deliveries.tsx";
@@ -318,7 +318,7 @@ function Members({ connectionUser }: { connectionUser: number }) {
 }
 
 function LatestRuns({ id }: { id: number }) {
-  const query = { ...runsQuery({ person: id }, Date.now()), limit: SHOWN };
+  const query = { ...runsQuery({ person: id }, currentTime()), limit: SHOWN };
   const resource = useRows(query, { every: EVERY });
   return (
     <Panel
@@ -362,7 +362,7 @@ function LatestRuns({ id }: { id: number }) {
 }
 
 function LatestDeliveries({ id }: { id: number }) {
-  const query = { ...deliveriesQuery({ person: id }, Date.now()), limit: SHOWN };
+  const query = { ...deliveriesQuery({ person: id }, currentTime()), limit: SHOWN };
   const resource = useRows(query, { every: EVERY });
   return (
     <Panel

@@ -2,8 +2,7 @@
 import { describeProgress, type Run } from "../../cli/runs.ts";
 import { count } from "../../cli/words.ts";
 import { link, route } from "../routes.ts";
-import { Time } from "../ui/time.tsx";
-import { now } from "../ui/time.tsx";
+import { currentTime, now, Time } from "../ui/time.tsx";
 import { EVERY } from "./ask.ts";
 import { ChoiceFilter, FilterBar, PersonFilter, SinceFilter, WordFilter } from "./filter_bar.tsx";
 import {
@@ -70,7 +69,7 @@ export function runsQuery(filters: Partial<Filters<typeof RUN_FILTERS>>, at: num
 
 export function RunsScreen() {
   const filters = readFilters(RUN_FILTERS, route.value.query);
-  const list = useList(runsQuery(filters, Date.now()));
+  const list = useList(runsQuery(filters, currentTime()));
   return (
     <Screen title="Runs" resource={list.resource} every={EVERY} queries={[list.query]}>
       <FilterBar
