@@ -21,7 +21,7 @@ export function alertSections({ alerts }: Catalogue): string {
 /** Pages of docs/ that a text names become links. */
 function linked(text: string): string {
   return prose(text)
-    .replaceAll("`docs/operate.md`", "[below](#error-codes)")
+    .replaceAll(/(in )?`docs\/operate\.md`/g, "[below](#error-codes)")
     .replace(/`(?:docs\/([\w-]+\.md)|(reference\/[\w-]+\.md))`/g, (_, page, reference) => {
       const path = page ?? reference;
       return `[${path}](${path})`;
