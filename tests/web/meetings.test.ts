@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { arrivalOf } from "../../web/meetings/arrivals.ts";
 import { chainOf, fetchChain, MAX_LINKS } from "../../web/meetings/chain.ts";
 import { meetingsCsv, toCsv } from "../../web/meetings/csv.ts";
+import { readFrom, takeNews } from "../../web/meetings/data.ts";
 import type { Connection, Filter, Health, Link, Meeting, Run } from "../../web/meetings/data.ts";
 import { append, applyChanges, EMPTY } from "../../web/meetings/list.ts";
 import { joinLink } from "../../web/meetings/place.tsx";
@@ -252,6 +253,21 @@ Deno.test("what has just happened at Calendly is told with its delay, and an imp
     undefined,
     "a clock that differs says nothing",
   );
+});
+
+Deno.test("a poll misses no transaction that ends after one which began later", () => {
+  const at = (seconds: number) => new Date(NOW + seconds * 1000).toISOString();
+  const first = takeNews({ latest: at(0), told: new Set() }, [{ id: 1, updated_at: at(2) }]);
+  assert.deepEqual(first.ids, [1]);
+  assert.equal(readFrom(first.seen, NOW + 5000), at(-8));
+  // The second question has the first one's answer again, and what was written before it.
+  const second = takeNews(first.seen, [
+    { id: 2, updated_at: at(1) },
+    { id: 1, updated_at: at(2) },
+  ]);
+  assert.deepEqual([second.ids, second.seen.latest], [[2], at(2)]);
+  assert.deepEqual(takeNews(second.seen, [{ id: 1, updated_at: at(3) }]).ids, [1]);
+  assert.equal(readFrom(second.seen, NOW + 60_000), at(2), "by then all have ended");
 });
 
 // Words ----------------------------------------------------------------------------------------------

@@ -209,34 +209,66 @@ export async function countTabs(host: number | undefined, now: number): Promise<
   return Object.fromEntries(counts) as Record<Tab, number>;
 }
 
-/**
- * Ids of the meetings that were written, or an invitee of which was, after a time here; null where they are
- * many. A transaction writes all its rows at one time: of that time none may be left for the next question.
- */
+/** A meeting that was written here, or an invitee of which was. */
+export interface Change {
+  id: number;
+  updated_at: string;
+}
+
+/** Until when changes were read. */
+export interface Seen {
+  latest: string;
+  /** Which changes of the last moments have been told. */
+  told: ReadonlySet<string>;
+}
+
+/** In milliseconds: a transaction that ends so much later than another may have begun, and written, before it. */
+const OVERLAP = 10_000;
+
+/** From when on to read: while transactions of then may still end, a little before what was read. */
+export function readFrom({ latest }: Seen, now: number): string {
+  const time = toDate(latest).getTime();
+  return isRecent(latest, now) ? new Date(time - OVERLAP).toISOString() : latest;
+}
+
+/** Whether what was written at about this time may not all be there yet. */
+export function isRecent(latest: string, now: number): boolean {
+  return now - toDate(latest).getTime() < 2 * OVERLAP;
+}
+
+/** The meetings among these changes that were not told yet. */
+export function takeNews(seen: Seen, changes: Change[]): { ids: number[]; seen: Seen } {
+  const mark = ({ id, updated_at }: Change) => `${id} ${updated_at}`;
+  const news = changes.filter((change) => !seen.told.has(mark(change)));
+  return {
+    ids: [...new Set(news.map(({ id }) => id))],
+    seen: {
+      latest: [seen.latest, ...changes.map(last)].reduce(later),
+      told: new Set(changes.map(mark)),
+    },
+  };
+}
+
+/** Ids of the meetings that were written, or an invitee of which was, since then; null where they are many. */
 export async function fetchChangedSince(
-  time: string,
-): Promise<{ ids: number[] | null; latest: string }> {
+  seen: Seen,
+  now: number,
+): Promise<{ ids: number[] | null; seen: Seen }> {
+  const from = readFrom(seen, now);
   const [meetings, invitees] = await Promise.all([
-    rows<{ id: number; updated_at: string }[]>(
+    rows<Change[]>(
       (person().from("calendly_meetings").select("id,updated_at") as Query)
-        .gt("updated_at", time).order("updated_at").limit(MAX_CHANGES),
+        .gt("updated_at", from).order("updated_at").limit(MAX_CHANGES),
     ),
-    rows<{ meeting_id: number; updated_at: string }[]>(
-      (person().from("calendly_invitees").select("meeting_id,updated_at") as Query)
-        .gt("updated_at", time).order("updated_at").limit(MAX_CHANGES),
+    rows<Change[]>(
+      (person().from("calendly_invitees").select("id:meeting_id,updated_at") as Query)
+        .gt("updated_at", from).order("updated_at").limit(MAX_CHANGES),
     ),
   ]);
   if (Math.max(meetings.length, invitees.length) >= MAX_CHANGES) {
-    return { ids: null, latest: await fetchLatestChange() };
+    return { ids: null, seen: { latest: await fetchLatestChange(), told: new Set() } };
   }
-  const ids = new Set([
-    ...meetings.map(({ id }) => id),
-    ...invitees.map(({ meeting_id }) => meeting_id),
-  ]);
-  return {
-    ids: [...ids],
-    latest: [time, ...meetings.map(last), ...invitees.map(last)].reduce(later),
-  };
+  return takeNews(seen, [...meetings, ...invitees]);
 }
 
 const last = ({ updated_at }: { updated_at: string }) => updated_at;

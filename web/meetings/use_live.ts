@@ -2,7 +2,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { config } from "../data/config.ts";
 import { type Changed, listen } from "../data/live.ts";
-import { fetchChangedSince, fetchLatestChange } from "./data.ts";
+import { currentTime } from "../ui/clock.ts";
+import { fetchChangedSince, fetchLatestChange, isRecent, type Seen } from "./data.ts";
 import type { Live } from "./words.ts";
 
 /** In milliseconds: how often the page asks where no broadcast arrives. */
@@ -20,7 +21,7 @@ export function useLive(authUserId: string, onChange: (changed: Changed) => void
   useEffect(() => {
     let closed = false;
     /** All until then is on the page; undefined: not known yet. */
-    let seen: string | undefined;
+    let seen: Seen | undefined;
     let arrives = false;
     let asking = false;
     let waiting: Changed | undefined;
@@ -30,10 +31,16 @@ export function useLive(authUserId: string, onChange: (changed: Changed) => void
       if (asking || closed || !always && document.visibilityState !== "visible") return;
       asking = true;
       try {
-        if (seen === undefined) seen = await fetchLatestChange();
-        else {
-          const { ids, latest: last } = await fetchChangedSince(seen);
-          seen = last;
+        if (seen === undefined) {
+          const last = await fetchLatestChange();
+          seen = { latest: last, told: new Set() };
+          // What was written in these moments may be missing from the list that is loaded beside this.
+          if (!closed && isRecent(last, currentTime())) {
+            latest.current({ meeting_ids: null, run_ids: [] });
+          }
+        } else {
+          const { ids, seen: now } = await fetchChangedSince(seen, currentTime());
+          seen = now;
           if (!closed) latest.current({ meeting_ids: ids, run_ids: [] });
         }
       } catch {
