@@ -43,7 +43,8 @@ export interface Sentence {
 const ALERTS = "#/operations/alerts";
 
 export function firstSentence(facts: Facts): Sentence {
-  return notRead(facts) ?? functionsAway(facts) ?? misconfigured(facts) ?? alerting(facts, "critical") ??
+  return notRead(facts) ?? functionsAway(facts) ?? misconfigured(facts) ??
+    alerting(facts, "critical") ??
     nobody(facts) ??
     alerting(facts, "warning") ?? well(facts);
 }
@@ -136,9 +137,9 @@ function well({ freshness, paused }: Facts): Sentence {
     tone: "good",
     headline: `All is well: the meetings of ${
       neverSynced > 0 ? `${proven} of ${users} connected people` : whose
-    } were as Calendly has them ${
+    } were compared with Calendly within the last ${
       // Not second by second: a screen reader reads it anew when it changes.
-      maxSeconds < 60 ? "less than a minute ago" : `${duration(maxSeconds)} ago or later`}.`,
+      maxSeconds <= 60 ? "minute" : duration(Math.ceil(maxSeconds / 60) * 60)}.`,
     detail: neverSynced > 0
       ? `The first sync of ${neverSynced} more has not finished. ${paused.runs > 0 ? waits : ""}`
         .trim()
