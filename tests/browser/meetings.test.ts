@@ -1,5 +1,6 @@
 /** My meetings in a real browser, against a local stack: from the first visit to what goes wrong. */
 import assert from "node:assert/strict";
+import { member } from "../connections/support.ts";
 import { type Person, type Project, until } from "../functions/support.ts";
 import { assertAccessible, browserTest, openPage, type Page } from "./support.ts";
 
@@ -353,6 +354,31 @@ browserTest("an owner sees the team, by host", async ({ project }) => {
   await until(async () => await total() === 6);
   assert.match(page.url(), /host=\d+/);
 });
+
+browserTest(
+  "a member sees that the organization's connection brings the meetings",
+  async ({ project }) => {
+    const { control } = project.sandbox;
+    const organization = control.create_organization({ name: "Team" });
+    const olga = await member(project, organization.uri, "olga", "owner");
+    const max = await member(project, organization.uri, "max");
+    control.populate({
+      user: max.host.uri,
+      events: 3,
+      variety: "plain",
+      from: later(2),
+      to: later(90),
+    });
+    await olga.connect({ scope: "organization" });
+    await until(async () => (await max.meetings().catch(() => [])).length === 3);
+    const page = await openPage(project, { as: max });
+    await rows(page).first().waitFor();
+    await waitForText(page, ".question", /As Calendly had it/);
+    await waitForText(page, ".outcome", /organization’s connection brings these meetings/);
+    await syncButton(page).click();
+    await waitForText(page, ".outcome", /Quick sync complete: 3 unchanged/);
+  },
+);
 
 browserTest(
   "webhooks are switched off and on, and the connection is ended",

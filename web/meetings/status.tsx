@@ -114,6 +114,7 @@ export function SyncStatus(properties: Properties) {
             <RunLine
               run={run ?? situation.runs[0]}
               syncing={syncing}
+              byOrganization={situation.byOrganization}
               onConnection={onConnection}
             />
           )}
@@ -179,14 +180,23 @@ function LiveWords({ live, lastDelay }: { live: Live; lastDelay?: number }) {
 
 /** The run that works, or how the last one ended. */
 function RunLine(
-  { run, syncing, onConnection }: { run?: Run; syncing: boolean; onConnection: () => void },
+  { run, syncing, byOrganization, onConnection }: {
+    run?: Run;
+    syncing: boolean;
+    byOrganization: boolean;
+    onConnection: () => void;
+  },
 ) {
   if (!run || syncing && run.status !== "running") {
     return (
       <p class="run-line">
-        {syncing
-          ? <Status tone="busy">Starting the sync</Status>
-          : <Status tone="idle">No sync yet</Status>}
+        {syncing ? <Status tone="busy">Starting the sync</Status> : (
+          <Status tone="idle">
+            {byOrganization
+              ? "Your organization’s connection brings these meetings"
+              : "No sync yet"}
+          </Status>
+        )}
       </p>
     );
   }
