@@ -67,6 +67,11 @@ export function SyncStatus(properties: Properties) {
           </Proof>
           <Proof name="Webhook">
             <Status tone={webhook.tone} title={webhook.meaning}>{webhook.word}</Status>
+            {webhook.tone === "good" && connection?.webhooks_checked_at && (
+              <span class="muted">
+                , seen <Time at={connection.webhooks_checked_at} />
+              </span>
+            )}
           </Proof>
           <Proof name="This page">
             {unreadSince === undefined
