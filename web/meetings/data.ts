@@ -292,6 +292,7 @@ export async function fetchLatestChange(): Promise<string> {
 }
 
 export async function fetchDetails(id: number): Promise<MeetingDetails | undefined> {
+  if (!Number.isSafeInteger(id)) return;
   const [meeting] = await rows<MeetingDetails[]>(
     person().from("calendly_meetings").select("*,calendly_invitees(*)")
       .eq("id", id) as PromiseLike<PostgrestSingleResponse<unknown>> as PromiseLike<
