@@ -58,6 +58,10 @@ Deno.test("a paused run is no alert, and is told with when it goes on and why it
     firstSentence({ ...WELL, paused }).detail,
     "1 sync is paused and goes on by itself in 50 s (rate_limited).",
   );
+  assert.match(
+    firstSentence({ ...WELL, paused: { ...paused, runs: 2 } }).detail,
+    /^2 syncs are paused and go on by themselves within 50 s/,
+  );
   assert.equal(firstSentence({ ...WELL, paused }).tone, "good");
 });
 

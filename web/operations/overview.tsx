@@ -31,7 +31,7 @@ const period = remembered<keyof typeof PERIODS>("freshness", "24h", ["1h", "24h"
 const pausedQuery = rows("calendly_sync_runs", {
   select: ["resume_at", "error"],
   where: [{ column: "status", is: "eq", value: "paused" }],
-  order: [{ column: "resume_at" }],
+  order: [{ column: "resume_at", descending: true, nullsFirst: false }],
   limit: 1,
 });
 

@@ -16,7 +16,7 @@ export interface Facts {
   }[];
   /** Of connected people. max is null where nobody has been synced yet. */
   freshness: { users: number; neverSynced: number; maxSeconds: number | null };
-  /** The worst run that waits, if any. */
+  /** How many runs wait, and the one that waits longest. */
   paused: { runs: number; resumeInSeconds: number | null; code: string | null };
   /** Why the functions cannot be asked; null: they answer. */
   functionsProblem: { message: string; hint: string } | null;
@@ -118,7 +118,7 @@ function well({ freshness, paused }: Facts): Sentence {
     ? `${count(paused.runs, "sync")} ${paused.runs === 1 ? "is" : "are"} paused and ` +
       `${paused.runs === 1 ? "goes" : "go"} on by ${paused.runs === 1 ? "itself" : "themselves"}` +
       (paused.resumeInSeconds !== null && paused.resumeInSeconds > 0
-        ? ` in ${duration(paused.resumeInSeconds)}`
+        ? ` ${paused.runs === 1 ? "in" : "within"} ${duration(paused.resumeInSeconds)}`
         : "") +
       (paused.code ? ` (${paused.code}).` : ".")
     : "Nothing is to be done.";
