@@ -47,7 +47,7 @@ export function MeetingsPage() {
 const SITUATION = 30_000;
 const FIRST_SYNC = 1500;
 /** In milliseconds: how often the functions are asked whether they answer. */
-const FUNCTIONS = 30_000;
+const FUNCTIONS = 60_000;
 /** In milliseconds: how often an active run's row is read. */
 const RUN = 700;
 
