@@ -54,6 +54,26 @@ browserTest(
     assert.equal(await meetings.count(), 4);
     await assertAccessible(page);
 
+    // An answer that is late does not replace a newer one.
+    const { promise: newer, resolve: release } = Promise.withResolvers<void>();
+    const { promise: held, resolve: hold } = Promise.withResolvers<void>();
+    const { promise: late, resolve: arrived } = Promise.withResolvers<void>();
+    await page.route("**/rest/v1/calendly_meetings*", async (route) => {
+      const response = await route.fetch();
+      hold();
+      await newer;
+      await route.fulfill({ response });
+      arrived();
+    }, { times: 1 });
+    control.book({ user: host.uri, invitee: { name: "Otto Before", email: "otto@example.com" } });
+    await held;
+    control.book({ user: host.uri, invitee: { name: "Nora After", email: "nora@example.com" } });
+    await meetings.filter({ hasText: "Nora After" }).waitFor();
+    release();
+    await late;
+    await page.evaluate(() => new Promise((done) => setTimeout(done, 200)));
+    assert.equal(await meetings.filter({ hasText: "Nora After" }).count(), 1);
+
     // What was read stays after a reload, and another account does not see it.
     await page.reload();
     await booked.waitFor();

@@ -30,9 +30,11 @@ function useMeetings(userId: string) {
 
   useEffect(() => {
     let stopped = false;
+    let questions = 0;
     let channel: RealtimeChannel | undefined;
 
     async function read() {
+      const question = ++questions;
       const { data, error } = await supabase.from("calendly_meetings")
         .select(
           "id, name, start_time, end_time, join_url, calendly_created_at, " +
@@ -41,7 +43,8 @@ function useMeetings(userId: string) {
         .eq("is_deleted", false).gte("end_time", new Date().toISOString())
         .order("start_time").order("id").range(0, 99)
         .overrideTypes<Meeting[], { merge: false }>();
-      if (stopped) return;
+      // An answer that is late does not replace a newer one.
+      if (stopped || question !== questions) return;
       setProblem(error?.message ?? "");
       if (data) setMeetings(data);
     }
