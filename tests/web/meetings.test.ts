@@ -5,7 +5,7 @@ import { chainOf, fetchChain, MAX_LINKS } from "../../web/meetings/chain.ts";
 import { meetingsCsv, toCsv } from "../../web/meetings/csv.ts";
 import { readFrom, takeNews } from "../../web/meetings/data.ts";
 import type { Connection, Filter, Health, Link, Meeting, Run } from "../../web/meetings/data.ts";
-import { append, applyChanges, EMPTY } from "../../web/meetings/list.ts";
+import { append, applyChanges, EMPTY, Questions } from "../../web/meetings/list.ts";
 import { joinLink } from "../../web/meetings/place.tsx";
 import { pattern } from "../../web/meetings/search.ts";
 import { dayOf, elsewhere, hoursOf } from "../../web/meetings/when.ts";
@@ -253,6 +253,14 @@ Deno.test("what has just happened at Calendly is told with its delay, and an imp
     undefined,
     "a clock that differs says nothing",
   );
+});
+
+Deno.test("an answer that is late does not replace a newer one about the same meeting", () => {
+  const questions = new Questions();
+  const [first, second] = [questions.ask(), questions.ask()];
+  assert.deepEqual(questions.takeAnswer(second, [1, 2]), [1, 2]);
+  assert.deepEqual(questions.takeAnswer(first, [2, 3]), [3]);
+  assert.deepEqual(questions.takeAnswer(questions.ask(), [2]), [2]);
 });
 
 Deno.test("a poll misses no transaction that ends after one which began later", () => {

@@ -89,6 +89,24 @@ export function applyChanges(
   };
 }
 
+/** Keeps an answer about a meeting that is late from replacing a newer one. */
+export class Questions {
+  #asked = 0;
+  #answered = new Map<number, number>();
+
+  /** The number of a question that is asked now. */
+  ask(): number {
+    return ++this.#asked;
+  }
+
+  /** Of which of these meetings a question's answer is the newest. */
+  takeAnswer(question: number, ids: number[]): number[] {
+    const newest = ids.filter((id) => (this.#answered.get(id) ?? 0) < question);
+    for (const id of newest) this.#answered.set(id, question);
+    return newest;
+  }
+}
+
 /** As PostgREST searches: see search.ts. */
 export function matches(meeting: Meeting, search: string): boolean {
   const words = search.trim().toLowerCase();

@@ -26,6 +26,7 @@ import {
   TABS,
 } from "./data.ts";
 import { closeDetails, MeetingDetails } from "./details.tsx";
+import { Questions } from "./list.ts";
 import { MeetingList, TableSkeleton } from "./list_view.tsx";
 import { SignIn } from "./sign_in.tsx";
 import { SyncStatus, SyncStatusSkeleton } from "./status.tsx";
@@ -186,15 +187,19 @@ function Connected(
     !situation.loading && now.value - situation.at! > 3 * SITUATION;
 
   const soon = useSoon();
+  const questions = useRef(new Questions());
   const live = useLive(authUserId, async ({ meeting_ids, run_ids }) => {
     if (run_ids.length > 0) soon("situation", 150, reload);
     if (meeting_ids === null) {
       soon("list", 300, meetings.reload);
     } else if (meeting_ids.length > 0) {
-      const fresh = await fetchMeetings(meeting_ids).catch(() => undefined);
-      if (!fresh) return soon("list", 1000, meetings.reload);
+      const question = questions.current.ask();
+      const answer = await fetchMeetings(meeting_ids).catch(() => undefined);
+      if (!answer) return soon("list", 1000, meetings.reload);
+      const ids = questions.current.takeAnswer(question, meeting_ids);
+      const fresh = answer.filter(({ id }) => ids.includes(id));
       const before = new Set(meetings.list.meetings.map(({ id }) => id));
-      meetings.apply(meeting_ids, fresh);
+      meetings.apply(ids, fresh);
       take(fresh, before);
     } else return;
     setVersion((before) => before + 1);
