@@ -395,6 +395,12 @@ Deno.test("the page claims no more than it knows now", () => {
   const replaced = run({ status: "failed", error: { code: "replaced", message: "" } });
   assert.equal(told({ runs: [replaced] })[0], "good");
 
+  const due = (minutes: number) =>
+    told({ health: health({ next_sync_at: new Date(NOW - minutes * 60_000).toISOString() }) });
+  assert.equal(due(5)[0], "good");
+  assert.deepEqual(due(20).slice(0, 2), ["info", "As Calendly had it 3 min ago"]);
+  assert.match(due(20)[2], /due 20 min ago has not run/);
+
   const missing = told({ runs: [run({ missing: 40 })] });
   assert.deepEqual(missing.slice(0, 2), ["warn", "40 meetings missing from Calendly’s list"]);
 

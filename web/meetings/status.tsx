@@ -79,7 +79,11 @@ export function SyncStatus(properties: Properties) {
               : <Status tone="warn">not up to date</Status>}
           </Proof>
           <Proof name="Next sync">
-            {health?.next_sync_at ? <Time at={health.next_sync_at} /> : "on a click"}
+            {!health?.next_sync_at
+              ? "on a click"
+              : toDate(health.next_sync_at).getTime() <= now.value
+              ? "due now"
+              : <Time at={health.next_sync_at} />}
           </Proof>
         </dl>
       </div>

@@ -22,6 +22,9 @@ export interface Freshness {
 /** From so many seconds on without a check the meetings are called old. */
 const OLD = 24 * 3600;
 
+/** In milliseconds: a sync that was due so long ago is late. */
+const LATE = 15 * 60_000;
+
 /** A sync asks for so many missing meetings; with more, it cannot say of all whether they are gone. */
 const MAX_LOOKUPS = 25;
 
@@ -73,47 +76,74 @@ export function freshness(known: Known, now: number): Freshness {
       action: "sync",
     };
   }
-  return compared(known, age);
+  return compared(known, age, now);
 }
 
 /** Of who was compared not long ago: what makes the answer less than "yes", the worst first. */
-function compared(
-  { health, connection, byOrganization, runs: [latest], functionsAnswer }: Known,
-  age: number,
-): Freshness {
+function compared(known: Known, age: number, now: number): Freshness {
   const then = `As Calendly had it ${ago(age)}`;
+  return notDelivered(known, then) ?? notRepaired(known, then, now) ?? leftOut(known) ?? {
+    tone: "good",
+    title: "As Calendly has it",
+    sentence: `Everything was compared ${ago(age)}, and each booking since then arrives by ` +
+      "webhook within a second.",
+  };
+}
+
+/** Changes since then do not arrive. */
+function notDelivered(
+  { health, connection, byOrganization, functionsAnswer }: Known,
+  title: string,
+): Freshness | undefined {
   if (functionsAnswer === false) {
     return {
       tone: "warn",
-      title: then,
+      title,
       sentence: "The functions of this project do not answer. What changes at Calendly is here " +
         "when they answer again.",
     };
   }
-  if (!health?.calendly_webhook_enabled) {
-    return {
-      tone: connection?.webhook_error ? "warn" : "info",
-      title: then,
-      sentence: "Calendly does not tell of changes by webhook: they are here after the next sync.",
-      action: byOrganization ? "sync" : "webhooks",
-    };
-  }
-  if (latest && notCompleted(latest)) {
-    return {
-      tone: "info",
-      title: then,
-      sentence: "Bookings since then come by webhook. The last sync was not completed, so that " +
-        "what webhooks do not tell may be missing.",
-    };
-  }
-  if (latest?.status === "complete" && latest.missing > MAX_LOOKUPS) {
+  if (health?.calendly_webhook_enabled) return;
+  return {
+    tone: connection?.webhook_error ? "warn" : "info",
+    title,
+    sentence: "Calendly does not tell of changes by webhook: they are here after the next sync.",
+    action: byOrganization ? "sync" : "webhooks",
+  };
+}
+
+/** Webhooks deliver, and the sync that would find what they do not tell is late or was not completed. */
+function notRepaired(
+  { health, runs: [latest] }: Known,
+  title: string,
+  now: number,
+): Freshness | undefined {
+  const due = health?.next_sync_at ? toDate(health.next_sync_at).getTime() : now;
+  const reason = latest && notCompleted(latest)
+    ? "The last sync was not completed"
+    : now - due > LATE
+    ? `The sync that was due ${ago(secondsSince(due, now))} has not run`
+    : undefined;
+  return reason === undefined ? undefined : {
+    tone: "info",
+    title,
+    sentence: "Bookings since then come by webhook. " +
+      `${reason}, so that what webhooks do not tell may be missing.`,
+    action: "sync",
+  };
+}
+
+/** What the last sync could not compare. */
+function leftOut({ runs: [latest] }: Known): Freshness | undefined {
+  if (latest?.status !== "complete") return;
+  if (latest.missing > MAX_LOOKUPS) {
     return {
       tone: "warn",
       title: `${plural(latest.missing, "meeting")} missing from Calendly’s list`,
       sentence: "They stay here until Calendly was asked for each: a few with each sync.",
     };
   }
-  if (latest?.status === "complete" && latest.rejected > 0) {
+  if (latest.rejected > 0) {
     return {
       tone: "warn",
       title: `As Calendly has it, except ${plural(latest.rejected, "row")}`,
@@ -121,12 +151,6 @@ function compared(
         "as they were before. The next sync tries them again.",
     };
   }
-  return {
-    tone: "good",
-    title: "As Calendly has it",
-    sentence: `Everything was compared ${ago(age)}, and each booking since then arrives by ` +
-      "webhook within a second.",
-  };
 }
 
 /** A run that waits or has failed; not one that another has replaced. */
