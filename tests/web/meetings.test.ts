@@ -395,6 +395,9 @@ Deno.test("the page claims no more than it knows now", () => {
   const replaced = run({ status: "failed", error: { code: "replaced", message: "" } });
   assert.equal(told({ runs: [replaced] })[0], "good");
 
+  const old = run({ status: "failed", started_at: "2026-11-26T11:00:00Z" });
+  assert.equal(told({ runs: [old] })[0], "good", "the organization's run came after it");
+
   const due = (minutes: number) =>
     told({ health: health({ next_sync_at: new Date(NOW - minutes * 60_000).toISOString() }) });
   assert.equal(due(5)[0], "good");

@@ -114,10 +114,11 @@ function notDelivered(
 
 /** Webhooks deliver, and the sync that would find what they do not tell is late or was not completed. */
 function notRepaired(
-  { health, runs: [latest] }: Known,
+  { health, runs, comparedAt }: Known,
   title: string,
   now: number,
 ): Freshness | undefined {
+  const latest = lastRun(runs, comparedAt);
   const due = health?.next_sync_at ? toDate(health.next_sync_at).getTime() : now;
   const reason = latest && notCompleted(latest)
     ? "The last sync was not completed"
@@ -134,7 +135,8 @@ function notRepaired(
 }
 
 /** What the last sync could not compare. */
-function leftOut({ runs: [latest] }: Known): Freshness | undefined {
+function leftOut({ runs, comparedAt }: Known): Freshness | undefined {
+  const latest = lastRun(runs, comparedAt);
   if (latest?.status !== "complete") return;
   if (latest.missing > MAX_LOOKUPS) {
     return {
@@ -151,6 +153,12 @@ function leftOut({ runs: [latest] }: Known): Freshness | undefined {
         "as they were before. The next sync tries them again.",
     };
   }
+}
+
+/** The person's last run, unless all was compared after it, by the organization's connection for instance. */
+function lastRun([latest]: Run[], comparedAt = -Infinity): Run | undefined {
+  // What was compared is of the time when its run started; the two are read to the second.
+  return latest && toDate(latest.started_at).getTime() > comparedAt - 2000 ? latest : undefined;
 }
 
 /** A run that waits or has failed; not one that another has replaced. */
