@@ -171,7 +171,7 @@ browserTest(
   async ({ project }) => {
     const page = await openPage(project);
     await page.getByRole("button", { name: "Sandbox" }).click();
-    await panel(page).getByText("deno task console").waitFor();
+    await panel(page).getByText("npx -y deno@2.9.6 task console").waitFor();
     await assertAccessible(page);
   },
 );
