@@ -363,8 +363,7 @@ Deno.test("the page says whether what it shows is what Calendly has", () => {
 });
 
 Deno.test("the page claims no more than it knows now", () => {
-  type Known = Omit<Parameters<typeof freshness>[0], "byOrganization">;
-  const told = (change: Partial<Known>) => {
+  const freshnessOf = (change: Partial<Parameters<typeof freshness>[0]>) => {
     const { tone, title, sentence } = freshness({
       health: health({}),
       connection: connection(),
@@ -375,39 +374,43 @@ Deno.test("the page claims no more than it knows now", () => {
     }, NOW);
     return [tone, title, sentence] as const;
   };
-  const good = told({});
+  const good = freshnessOf({});
   assert.equal(good[1], "As Calendly has it");
   assert.match(good[2], /compared 3 min ago/);
 
-  const unread = told({ unreadSince: NOW - HOUR / 60 });
+  const unread = freshnessOf({ unreadSince: NOW - HOUR / 60 });
   assert.deepEqual(unread.slice(0, 2), ["warn", "Not known now: last read 1 min ago"]);
   assert.match(unread[2], /What has changed since then is not here/);
 
-  const stopped = told({ functionsAnswer: false });
+  const stopped = freshnessOf({ functionsAnswer: false });
   assert.deepEqual(stopped.slice(0, 2), ["warn", "As Calendly had it 3 min ago"]);
   assert.match(stopped[2], /functions of this project do not answer/);
 
   for (const status of ["paused", "failed"]) {
-    const incomplete = told({ runs: [run({ status, error: { code: "calendly_unavailable" } })] });
+    const incomplete = freshnessOf({
+      runs: [run({ status, error: { code: "calendly_unavailable" } })],
+    });
     assert.deepEqual(incomplete.slice(0, 2), ["info", "As Calendly had it 3 min ago"]);
     assert.match(incomplete[2], /by webhook.*not completed/);
   }
   const replaced = run({ status: "failed", error: { code: "replaced", message: "" } });
-  assert.equal(told({ runs: [replaced] })[0], "good");
+  assert.equal(freshnessOf({ runs: [replaced] })[0], "good");
 
   const old = run({ status: "failed", started_at: "2026-11-26T11:00:00Z" });
-  assert.equal(told({ runs: [old] })[0], "good", "the organization's run came after it");
+  assert.equal(freshnessOf({ runs: [old] })[0], "good", "the organization's run came after it");
 
   const due = (minutes: number) =>
-    told({ health: health({ next_sync_at: new Date(NOW - minutes * 60_000).toISOString() }) });
+    freshnessOf({
+      health: health({ next_sync_at: new Date(NOW - minutes * 60_000).toISOString() }),
+    });
   assert.equal(due(5)[0], "good");
   assert.deepEqual(due(20).slice(0, 2), ["info", "As Calendly had it 3 min ago"]);
   assert.match(due(20)[2], /due 20 min ago has not run/);
 
-  const missing = told({ runs: [run({ missing: 40 })] });
+  const missing = freshnessOf({ runs: [run({ missing: 40 })] });
   assert.deepEqual(missing.slice(0, 2), ["warn", "40 meetings missing from Calendly’s list"]);
 
-  const rejected = told({ runs: [run({ rejected: 2 })] });
+  const rejected = freshnessOf({ runs: [run({ rejected: 2 })] });
   assert.deepEqual(rejected.slice(0, 2), ["warn", "As Calendly has it, except 2 rows"]);
 });
 
