@@ -214,6 +214,7 @@ export async function runSchedule(project: Project): Promise<void> {
     // While two earlier loops are at work a nudge starts nothing: the next tick repeats it. Not while
     // something goes on, because a second loop would end before the first one.
     if (before < 0 || quiet === 100) {
+      quiet = 0; // its own call may be among the calls before they are counted again
       const { status } = await project.fetch("calendly-sync/nudge", { method: "POST" });
       if (status !== 202) throw new Error(`the nudge is answered with ${status}`);
     }
