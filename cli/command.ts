@@ -84,8 +84,11 @@ export interface Surroundings {
 /** In a clone the program runs in the clone's own folder, and is no command of the project's folder. */
 export const IS_CLONE = process.versions.deno !== undefined;
 
-/** How a person calls this program: by its package, or in a clone by its task. */
-export const PROGRAM = IS_CLONE ? "npx -y deno@2.9.6 task cli" : "npx sync-for-calendly";
+/**
+ * How a person calls this program: by its name, or in a clone by its task. No `npx` before the name: the
+ * package is not on npm, and what npx would run under that name is anybody's.
+ */
+export const PROGRAM = IS_CLONE ? "npx -y deno@2.9.6 task cli" : "calendly-sync";
 
 export function standardSurroundings(): Surroundings {
   return { env: process.env, folder: process.cwd(), stdout, stderr };

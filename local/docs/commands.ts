@@ -6,8 +6,9 @@ import { blocks } from "./markdown.ts";
 export function commandsPage(): string {
   return blocks(
     "# Commands",
-    "`calendly-sync` below stands for `npx sync-for-calendly`, which needs Node 20 and nothing else, " +
-      "and in a clone of the repository for `npx -y deno@2.9.6 task cli`.",
+    "`calendly-sync` is the program of the package, which needs Node 20 and nothing else: " +
+      "`npx -y --package ./sync-for-calendly-<version>.tgz calendly-sync …` runs it. In a clone of the " +
+      "repository it is `npx -y deno@2.9.6 task cli …`.",
     "Every command can be repeated. `install`, `deploy` and `uninstall` show their plan, ask, do it and " +
       "look whether it worked; `--dry-run` shows the plan alone. With `--json` the result is one JSON " +
       "object on the standard output, and what a person reads goes to stderr. An error is " +

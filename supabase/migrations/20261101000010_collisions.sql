@@ -143,7 +143,7 @@ begin
       || case when exists (
           select from pg_temp.calendly_names() n where pg_temp.calendly_kept_by_uninstall(n.name))
         then '. What an earlier uninstall kept: drop it, move it to another schema '
-          || '(alter table … set schema …), or run `npx sync-for-calendly uninstall --drop-data`, '
+          || '(alter table … set schema …), or run `calendly-sync uninstall --drop-data`, '
           || 'and `install` again'
         else '' end
       || E':\n  - ' || array_to_string(collisions, E'\n  - ');

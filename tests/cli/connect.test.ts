@@ -416,7 +416,7 @@ projectTest("the packed program on Node goes from an empty project to live meeti
       });
       assert.equal(code, 0, stderr);
       assert.match(stdout, /✓ Webhooks are on[^]*✓ The first sync is complete \(FULL\): 3 events/);
-      assert.match(stdout, /\n {2}npx sync-for-calendly status shows/);
+      assert.match(stdout, /\n {2}calendly-sync status shows/);
       assert.ok(!(stdout + stderr).includes(token));
     });
     await t.step("a booking arrives by webhook", async () => {

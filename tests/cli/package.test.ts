@@ -105,7 +105,7 @@ Deno.test("every command of the package has its help, by the name that a person 
   for (const name of commands) {
     const { code, stdout } = await runNode(content, [name, "--help"]);
     assert.equal(code, 0);
-    assert.ok(stdout.startsWith(`Usage: npx sync-for-calendly ${name} `), stdout);
+    assert.ok(stdout.startsWith(`Usage: calendly-sync ${name} `), stdout);
   }
 });
 

@@ -53,7 +53,7 @@ Deno.test({
     });
     await t.step("install", async () => void await succeeds(["install", "--yes"]));
     await t.step("deploy", async () => {
-      assert.match(await succeeds(["deploy", "--yes"]), /Next: npx sync-for-calendly connect /);
+      assert.match(await succeeds(["deploy", "--yes"]), /Next: calendly-sync connect /);
     });
     await t.step("connect needs no key: the Supabase CLI reads it", async () => {
       const args = ["connect", "--scope", "organization", "--members", "everyone", "--webhooks"];

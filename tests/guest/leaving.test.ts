@@ -219,7 +219,7 @@ databaseTest(
         const [text, ...list] = error!.message.split("\n  - ");
         assert.match(
           text,
-          /uninstall kept: drop it, move it .* or run `npx sync-for-calendly uninstall/,
+          /uninstall kept: drop it, move it .* or run `calendly-sync uninstall/,
         );
         assert.deepEqual(
           list,

@@ -46,7 +46,7 @@ export function OverviewScreen() {
       message: health.problem.message,
       hint: theConfig().kind === "local"
         ? "Look at what `task start` prints, or end it with Ctrl-C and start it again."
-        : "Deploy them: npx sync-for-calendly deploy. Then look at their log in the project's dashboard.",
+        : "Deploy them: calendly-sync deploy. Then look at their log in the project's dashboard.",
     }
     : null;
   // Not before the functions were asked: without them nothing is well.

@@ -81,7 +81,7 @@ function NoSession() {
   const used = route.value.query.get("link") === "used";
   const command = theConfig().kind === "local"
     ? "npx -y deno@2.9.6 task console"
-    : "npx sync-for-calendly console";
+    : "calendly-sync console";
   return (
     <div class="ops-screen ops-door">
       <h1>{used ? "This link was used already" : "Operations need a link"}</h1>

@@ -106,7 +106,7 @@ function nobody({ freshness, kind }: Facts): Sentence | undefined {
     detail: kind === "local"
       ? "Open My meetings, sign in as the demo user and connect with a token of the sandbox."
       : "A person connects in your app, or a server does: POST /functions/v1/calendly-connect, or " +
-        "npx sync-for-calendly connect.",
+        "calendly-sync connect.",
     ...(kind === "local" && { link: { text: "My meetings", href: "#/meetings" } }),
   };
 }

@@ -271,7 +271,7 @@ export function functionsOutdated(place: string): ApiError {
   return new ApiError(
     "functions_outdated",
     `The Edge Functions are older than the database's: they do not know this value of ${place}.`,
-    "Deploy the Edge Functions that belong to these migrations: `npx sync-for-calendly deploy`, or `npx supabase functions deploy calendly-sync calendly-connect calendly-webhook --use-api`. Syncs go on by themselves then.",
+    "Deploy the Edge Functions that belong to these migrations: `calendly-sync deploy`, or `npx supabase functions deploy calendly-sync calendly-connect calendly-webhook --use-api`. Syncs go on by themselves then.",
   );
 }
 

@@ -49,19 +49,19 @@ export const ERROR_CODES = {
     about: "setup",
     status: 503,
     means: "The database is older than the Edge Functions. Syncs wait; nothing is lost.",
-    todo: "Apply the migrations: `npx sync-for-calendly deploy`.",
+    todo: "Apply the migrations: `calendly-sync deploy`.",
   },
   functions_outdated: {
     about: "setup",
     status: 503,
     means: "The Edge Functions are older than the database. Syncs wait; nothing is lost.",
-    todo: "Deploy the Edge Functions of the same version: `npx sync-for-calendly deploy`.",
+    todo: "Deploy the Edge Functions of the same version: `calendly-sync deploy`.",
   },
   migrations_missing: {
     about: "setup",
     status: 503,
     means: "The database has no functions of this product, or older ones. Nothing is synced.",
-    todo: "Apply the migrations: `npx sync-for-calendly deploy`.",
+    todo: "Apply the migrations: `calendly-sync deploy`.",
   },
   schema_not_exposed: {
     about: "setup",
@@ -97,7 +97,7 @@ export const ERROR_CODES = {
       "A stored token was encrypted with a key that `CALENDLY_TOKEN_KEY` no longer has. Whose " +
       "token it is is not synced; what is stored stays.",
     todo: "Put the former key back into `CALENDLY_TOKEN_KEY`, behind the new one, and run " +
-      "`npx sync-for-calendly reencrypt`. Without that key these people connect again.",
+      "`calendly-sync reencrypt`. Without that key these people connect again.",
   },
   auth_unavailable: {
     about: "setup",

@@ -67,4 +67,4 @@ function hintOf({ code, reported, rpc }: DatabaseError): string {
 
 /** What to do where the database lacks something that these functions ask for. */
 export const APPLY_MIGRATIONS =
-  "Apply the migrations: `npx sync-for-calendly deploy`, or `npx supabase db push --remote`.";
+  "Apply the migrations: `calendly-sync deploy`, or `npx supabase db push --remote`.";
