@@ -48,6 +48,9 @@ as $$
       select count(*) from public.calendly_users u where u.auth_user_id is null),
     'connections', (
       select count(*) from public.calendly_connections c where c.state <> 'disconnected'),
+    'failing_connections', (
+      select count(*) from public.calendly_connections c
+      where c.state = 'active' and c.failures > 0),
     'active_runs', (select count(*) from public.calendly_sync_runs r where r.status = 'running'),
     'paused_runs', (select count(*) from public.calendly_sync_runs r where r.status = 'paused'),
     'deliveries_24h', (
@@ -104,9 +107,10 @@ $$;
 comment on function public.calendly_console_overview() is
   'The first screen: {now, status, alerts: {critical, warning}, first_alert, freshness: '
   '{p50_seconds, p95_seconds, max_seconds, users, never_synced, due}, counts: {users, '
-  'users_without_account, connections, active_runs, paused_runs, meetings, meetings_are_estimated, '
-  'deliveries_24h, deferred_deliveries, dead_deliveries}, running_workers, max_workers, '
-  'last_tick_at, next_tick_at, backing_off, versions: {database, postgres}}.';
+  'users_without_account, connections, failing_connections (their last sync failed), active_runs, '
+  'paused_runs, meetings, meetings_are_estimated, deliveries_24h, deferred_deliveries, '
+  'dead_deliveries}, running_workers, max_workers, last_tick_at, next_tick_at, backing_off, '
+  'versions: {database, postgres}}.';
 
 -- Freshness over time -----------------------------------------------------------------------------
 

@@ -142,7 +142,8 @@ select is(tests.organization_run('connection', 'covered'), 'false',
 select is(tests.organization_run('people', 'count')::integer, 1, 'and writes for that person');
 select tests.fail('olga', '{"code": "internal"}');
 select is(public.calendly_console_overview() -> 'counts', '{"users": 4,
-    "users_without_account": 2, "connections": 2, "active_runs": 0, "paused_runs": 0,
+    "users_without_account": 2, "connections": 2, "failing_connections": 2, "active_runs": 0,
+    "paused_runs": 0,
     "meetings": 4, "meetings_are_estimated": false, "deliveries_24h": 0,
     "deferred_deliveries": 0, "dead_deliveries": 0}', 'the first screen counts all of it');
 

@@ -5,6 +5,7 @@ import { type Facts, firstSentence } from "../../web/operations/sentence.ts";
 const WELL: Facts = {
   alerts: [],
   freshness: { users: 12, neverSynced: 0, maxSeconds: 240 },
+  failingConnections: 0,
   paused: { runs: 0, resumeInSeconds: null, code: null },
   functionsProblem: null,
   configurationErrors: [],
@@ -50,6 +51,21 @@ Deno.test("a first sync that has not finished is told apart from what is proven"
     firstSentence({ ...WELL, freshness: { users: 2, neverSynced: 2, maxSeconds: null } }).headline,
     /the first sync of 2 people has begun/,
   );
+});
+
+Deno.test("where the last sync of somebody failed, all is not called well", () => {
+  const said = firstSentence({ ...WELL, failingConnections: 1 });
+  assert.equal(said.tone, "warning");
+  assert.equal(
+    said.headline,
+    "The last sync of one connection failed, and is tried again by itself.",
+  );
+  assert.match(
+    firstSentence({ ...WELL, failingConnections: 2 }).headline,
+    /of 2 connections failed, and are tried again/,
+  );
+  const alerts = [ALERT];
+  assert.match(firstSentence({ ...WELL, failingConnections: 1, alerts }).headline, /user 3/);
 });
 
 Deno.test("a paused run is no alert, and is told with when it goes on and why it waits", () => {

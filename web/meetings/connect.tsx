@@ -123,7 +123,11 @@ export function Connect({ onConnected, problem: earlier }: Properties) {
       <div class="ways">
         <section class="card stack" aria-labelledby="by-consent">
           <h3 id="by-consent">With Calendly’s consent page</h3>
-          <p class="muted">You sign in at Calendly and allow the access. No token to copy.</p>
+          <p class="muted">
+            You sign in at Calendly and allow the access. No token to copy.
+            {config.value?.kind === "hosted" &&
+              " Calendly then leads to your app (CALENDLY_RETURN_URL), not back to this page."}
+          </p>
           <div>
             <Button
               kind="primary"

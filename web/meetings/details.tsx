@@ -260,7 +260,7 @@ function Provenance({ meeting }: { meeting: Details }) {
         </Fact>
         <Fact name="Here">
           written <Time at={meeting.updated_at} />,{" "}
-          {meeting.synced_via_webhook ? "a webhook told of it" : "read by a sync"}
+          {meeting.synced_via_webhook ? "a webhook has told of it" : "only read by syncs"}
         </Fact>
         <Fact name="Event">
           <code>{meeting.calendly_event_uri}</code>
@@ -308,5 +308,6 @@ function text(value: unknown): string | undefined {
 /** Closes the details: back to the list as it was. */
 export function closeDetails(): void {
   const { query } = route.peek();
-  go(link("meetings", Object.fromEntries(query)));
+  // Back leads to what was before the details, not to them again.
+  go(link("meetings", Object.fromEntries(query)), { replace: true });
 }

@@ -29,6 +29,7 @@ export interface Overview {
     users: number;
     users_without_account: number;
     connections: number;
+    failing_connections: number;
     active_runs: number;
     paused_runs: number;
     meetings: number;

@@ -65,6 +65,7 @@ export function OverviewScreen() {
       neverSynced: overview.freshness.never_synced,
       maxSeconds: overview.freshness.max_seconds,
     },
+    failingConnections: overview.counts.failing_connections,
     paused: pausedFacts(overview, paused.data?.rows[0]),
     functionsProblem,
     unread: stale.problem && {

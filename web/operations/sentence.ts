@@ -16,6 +16,8 @@ export interface Facts {
   }[];
   /** Of connected people. max is null where nobody has been synced yet. */
   freshness: { users: number; neverSynced: number; maxSeconds: number | null };
+  /** How many connections there are whose last sync failed. */
+  failingConnections: number;
   /** How many runs wait, and the one that waits longest. */
   paused: { runs: number; resumeInSeconds: number | null; code: string | null };
   /** Why the functions cannot be asked; null: they answer. */
@@ -46,7 +48,7 @@ export function firstSentence(facts: Facts): Sentence {
   return notRead(facts) ?? functionsAway(facts) ?? misconfigured(facts) ??
     alerting(facts, "critical") ??
     nobody(facts) ??
-    alerting(facts, "warning") ?? well(facts);
+    alerting(facts, "warning") ?? failing(facts) ?? well(facts);
 }
 
 /** In seconds: facts that are older are not told as if they were of now. */
@@ -108,6 +110,20 @@ function nobody({ freshness, kind }: Facts): Sentence | undefined {
       : "A person connects in your app, or a server does: POST /functions/v1/calendly-connect, or " +
         "calendly-sync connect.",
     ...(kind === "local" && { link: { text: "My meetings", href: "#/meetings" } }),
+  };
+}
+
+/** Fewer failures than an alert takes. */
+function failing({ failingConnections }: Facts): Sentence | undefined {
+  if (failingConnections === 0) return;
+  const whose = failingConnections === 1
+    ? "one connection failed, and is"
+    : `${failingConnections} connections failed, and are`;
+  return {
+    tone: "warning",
+    headline: `The last sync of ${whose} tried again by itself.`,
+    detail: "Until then their meetings are as of the sync before. If it goes on, an alert says so.",
+    link: { text: "The runs that failed", href: "#/operations/runs?status=failed" },
   };
 }
 
