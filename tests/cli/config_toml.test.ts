@@ -113,6 +113,16 @@ Deno.test("a config.toml that cannot be read is refused with the place of its fa
   }
 });
 
+Deno.test("a section of ours that follows the byte order mark is changed as any other", () => {
+  const own = "own0 = 1e6 # kept\n";
+  const before = `\uFEFF[functions.calendly-connect] # first\n${own}`;
+  const { text, patched } = addSections(before);
+  assert.deepEqual(patched, ["calendly-connect"]);
+  assert.ok(
+    text.startsWith(`\uFEFF[functions.calendly-connect] # first\nverify_jwt = false\n${own}`),
+  );
+});
+
 Deno.test("any config.toml gets our sections and loses them again, byte for byte", () => {
   fc.assert(fc.property(fileWithout(), assertAddedAndRemoved), { numRuns: 500 });
 });

@@ -17,9 +17,9 @@ async function importsOf(name: string): Promise<Record<string, string>> {
   return JSON.parse(await Deno.readTextFile(new URL(`${name}/deno.json`, FUNCTIONS))).imports;
 }
 
-/** Package and version of an npm specifier: "npm:@a/b@1.2.3/c" has "@a/b" and "1.2.3". */
+/** Package and version of an npm specifier: "npm:@a/b@1.2.3/c" has "@a/b" and "1.2.3"; npm:/a@1/ is a folder. */
 function parse(specifier: string): { name: string; version: string } {
-  const [, name, version] = specifier.match(/^npm:((?:@[^/@]+\/)?[^/@]+)@([^/]+)/)!;
+  const [, name, version] = specifier.match(/^npm:\/?((?:@[^/@]+\/)?[^/@]+)@([^/]+)/)!;
   return { name, version };
 }
 

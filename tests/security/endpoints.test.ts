@@ -39,7 +39,7 @@ Deno.test("every endpoint has been decided on", async () => {
     const source = await Deno.readTextFile(
       new URL(`../../supabase/functions/${name}/index.ts`, import.meta.url),
     );
-    const routes = source.slice(source.indexOf(`serve("${name}"`));
+    const routes = source.slice(source.indexOf("export const routes"));
     for (const [, method, path] of routes.matchAll(/"([A-Z]+) (\/[^"]*)":/g)) {
       found.push(`${method} ${name}${path === "/" ? "" : path}`);
     }
