@@ -35,9 +35,9 @@ Deno.test("Calendly's meetings are stored after every fault and every kind of op
 for (
   const [which, seeds] of [
     // Among them the hundredth, in which Postgres restarts.
-    ["25 fixed seeds", range(90, 25)],
+    ["15 fixed seeds", range(90, 15)],
     ["seeds that find faults of before", FINDING_FAULTS],
-    ["25 new seeds", range(NEW, 25)],
+    ["15 new seeds", range(NEW, 15)],
   ] as const
 ) {
   Deno.test({
