@@ -81,6 +81,13 @@ create function tests.rows_without_index() returns jsonb language sql as $$
   select jsonb_object_agg(t.schemaname || '.' || t.relname, t.seq_tup_read)
   from pg_stat_xact_user_tables t where t.schemaname in ('public', 'calendly')
 $$;
+-- While autovacuum analyzes a table, entries of an index that lead to dead rows cannot be marked as dead: a
+-- claim would read those of all accounts that have just been banned, a second time, too.
+alter table public.calendly_users set (autovacuum_enabled = off);
+alter table public.calendly_connections set (autovacuum_enabled = off);
+alter table public.calendly_sync_runs set (autovacuum_enabled = off);
+alter table calendly.active_runs set (autovacuum_enabled = off);
+alter table auth.users set (autovacuum_enabled = off);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.project set url = 'https://project.example.com';
 `;
