@@ -130,7 +130,9 @@ function* candidates(text: string, name: string): Generator<string> {
     const end = match.index + match[0].length;
     yield `${text.slice(0, end - match[1].length)}false${text.slice(end)}`;
   }
-  for (const { 0: header, index, 1: lineEnd } of text.matchAll(/^\uFEFF?[ \t]*\[[^\r\n]*(\r?\n|$)/gm)) {
+  for (
+    const { 0: header, index, 1: lineEnd } of text.matchAll(/^\uFEFF?[ \t]*\[[^\r\n]*(\r?\n|$)/gm)
+  ) {
     const end = index + header.length;
     const line = lineEnd === "" ? "\nverify_jwt = false" : `verify_jwt = false${lineEnd}`;
     if (header.includes(name)) yield text.slice(0, end) + line + text.slice(end);
