@@ -7,7 +7,6 @@ import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
 import { AppFolder } from "./app_folder.ts";
 import { deployTest, killAt } from "./deploy_support.ts";
 import { HostedProject } from "./hosted_project.ts";
-import { Packed, runNode } from "./packed.ts";
 import { isChange, type ManagementApi, type NotedRequest } from "./management_api.ts";
 
 const FUNCTIONS = ["calendly-connect", "calendly-sync", "calendly-webhook"];
@@ -205,16 +204,4 @@ Deno.test({
     assert.equal(out.code, 0, out.stdout + out.stderr);
     assert.deepEqual(await project.database.query(RECORDED), []);
   },
-});
-
-deployTest("the packed program deploys and uninstalls on Node", async ({ project, api, app }) => {
-  const { content } = await Packed.get();
-  const run = (...args: string[]) =>
-    runNode(content, app.arguments(args), { cwd: app.path, env: api.environment });
-  const deployed = await run("deploy", "--yes");
-  assert.equal(deployed.code, 0, deployed.stdout + deployed.stderr);
-  assert.deepEqual(project.functions, FUNCTIONS);
-  const gone = await run("uninstall", "--drop-data", "--yes");
-  assert.equal(gone.code, 0, gone.stdout + gone.stderr);
-  assert.deepEqual([project.functions, [...project.secrets]], [[], []]);
 });
