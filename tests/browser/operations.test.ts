@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import type { Person, Project } from "../functions/support.ts";
 import { until } from "../functions/support.ts";
 import type { Route } from "playwright-core";
-import { assertAccessible, browserTest, openPage, type Page } from "./support.ts";
+import { assertAccessible, browserTest, openPage, type Page, takesFocus } from "./support.ts";
 
 const HOME = "#/operations";
 
@@ -359,6 +359,19 @@ browserTest(
     const response = await fetch(address, { headers: { apikey: project.stack.secretKey } });
     const answered = await response.json();
     assert.deepEqual(answered.map(({ id }: { id: string }) => id), rows.map(({ id }) => id));
+  },
+);
+
+browserTest(
+  "the first key pressed arrives in a new screen, and in a dialog",
+  async ({ project }) => {
+    const person = await project.person({ events: 1 });
+    await person.sync();
+    const page = await openPage(project, { operations: true });
+    await page.getByText(/^All is well/).waitFor();
+    const tab = page.getByRole("link", { name: "Deliveries", exact: true });
+    assert.ok(await takesFocus(tab, ".ops-screen:has(.ops-filters)"));
+    assert.ok(await takesFocus(page.getByRole("button", { name: "Replay dead ones" }), "dialog"));
   },
 );
 

@@ -1,7 +1,7 @@
 /** The sandbox's panel in a browser: what is done there shows on the same screen. */
 import assert from "node:assert/strict";
 import { type Person, type Project, until } from "../functions/support.ts";
-import { assertAccessible, browserTest, openPage, type Page } from "./support.ts";
+import { assertAccessible, browserTest, openPage, type Page, takesFocus } from "./support.ts";
 
 const DAY = 86_400_000;
 
@@ -201,6 +201,12 @@ browserTest(
     assert.equal(await button.evaluate((element) => element === document.activeElement), true);
   },
 );
+
+browserTest("the first key pressed arrives in the panel", async ({ project }) => {
+  const ana = await host(project);
+  const page = await openPage(project, { as: ana, operations: true, path: "#/meetings" });
+  assert.ok(await takesFocus(page.getByRole("button", { name: "Sandbox" }), ".side-panel"));
+});
 
 for (const theme of ["light", "dark"] as const) {
   browserTest(

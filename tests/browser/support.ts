@@ -13,7 +13,7 @@
  * machine. Its clocks run with real time, in Calendly and in Postgres, as those of `deno task start` do.
  */
 import axe from "axe-core";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { readPage } from "../../local/console.ts";
 import { type Person, Project } from "../functions/support.ts";
 import { needing } from "../harness/requirements.ts";
@@ -97,6 +97,21 @@ export async function openPage(project: Project, options: PageOptions = {}): Pro
   if (!operations || path) await page.goto(`${url}/${path}`);
   await page.waitForSelector("#app > *");
   return page;
+}
+
+/** Presses `opener`, and tells whether the focus is inside `selector` when that appears, before it is painted. */
+export function takesFocus(opener: Locator, selector: string): Promise<boolean> {
+  return opener.evaluate((element, selector) =>
+    new Promise<boolean>((resolve) => {
+      new MutationObserver((_, observer) => {
+        const opened = document.querySelector(selector);
+        if (!opened) return;
+        observer.disconnect();
+        resolve(opened.contains(document.activeElement));
+      }).observe(document, { subtree: true, childList: true });
+      (element as HTMLElement).focus();
+      (element as HTMLElement).click();
+    }), selector);
 }
 
 /** Fails with what axe finds: WCAG 2.2 A and AA, and its best practices. */

@@ -1,5 +1,5 @@
 /** Operations: everything of the project, where the page's server holds the secret key. */
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { theConfig } from "../data/config.ts";
 import { link, route } from "../routes.ts";
 import { CopyButton } from "../ui/button.tsx";
@@ -39,6 +39,8 @@ export function OperationsPage() {
       block: "nearest",
       inline: "nearest",
     });
+  }, [place]);
+  useLayoutEffect(() => {
     if (first.current) {
       first.current = false;
       return;

@@ -1,6 +1,9 @@
-/** Dialogs and drawers, by the browser's <dialog>: it keeps the focus inside, Escape closes, the focus returns. */
+/**
+ * Dialogs and drawers, by the browser's <dialog>: it keeps the focus inside, Escape closes, the focus returns.
+ * The focus moves before the browser paints, so that the first key pressed arrives in what is seen.
+ */
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { Button } from "./button.tsx";
 
 interface Properties {
@@ -24,7 +27,7 @@ export function Drawer(properties: Properties) {
 function Modal({ title, onClose, children, actions, kind }: Properties & { kind: string }) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = element.current!;
     const opener = document.activeElement;
     dialog.showModal();
@@ -65,7 +68,7 @@ function Modal({ title, onClose, children, actions, kind }: Properties & { kind:
 export function SidePanel({ title, onClose, children }: Properties) {
   const element = useRef<HTMLElement>(null);
   const heading = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const panel = element.current!;
     const opener = document.activeElement;
     if (opener === document.body) return;
