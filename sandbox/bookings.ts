@@ -290,7 +290,10 @@ export class Bookings {
     const event: EventRecord = {
       key: eventKey(resource),
       resource,
-      organization: type.organization,
+      // Whoever has left an organization keeps their event types, and hands meetings to members of it.
+      organization: type.hosts.length > 1
+        ? type.organization
+        : world.user(host).current_organization,
       invitees: [],
     };
     if (isConference(resource.location) && conference === "processing") {

@@ -130,6 +130,20 @@ Deno.test("rescheduling makes a new event and a new invitee, linked both ways", 
   assert.equal(moved.invitee.name, "Ana");
 });
 
+Deno.test("what a former member's meeting is moved to is in its host's organization", () => {
+  const sandbox = pinned();
+  const { user } = colleague(sandbox);
+  const { invitee } = sandbox.control.book({ user: user.uri });
+  sandbox.control.leave({ user: user.uri });
+  const demo = sandbox.demo.user;
+  const moved = sandbox.control.reschedule({ invitee: invitee!.uri, user: demo.uri });
+  const { scheduled_events } = sandbox.truth();
+  const organizations = [moved.old, moved.new].map(({ event }) =>
+    scheduled_events.find((one) => one.event.uri === event.uri)!.organization
+  );
+  assert.deepEqual(organizations, [demo.current_organization, demo.current_organization]);
+});
+
 Deno.test("in a group only the invitee who reschedules moves", () => {
   const sandbox = pinned();
   const { event, invitee } = sandbox.control.book({ event_type: group(sandbox) });
