@@ -1,9 +1,9 @@
 /**
  * `deno task prove`: everything long at full size, on the Postgres of TEST_DATABASE_URL: the simulation
  * (`--seeds`, ten thousand; the first tenth of them on the newest Postgres as well), the tests that PROOF=full
- * makes long, every mutation. Writes the results into docs/reliability.md. Takes more than an hour. One that
- * was interrupted goes on where it was, as long as nothing has changed since: what holds is kept in
- * .local/proof/<commit>.
+ * makes long, every mutation. It takes hours. docs/reliability.md says after each part what has been shown by
+ * then, so it may be stopped at any time. Run again it goes on where it was, as long as nothing but documents
+ * has changed since: what holds is kept in .local/proof.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -13,7 +13,15 @@ import { REQUIREMENTS } from "./harness/requirements.ts";
 import { answerHelp } from "../local/usage.ts";
 import { mutate } from "./mutations/mutate.ts";
 import { MUTATIONS } from "./mutations/mutations.ts";
-import { childReport, describe, range, type Report, simulateAll } from "./simulation/simulate.ts";
+import {
+  add,
+  childReport,
+  describe,
+  emptyReport,
+  range,
+  type Report,
+  simulateAll,
+} from "./simulation/simulate.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const RELIABILITY = "docs/reliability.md";
@@ -56,7 +64,7 @@ const USAGE = "npx -y deno@2.9.6 task prove [--seeds 10000]";
 answerHelp(`Usage: ${USAGE}
 
 Runs everything long at full size, the simulation with that many seeds, and writes
-${RELIABILITY}. It takes more than an hour, and goes on where it was stopped. It needs
+${RELIABILITY}. It takes hours, and goes on where it was stopped. It needs
 ${REQUIREMENTS.realPostgres.how}`);
 
 const { values } = parseArgs({
@@ -69,86 +77,110 @@ if (!Number.isSafeInteger(seeds) || seeds < 1 || !REQUIREMENTS.realPostgres.met)
   Deno.exit(2);
 }
 
-const began = new Date();
-const commit = git("rev-parse", "--short", "HEAD") +
-  (git("status", "--porcelain") ? ", changed" : "");
-const parts = new URL(`.local/proof/${commit}/`, ROOT);
-const others = oneByOne();
-const simulation = await simulateOn("", seeds, {}, others);
-const { tests, mutations } = await others;
-const onNewest = await proveOnNewest(Math.ceil(seeds / 10));
-console.log(describe(simulation));
-console.log(`Postgres ${NEWEST_POSTGRES}: ${describe(onNewest)}`);
-await Deno.mkdir(new URL("docs", ROOT), { recursive: true });
-await Deno.writeTextFile(new URL(RELIABILITY, ROOT), document());
-await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", RELIABILITY], cwd: ROOT })
-  .output();
-const isProven = simulation.failures.length + onNewest.failures.length === 0 &&
-  mutations.survivors.length === 0 &&
-  tests.every(({ outcome }) => holds(outcome));
+/** Where what holds is kept; undefined where something is changed and not committed. */
+const parts = git("status", "--porcelain", "--", ".", ":!docs")
+  ? undefined
+  : new URL(`.local/proof/${await whatIsProven()}/`, ROOT);
+const proof = {
+  began: new Date(),
+  commit: git("rev-parse", "--short", "HEAD") + (parts ? "" : ", changed"),
+  simulation: emptyReport(),
+  onNewest: emptyReport(),
+  tests: new Map<string, Outcome>(),
+  caught: new Set<string>(),
+  survivors: new Set<string>(),
+};
+
+await simulateOn("", seeds, availableParallelism(), proof.simulation);
+console.log(describe(proof.simulation));
+await Promise.all([proveOnNewest(Math.ceil(seeds / 10)), proveOneByOne()]);
+console.log(`Postgres ${NEWEST_POSTGRES}: ${describe(proof.onNewest)}`);
+const isProven = proof.simulation.failures.length + proof.onNewest.failures.length === 0 &&
+  [...proof.tests.values()].every(holds) && proof.survivors.size === 0;
 console.log(isProven ? `All of it holds: ${RELIABILITY}` : "Not all of it holds.");
 Deno.exit(isProven ? 0 : 1);
 
 /** The seeds from 1 on, on the server that `env` names; `server` distinguishes it in the names of the parts. */
-function simulateOn(
+async function simulateOn(
   server: string,
   seeds: number,
-  env: Record<string, string>,
-  free?: Promise<unknown>,
-): Promise<Report> {
-  return simulateAll(
-    range(1, seeds),
-    availableParallelism(),
-    free,
-    (portion) =>
-      part(
-        `${server}seeds-${portion[0]}-${portion.at(-1)}`,
-        () => childReport(portion, env),
-        ({ failures }) => failures.length === 0,
-      ),
-  );
+  processes: number,
+  sum: Report,
+  env: Record<string, string> = {},
+): Promise<void> {
+  await simulateAll(range(1, seeds), processes, async (portion) => {
+    const report = await part(
+      `${server}seeds-${portion[0]}-${portion.at(-1)}`,
+      () => childReport(portion, env),
+      ({ failures }) => failures.length === 0,
+    );
+    add(sum, report);
+    await writeDocument();
+    return report;
+  });
 }
 
-async function proveOnNewest(seeds: number): Promise<Report> {
+async function proveOnNewest(seeds: number): Promise<void> {
   await using server = await startNpmPostgres(NEWEST_POSTGRES);
-  return await simulateOn(`postgres-${NEWEST_POSTGRES}-`, seeds, { TEST_DATABASE_URL: server.url });
+  const env = { TEST_DATABASE_URL: server.url };
+  await simulateOn(`postgres-${NEWEST_POSTGRES}-`, seeds, 1, proof.onNewest, env);
 }
 
-async function oneByOne() {
-  const tests = [];
+async function proveOneByOne(): Promise<void> {
   for (const { files, shows } of LONG) {
     console.log(shows);
     const env = { PROOF: "full", REQUIRE_ALL: "1", TEST_ONCE: "1" };
     const name = files.map((file) => file.replaceAll("/", "-")).join();
-    tests.push({ shows, outcome: await part(name, () => runTests(shows, files, env), holds) });
+    proof.tests.set(shows, await part(name, () => runTests(shows, files, env), holds));
+    await writeDocument();
   }
-  console.log(`${MUTATIONS.length} mutations`);
-  const mutations = await part(
-    "mutations",
-    () => mutate(MUTATIONS),
-    ({ survivors }) => survivors.length === 0,
-  );
-  return { tests, mutations };
+  for (const name of await part<string[]>("mutations", () => Promise.resolve([]), () => false)) {
+    proof.caught.add(name);
+  }
+  const left = MUTATIONS.filter(({ breaks }) => !proof.caught.has(breaks));
+  console.log(`${left.length} mutations`);
+  await mutate(left, async ({ breaks }) => {
+    proof.caught.add(breaks);
+    await keep("mutations", [...proof.caught]);
+    await writeDocument();
+  });
+  proof.survivors = new Set(MUTATIONS.map(({ breaks }) => breaks)).difference(proof.caught);
+  await writeDocument();
 }
 
-/** A part of the proof: as it was kept, or made now and kept if it holds and no file is changed. */
+/** A part of the proof: as it was kept, or made now and kept if it holds. */
 async function part<T>(
   name: string,
   make: () => Promise<T>,
   isProven: (made: T) => boolean,
 ): Promise<T> {
-  const file = new URL(`${name}.json`, parts);
   try {
-    return JSON.parse(await Deno.readTextFile(file));
+    if (parts) return JSON.parse(await Deno.readTextFile(new URL(`${name}.json`, parts)));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   const made = await make();
-  if (isProven(made) && !commit.includes(",")) {
-    await Deno.mkdir(parts, { recursive: true });
-    await Deno.writeTextFile(file, JSON.stringify(made));
-  }
+  if (isProven(made)) await keep(name, made);
   return made;
+}
+
+async function keep(name: string, made: unknown): Promise<void> {
+  if (!parts) return;
+  await Deno.mkdir(parts, { recursive: true });
+  await Deno.writeTextFile(new URL(`${name}.json`, parts), JSON.stringify(made));
+}
+
+/** The same as long as nothing is committed but documents. */
+async function whatIsProven(): Promise<string> {
+  const tree = git("ls-tree", "HEAD").split("\n").filter((line) => !/\t(docs|.*\.md)$/.test(line));
+  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(tree.join("\n")));
+  return new Uint8Array(hash).toHex().slice(0, 12);
+}
+
+async function writeDocument(): Promise<void> {
+  await Deno.writeTextFile(new URL(RELIABILITY, ROOT), document());
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", RELIABILITY], cwd: ROOT })
+    .output();
 }
 
 function holds({ passed, failed, skipped }: Outcome): boolean {
@@ -160,25 +192,30 @@ function document(): string {
     Object.entries(of).sort(([, a], [, b]) => b - a)
       .map(([name, count]) => `| ${name} | ${count.toLocaleString("en")} |`).join("\n");
   const count = (number: number) => number.toLocaleString("en");
+  const { simulation, onNewest } = proof;
+  const said = (outcome?: Outcome) =>
+    outcome === undefined ? "not run yet" : holds(outcome) ? "holds" : "**does not hold**";
   return `# Reliability
 
 For whoever wants to know whether it holds. At the end you know what was tried, and what it came to.
 What Calendly has is what Postgres has, whatever goes wrong in between. This page is what
-\`deno task prove\` measured last; nothing in it is written by hand.
+\`deno task prove\` has shown of one commit until it was stopped or done; nothing in it is written by hand.
 
 | | |
 | --- | --- |
-| Date | ${began.toISOString().slice(0, 10)} |
-| Commit | ${commit} |
-| Seeds | ${count(simulation.seeds)} |
-| Of them also on Postgres ${NEWEST_POSTGRES.split("-")[0]} | ${count(onNewest.seeds)} |
+| Date | ${proof.began.toISOString().slice(0, 10)} |
+| Commit | ${proof.commit} |
+| Seeds | ${count(simulation.seeds)} of ${count(seeds)} |
+| Of them also on Postgres ${NEWEST_POSTGRES.split("-")[0]} | ${count(onNewest.seeds)} of ${
+    count(Math.ceil(seeds / 10))
+  } |
 | Operations | ${count(simulation.operations)} |
 | Requests of the functions | ${count(simulation.requests)} |
 | Seeds that diverge | ${
     [simulation, onNewest].flatMap(({ failures }) => failures.map(({ seed }) => seed)).join(", ") ||
     "none"
   } |
-| Mutations caught | ${mutations.caught} of ${mutations.mutations} |
+| Mutations caught | ${proof.caught.size} of ${MUTATIONS.length} |
 
 ## Simulation
 
@@ -218,18 +255,20 @@ what differs is shown field by field.
 
 ## At full size
 
-${
-    tests.map(({ shows, outcome }) =>
-      `- ${holds(outcome) ? "holds" : "**does not hold**"}: ${shows}.`
-    ).join("\n")
-  }
+${LONG.map(({ shows }) => `- ${said(proof.tests.get(shows))}: ${shows}.`).join("\n")}
 
 ## Do the tests notice a broken rule?
 
 \`deno task mutate\` breaks one rule at a time and runs the tests that must fail then.
 
-${MUTATIONS.map(({ breaks }) => `- ${breaks}`).join("\n")}
-${mutations.survivors.length > 0 ? `\nNot caught: ${mutations.survivors.join("; ")}.\n` : ""}`;
+${MUTATIONS.map(({ breaks }) => `- ${breaks}${ending(breaks)}`).join("\n")}
+`;
+}
+
+/** What follows the name of a mutation. */
+function ending(breaks: string): string {
+  if (proof.caught.has(breaks)) return "";
+  return proof.survivors.has(breaks) ? ": **not caught**" : " (not tried yet)";
 }
 
 function git(...args: string[]): string {

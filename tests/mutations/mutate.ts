@@ -28,10 +28,10 @@ export interface MutationReport {
   skipped: string[];
 }
 
-/** Tries these mutations one after the other, and reports each line as it goes. */
+/** Tries these mutations one after the other, and prints a line for each. `onCaught` gets those that were noticed. */
 export async function mutate(
   mutations: Mutation[],
-  print: (line: string) => void = console.log,
+  onCaught: (mutation: Mutation) => unknown = () => {},
 ): Promise<MutationReport> {
   const report: MutationReport = { mutations: 0, caught: 0, survivors: [], skipped: [] };
   await using copy = await Copy.make();
@@ -39,17 +39,18 @@ export async function mutate(
     const name = `${MUTATIONS.indexOf(mutation) + 1}. ${mutation.breaks}`;
     if (mutation.caughtBy.some(({ real }) => real) && !REQUIREMENTS.realPostgres.met) {
       report.skipped.push(name);
-      print(`- ${name}: needs ${REQUIREMENTS.realPostgres.how}`);
+      console.log(`- ${name}: needs ${REQUIREMENTS.realPostgres.how}`);
       continue;
     }
     report.mutations++;
     try {
       await copy.prove(mutation);
       report.caught++;
-      print(`✓ ${name}: caught by ${mutation.caughtBy.map(titleOf).join(", and by ")}`);
+      await onCaught(mutation);
+      console.log(`✓ ${name}: caught by ${mutation.caughtBy.map(titleOf).join(", and by ")}`);
     } catch (error) {
       report.survivors.push(name);
-      print(`✗ ${name}: ${error instanceof Error ? error.message : error}`);
+      console.log(`✗ ${name}: ${error instanceof Error ? error.message : error}`);
     }
   }
   return report;

@@ -171,15 +171,11 @@ export async function cover(seeds: number[]): Promise<number[]> {
 
 const PORTION = 100;
 
-/**
- * The same by several processes, each with a portion of the seeds at a time, which `report` simulates. The
- * last process starts when its core is `free`.
- */
+/** The same by several processes, each with a portion of the seeds at a time, which `report` simulates. */
 export async function simulateAll(
   seeds: number[],
   processes: number,
-  free: Promise<unknown> = Promise.resolve(),
-  report: (portion: number[]) => Promise<Report> = (portion) => childReport(portion),
+  report: (portion: number[]) => Promise<Report> = childReport,
 ): Promise<Report> {
   const portion = Math.min(PORTION, Math.ceil(seeds.length / processes));
   const left = [...seeds];
@@ -187,9 +183,7 @@ export async function simulateAll(
   const work = async () => {
     while (left.length > 0) add(sum, await report(left.splice(0, portion)));
   };
-  await Promise.all(
-    Array.from({ length: processes }, (_, n) => n < processes - 1 ? work() : free.then(work)),
-  );
+  await Promise.all(Array.from({ length: processes }, work));
   sum.failures.sort((a, b) => a.seed - b.seed);
   return sum;
 }
