@@ -21,13 +21,12 @@ import {
   sinceTime,
   sinceValue,
 } from "./filters.ts";
-import { ListTable, useList } from "./list.tsx";
+import { ListTable, PERSON, useList } from "./list.tsx";
 import {
   Legend,
   number,
   Panel,
   Pending,
-  PersonLink,
   Screen,
   SmallTable,
   Sources,
@@ -35,7 +34,7 @@ import {
   WordStatus,
 } from "./parts.tsx";
 import { cumulate, describeStack, stackByDay } from "./plots.ts";
-import { call, type Row, rowsWithPerson, type WithPerson } from "./query.ts";
+import { call, given, type Row, rowsWithPerson, type WithPerson } from "./query.ts";
 import { DELIVERY_WORDS, wordOf } from "./words.ts";
 
 const DAYS = 30;
@@ -55,21 +54,14 @@ export type DeliveryRow =
   & WithPerson;
 
 export function deliveriesQuery(filters: Partial<Filters<typeof DELIVERY_FILTERS>>, at: number) {
-  const since = sinceValue(filters.since ?? null, at);
   return rowsWithPerson("calendly_webhook_events", {
     select: COLUMNS,
-    where: [
-      ...(filters.status?.length
-        ? [{ column: "status" as const, is: "in" as const, value: filters.status }]
-        : []),
-      ...(filters.type
-        ? [{ column: "event_type" as const, is: "eq" as const, value: filters.type }]
-        : []),
-      ...(filters.person
-        ? [{ column: "user_id" as const, is: "eq" as const, value: filters.person }]
-        : []),
-      ...(since ? [{ column: "created_at" as const, is: "gte" as const, value: since }] : []),
-    ],
+    where: given([
+      { column: "status", is: "in", value: filters.status },
+      { column: "event_type", is: "eq", value: filters.type },
+      { column: "user_id", is: "eq", value: filters.person },
+      { column: "created_at", is: "gte", value: sinceValue(filters.since ?? null, at) },
+    ]),
     order: [{ column: "created_at", descending: true }, { column: "id" }],
   });
 }
@@ -231,17 +223,7 @@ export function DeliveryTable(
           width: "minmax(0, 1.2fr)",
           cell: ({ event_type }) => <code>{event_type}</code>,
         },
-        {
-          id: "person",
-          title: "Person",
-          width: "minmax(0, 1.2fr)",
-          cell: ({ user_id, calendly_users }) => (
-            <PersonLink
-              id={user_id}
-              person={calendly_users}
-            />
-          ),
-        },
+        PERSON,
         {
           id: "attempts",
           title: "Attempts",

@@ -3,7 +3,8 @@ import { useEffect, useState } from "preact/hooks";
 import { Empty, Failure, Skeleton } from "../ui/states.tsx";
 import { type Column, Table } from "../ui/table.tsx";
 import { askRows, EVERY, keyOf, type Rows } from "./ask.ts";
-import type { RowsQuery } from "./query.ts";
+import { PersonLink } from "./parts.tsx";
+import type { RowsQuery, WithPerson } from "./query.ts";
 import { type Resource, useResource } from "../data/resource.ts";
 
 /** As many rows as are asked for at first, and each time the end comes into view. */
@@ -43,6 +44,14 @@ export function useList<R>(query: RowsQuery<R>, { every = EVERY } = {}): List<R>
     },
   };
 }
+
+/** Whose row it is. */
+export const PERSON: Column<{ user_id: number | null } & WithPerson> = {
+  id: "person",
+  title: "Person",
+  width: "minmax(0, 1.2fr)",
+  cell: ({ user_id, calendly_users }) => <PersonLink id={user_id} person={calendly_users} />,
+};
 
 export function ListTable<R>(
   { list, label, columns, rowKey, href, rowHeight = 44, narrowRowHeight = 92, empty }: {

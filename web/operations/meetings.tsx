@@ -6,9 +6,9 @@ import { currentTime, Time } from "../ui/time.tsx";
 import { EVERY, useRows } from "./ask.ts";
 import { ChoiceFilter, FilterBar, PersonFilter } from "./filter_bar.tsx";
 import { type Filters, isFiltered, MEETING_FILTERS, readFilters } from "./filters.ts";
-import { ListTable, useList } from "./list.tsx";
+import { ListTable, PERSON, useList } from "./list.tsx";
 import { Json, Panel, Pending, PersonLink, Screen, SmallTable } from "./parts.tsx";
-import { type Row, rows, rowsWithPerson, type WithPerson } from "./query.ts";
+import { given, type Row, rows, rowsWithPerson, type WithPerson } from "./query.ts";
 
 const COLUMNS = [
   "id",
@@ -30,17 +30,12 @@ function meetingsQuery(filters: Filters<typeof MEETING_FILTERS>, at: number) {
   const { person, when } = filters;
   return rowsWithPerson("calendly_meetings", {
     select: COLUMNS,
-    where: [
-      ...(person ? [{ column: "user_id" as const, is: "eq" as const, value: person }] : []),
-      ...(when === null
-        ? []
-        : [{ column: "is_deleted" as const, is: "eq" as const, value: when === "deleted" }]),
-      ...(when === "upcoming"
-        ? [{ column: "start_time" as const, is: "gte" as const, value: now }]
-        : when === "past"
-        ? [{ column: "start_time" as const, is: "lt" as const, value: now }]
-        : []),
-    ],
+    where: given([
+      { column: "user_id", is: "eq", value: person },
+      { column: "is_deleted", is: "eq", value: when && when === "deleted" },
+      { column: "start_time", is: "gte", value: when === "upcoming" ? now : null },
+      { column: "start_time", is: "lt", value: when === "past" ? now : null },
+    ]),
     // Of everybody by key, the newest first: an index by start time is there for each person alone.
     order: person
       ? [{ column: "start_time", descending: when !== "upcoming" }, { column: "id" }]
@@ -90,14 +85,7 @@ export function MeetingsScreen() {
             width: "minmax(96px, 1fr)",
             cell: ({ start_time }) => <Time at={start_time} />,
           },
-          {
-            id: "person",
-            title: "Person",
-            width: "minmax(0, 1.2fr)",
-            cell: ({ user_id, calendly_users }) => (
-              <PersonLink id={user_id} person={calendly_users} />
-            ),
-          },
+          PERSON,
           {
             id: "state",
             title: "State",

@@ -66,6 +66,20 @@ export interface WithPerson {
   calendly_users: { name: string | null; email: string | null } | null;
 }
 
+/** The conditions that have a value: a filter that is not set has none. */
+export function given<C extends string>(
+  conditions: (Omit<Condition, "value"> & {
+    column: C;
+    value: Condition["value"] | null;
+  })[],
+): (Condition & { column: C })[] {
+  return conditions.flatMap(({ value, ...condition }) =>
+    value === null || value === undefined || (Array.isArray(value) && value.length === 0)
+      ? []
+      : [{ ...condition, value }]
+  );
+}
+
 interface RowsOptions<R extends Relation, C extends Column<R>> {
   select: readonly C[];
   where?: readonly (Condition & { column: Column<R> })[];

@@ -15,9 +15,9 @@ import {
   SYNC_TYPES,
   TRIGGERS,
 } from "./filters.ts";
-import { ListTable, useList } from "./list.tsx";
-import { Legend, PersonLink, Screen, WordStatus } from "./parts.tsx";
-import { type Row, rowsWithPerson, type WithPerson } from "./query.ts";
+import { ListTable, PERSON, useList } from "./list.tsx";
+import { Legend, Screen, WordStatus } from "./parts.tsx";
+import { given, type Row, rowsWithPerson, type WithPerson } from "./query.ts";
 import { took } from "./timeline.ts";
 import { RUN_WORDS, syncTypeName, TRIGGER_WORDS, wordOf } from "./words.ts";
 
@@ -45,24 +45,15 @@ const COLUMNS = [
 export type RunRow = Pick<Row<"calendly_sync_runs">, typeof COLUMNS[number]> & WithPerson;
 
 export function runsQuery(filters: Partial<Filters<typeof RUN_FILTERS>>, at: number) {
-  const since = sinceValue(filters.since ?? null, at);
   return rowsWithPerson("calendly_sync_runs", {
     select: COLUMNS,
-    where: [
-      ...(filters.status?.length
-        ? [{ column: "status" as const, is: "in" as const, value: filters.status }]
-        : []),
-      ...(filters.type
-        ? [{ column: "sync_type" as const, is: "eq" as const, value: filters.type }]
-        : []),
-      ...(filters.trigger
-        ? [{ column: "trigger" as const, is: "eq" as const, value: filters.trigger }]
-        : []),
-      ...(filters.person
-        ? [{ column: "user_id" as const, is: "eq" as const, value: filters.person }]
-        : []),
-      ...(since ? [{ column: "started_at" as const, is: "gte" as const, value: since }] : []),
-    ],
+    where: given([
+      { column: "status", is: "in", value: filters.status },
+      { column: "sync_type", is: "eq", value: filters.type },
+      { column: "trigger", is: "eq", value: filters.trigger },
+      { column: "user_id", is: "eq", value: filters.person },
+      { column: "started_at", is: "gte", value: sinceValue(filters.since ?? null, at) },
+    ]),
     order: [{ column: "started_at", descending: true }, { column: "id" }],
   });
 }
@@ -133,17 +124,7 @@ export function RunTable(
           width: "minmax(96px, 0.9fr)",
           cell: ({ started_at }) => <Time at={started_at} />,
         },
-        {
-          id: "person",
-          title: "Person",
-          width: "minmax(0, 1.2fr)",
-          cell: ({ user_id, calendly_users }) => (
-            <PersonLink
-              id={user_id}
-              person={calendly_users}
-            />
-          ),
-        },
+        PERSON,
         {
           id: "type",
           title: "Type",
