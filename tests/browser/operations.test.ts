@@ -275,27 +275,6 @@ browserTest(
 );
 
 browserTest(
-  "where the functions do not answer, the first screen says what to do",
-  async ({ project }) => {
-    const person = await project.person({ events: 1 });
-    await person.sync();
-    const page = await openPage(project, { expectErrors: [/Failed to load resource/] });
-    // As the platform's gateway answers where a function does not boot.
-    await page.route("**/console/functions/v1/**", (route) =>
-      route.fulfill({
-        status: 503,
-        json: { code: "BOOT_ERROR", message: "Function failed to start" },
-      }));
-    await page.goto(project.stack.consoleLink());
-    const sentence = page.getByRole("status", { name: "State" });
-    await sentence.getByText(/^The Edge Functions do not answer/).waitFor();
-    assert.match(await sentence.innerText(), /Function failed to start\. .*start it again/);
-    await page.getByText("do not answer", { exact: true }).waitFor();
-    await assertAccessible(page);
-  },
-);
-
-browserTest(
   "while the project cannot be read, what was read stays, and goes on by itself",
   async ({ project }) => {
     const person = await project.person({ events: 1 });

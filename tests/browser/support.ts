@@ -16,6 +16,7 @@ import axe from "axe-core";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { readPage } from "../../local/console.ts";
 import { type Person, Project } from "../functions/support.ts";
+import { Cluster } from "../harness/cluster.ts";
 import { needing } from "../harness/requirements.ts";
 import { type StackTestOptions } from "../harness/stack.ts";
 import { type ContextOptions, launchChromium, newContext } from "./chromium.ts";
@@ -37,6 +38,8 @@ export interface PageOptions extends Omit<ContextOptions, "as"> {
 }
 
 export interface BrowserTestOptions extends Omit<StackTestOptions, "on" | "long"> {
+  /** A Postgres server of the project's own, which the test may stop. */
+  ownServer?: boolean;
   /** What the test needs beside Chromium. */
   needs?: Parameters<typeof needing>[1][];
   /** Only with REQUIRE_ALL=1. */
@@ -47,22 +50,32 @@ export interface BrowserTestOptions extends Omit<StackTestOptions, "on" | "long"
 const open: { context: BrowserContext; page: Page; problems: string[] }[] = [];
 let browser: Promise<Browser> | undefined;
 
-/** Registers a test with a project of its own, on the embedded Postgres. */
+/** Registers a test with a project of its own, on the embedded Postgres unless it has a server of its own. */
 export function browserTest(
   name: string,
-  test: (context: { project: Project; t: Deno.TestContext }) => Promise<unknown>,
-  { long = false, needs = [], ...options }: BrowserTestOptions = {},
+  test: (
+    context: { project: Project; server: Cluster; t: Deno.TestContext },
+  ) => Promise<unknown>,
+  { long = false, ownServer = false, needs = [], ...options }: BrowserTestOptions = {},
 ): void {
   Deno.test({
-    ...needing(name, "chromium", ...needs, ...long ? ["longRun" as const] : []),
+    ...needing(
+      name,
+      "chromium",
+      ...needs,
+      ...ownServer ? ["postgresServer" as const] : [],
+      ...long ? ["longRun" as const] : [],
+    ),
     async fn(t) {
+      await using server = ownServer ? await Cluster.start() : undefined;
       await using project = await Project.start("embedded", {
         clock: "real",
         realtime: true,
+        databaseUrl: server?.url,
         ...options,
       });
       try {
-        await test({ project, t });
+        await test({ project, server: server!, t });
         assertNoProblems();
       } catch (error) {
         await photograph(name);

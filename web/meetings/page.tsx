@@ -83,7 +83,7 @@ function Mine({ id, email }: { id: string; email: string }) {
         <div class="card notice" role="status">
           <Icon name="warning" />
           <span>
-            The project does not answer: {situation.problem.message}{" "}
+            The project does not answer: {situation.problem.message.replace(/\.$/, "")}.{" "}
             What you see is what was there last. The page tries again by itself.
           </span>
         </div>
