@@ -284,6 +284,28 @@ browserTest(
   },
 );
 
+browserTest(
+  "a request that is never answered does not keep the page from saying so",
+  async ({ project }) => {
+    const ana = await synced(project, 3);
+    const page = await openPage(project, { as: ana });
+    await waitForText(page, ".question", /As Calendly ha[sd] it/);
+    await page.route("**/rest/v1/**", () => {});
+    await page.clock.install();
+    await page.evaluate(() => dispatchEvent(new Event("online")));
+    await page.clock.runFor(31_000);
+    await waitForText(
+      page,
+      ".notice",
+      /The project does not answer: The project cannot be reached\. What/,
+    );
+    await waitForText(page, ".question", /Not known now/);
+    await page.unroute("**/rest/v1/**");
+    await page.evaluate(() => dispatchEvent(new Event("online")));
+    await page.locator(".notice").waitFor({ state: "detached" });
+  },
+);
+
 browserTest("a sync that runs already is shown with its progress", async ({ project }) => {
   const ana = await synced(project, 3);
   const page = await openPage(project, { as: ana, expectErrors: [/409/] });

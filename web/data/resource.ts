@@ -1,7 +1,10 @@
 /** Loading for a component: keeps what it shows while it loads again, so that nothing flashes. */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { currentTime } from "../ui/clock.ts";
-import { type Problem, toProblem } from "./problem.ts";
+import { type Problem, toProblem, unreachable } from "./problem.ts";
+
+/** In milliseconds: what is not answered by then is not waited for, so that nobody reads old rows as new ones. */
+const PATIENCE = 30_000;
 
 export interface Resource<T> {
   /** The last answer; stays while a newer one is loaded or has failed. */
@@ -33,7 +36,7 @@ export function useResource<T>(
     const controller = running.current = new AbortController();
     setState((before) => before.loading ? before : { ...before, loading: true });
     try {
-      const data = await latest.current(controller.signal);
+      const data = await within(PATIENCE, latest.current(controller.signal));
       if (!controller.signal.aborted) setState({ data, loading: false, at: currentTime() });
     } catch (error) {
       const problem = await toProblem(error);
@@ -41,7 +44,10 @@ export function useResource<T>(
         setState((before) => ({ ...before, problem, loading: false }));
       }
     } finally {
-      if (running.current === controller) running.current = undefined;
+      if (running.current === controller) {
+        running.current = undefined;
+        controller.abort();
+      }
     }
   }, []);
 
@@ -66,4 +72,16 @@ export function useResource<T>(
   }, [every, reload]);
 
   return { ...state, reload };
+}
+
+async function within<T>(milliseconds: number, work: PromiseLike<T>): Promise<T> {
+  let timer;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(unreachable("The project")), milliseconds);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
