@@ -78,16 +78,16 @@ async function comeBack(team: Team, person: Person, draw: Random): Promise<void>
   await succeed(team, () => connect(team, person, how));
 }
 
-/** Does what a connection's state asks of its person. */
+/** Does what a connection's state asks of its person, unless their account has just ended. */
 async function reconnectAll(team: Team): Promise<void> {
-  for (const person of team.people) {
+  for (const person of team.people.filter(({ connection }) => connection)) {
     const [connection] = await team.project.sql(
       `select c.state from public.calendly_connections c
        where c.calendly_user_uri = $1`,
       [person.host.uri],
     );
     if (connection?.state !== "reconnect_required" || isBanned(team, person)) continue;
-    const how = person.connection?.byAccount ? "token" : "server";
+    const how = person.connection!.byAccount ? "token" : "server";
     await succeed(team, () => connect(team, person, how));
   }
 }
