@@ -1,6 +1,6 @@
 /** What My meetings computes: lists from pages and changes, chains of reschedules, CSV, and its words. */
 import assert from "node:assert/strict";
-import { arrivalOf } from "../../web/meetings/arrivals.ts";
+import { Shown } from "../../web/meetings/arrivals.ts";
 import { chainOf, fetchChain, MAX_LINKS } from "../../web/meetings/chain.ts";
 import { meetingsCsv, toCsv } from "../../web/meetings/csv.ts";
 import { readFrom, takeNews } from "../../web/meetings/data.ts";
@@ -232,27 +232,41 @@ Deno.test("only a link of http or https can be joined", () => {
 
 Deno.test("what has just happened at Calendly is told with its delay, and an import is not", () => {
   const just = new Date(NOW - 400).toISOString();
+  const shown = new Shown(NOW - HOUR);
   const booked = meeting(1, 1, { calendly_created_at: just, calendly_updated_at: just });
-  assert.deepEqual(arrivalOf(booked, false, NOW), { kind: "booked", delay: 0.4, at: NOW });
-  assert.equal(arrivalOf(booked, true, NOW)?.kind, "changed");
-  assert.equal(arrivalOf(meeting(2, 1), false, NOW), undefined);
+  assert.deepEqual(shown.arrivalOf(booked, NOW), { kind: "booked", delay: 0.4, at: NOW });
+  assert.equal(shown.arrivalOf({ ...booked, name: "Renamed" }, NOW)?.kind, "changed");
+  assert.equal(shown.arrivalOf(meeting(2, 1), NOW), undefined);
   const canceled = meeting(3, 1, {
     is_deleted: true,
     deleted_reason: "canceled",
     deleted_at: just,
     calendly_updated_at: just,
   });
-  assert.deepEqual(arrivalOf(canceled, true, NOW), { kind: "canceled", delay: 0.4, at: NOW });
+  assert.deepEqual(shown.arrivalOf(canceled, NOW), { kind: "canceled", delay: 0.4, at: NOW });
   const ahead = new Date(NOW + HOUR).toISOString();
   assert.equal(
-    arrivalOf(
+    shown.arrivalOf(
       meeting(4, 1, { calendly_created_at: ahead, calendly_updated_at: ahead }),
-      false,
       NOW,
     ),
     undefined,
     "a clock that differs says nothing",
   );
+});
+
+Deno.test("a booking is told once, whoever brings it first, and what is shown already is no change", () => {
+  const at = (seconds: number) => new Date(NOW + seconds * 1000).toISOString();
+  const created = (seconds: number) =>
+    meeting(1, 1, { calendly_created_at: at(seconds), calendly_updated_at: at(seconds) });
+  const told = (opened: number, booked: Meeting, listed: Meeting[]) => {
+    const shown = new Shown(NOW + opened * 1000);
+    shown.list(listed);
+    return [shown.arrivalOf(booked, NOW)?.kind, shown.arrivalOf(booked, NOW)?.kind];
+  };
+  assert.deepEqual(told(-60, created(-1), []), ["booked", undefined]);
+  assert.deepEqual(told(-60, created(-1), [created(-1)]), ["booked", undefined]);
+  assert.deepEqual(told(-60, created(-90), [created(-90)]), [undefined, undefined]);
 });
 
 Deno.test("an answer that is late does not replace a newer one about the same meeting", () => {

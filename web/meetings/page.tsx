@@ -273,7 +273,7 @@ function useChanges(
       if (!answer) return soon("list", 1000, meetings.reload);
       const ids = questions.current.takeAnswer(question, meeting_ids);
       const fresh = answer.filter(({ id }) => ids.includes(id));
-      const before = new Set(meetings.list.meetings.map(({ id }) => id));
+      const before = meetings.list.meetings;
       meetings.apply(ids, fresh);
       take(fresh, before);
     } else return;
