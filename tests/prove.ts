@@ -244,6 +244,8 @@ What the rules say cannot be seen is excepted by name:
 ${rows(simulation.exceptions)}
 
 - *outside every window*: the event starts more than two years back or a year ahead.
+- *booked in another organization*: by somebody who had left the connected one, and is a member again or
+  has handed the meeting to one. Calendly lists an event in the organization in which it was booked.
 - *a no-show after its last check*: it was marked or undone more than a week after the meeting, and the
   webhook that told of it was lost. Calendly moves no time then.
 - *a seat erased without a trace*: Calendly erased an invitee before any sync had seen the event as the last

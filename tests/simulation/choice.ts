@@ -6,6 +6,8 @@ import type { Team } from "./team.ts";
 export interface Booking {
   event: ScheduledEvent;
   invitees: Invitee[];
+  /** In which it was booked: the one whose listing shows it. */
+  organization: string;
 }
 
 export function events({ project }: Team): Booking[] {

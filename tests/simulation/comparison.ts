@@ -8,7 +8,7 @@ import {
   storedMeeting,
 } from "../functions/mirror.ts";
 import type { Booking } from "./choice.ts";
-import { DAY, type Person, type Team } from "./team.ts";
+import { DAY, keeperOf, type Person, type Team } from "./team.ts";
 
 /** Something that is stored and not as it should be. */
 export interface Divergence {
@@ -21,6 +21,7 @@ export interface Divergence {
 
 /** `exception`: why the rules say that this cannot be seen. */
 export type Difference = Divergence & { exception?: string };
+export const ELSEWHERE = "booked in another organization";
 type Note = (what: string, stored: unknown, expected: unknown, exception?: string) => void;
 
 // deno-lint-ignore no-explicit-any -- rows as they are in the database
@@ -61,6 +62,7 @@ export async function compare(
       booking,
       meetings.find((row) => row.calendly_event_uri === uri),
       seats,
+      elsewhere(team, person, booking) ?? outside(team, booking.event),
       note,
     );
   }
@@ -73,9 +75,15 @@ export async function compare(
   return found;
 }
 
-function compareMeeting(team: Team, booking: Booking, row: Row, seats: Row[], note: Note): void {
-  const { event, invitees } = booking;
-  const unseen = outside(team, event);
+/** `unseen`: why no sync lists it. */
+function compareMeeting(
+  team: Team,
+  { event, invitees }: Booking,
+  row: Row,
+  seats: Row[],
+  unseen: string | undefined,
+  note: Note,
+): void {
   if (!row) return note(event.uri, "no row", `a row: ${event.status}`, unseen);
   differences(storedMeeting(row), expectedMeeting(event, invitees), (stored, expected) => {
     const exception = unseen ?? erasedSeat(team, event, Object.keys(stored));
@@ -102,6 +110,13 @@ function compareMeeting(team: Team, booking: Booking, row: Row, seats: Row[], no
 
 function isHost(event: ScheduledEvent, person: Person): boolean {
   return event.event_memberships.some(({ user }) => user === person.host.uri);
+}
+
+/** A former member books in an organization of their own, whose events the team's does not list. */
+function elsewhere(team: Team, person: Person, { organization }: Booking): string | undefined {
+  const isListedByHost = keeperOf(team, person)?.connection?.scope === "user";
+  if (isListedByHost || organization === team.organization) return undefined;
+  return ELSEWHERE;
 }
 
 /** No sync lists it: it starts too long ago, or too far ahead for all the days of settling. */

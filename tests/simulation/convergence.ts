@@ -99,14 +99,13 @@ export async function check(team: Team, since: string): Promise<Verdict> {
   const except = (name: string) => verdict.exceptions[name] = (verdict.exceptions[name] ?? 0) + 1;
 
   for (const person of [...team.people, ...coHosts(team)]) {
-    let isSame = true;
-    for (const { exception, ...divergence } of await differences(team, person)) {
-      isSame = false;
+    const found = await differences(team, person);
+    for (const { exception, ...divergence } of found) {
       if (exception) except(exception);
       else report(divergence);
     }
     await checkRow(team, person, report);
-    if (team.people.includes(person)) await checkSyncs(team, person, isSame, report);
+    if (team.people.includes(person)) await checkSyncs(team, person, found, report);
   }
   await checkOrganization(team, report);
   await checkProject(team, since, report);

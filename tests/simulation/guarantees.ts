@@ -1,5 +1,5 @@
 /** What else must hold after a seed: whose rows there are, what a sync costs, and that nothing is left. */
-import { type Divergence, isSame } from "./comparison.ts";
+import { type Difference, type Divergence, ELSEWHERE, isSame } from "./comparison.ts";
 import { askFor, rowOf } from "./connecting.ts";
 import { isBanned, isSynced, MINUTE, type Person, type Team } from "./team.ts";
 
@@ -25,17 +25,20 @@ export async function checkRow(team: Team, person: Person, report: Report): Prom
   if (!isRight) report({ whose, what: "whose row it is", stored: owner, expected: account });
 }
 
-/** `isSame`: the stored meetings are exactly what Calendly has. */
+/** `found`: what differs between the stored meetings and what Calendly has. */
 export async function checkSyncs(
   team: Team,
   person: Person,
-  isSame: boolean,
+  found: Difference[],
   report: Report,
 ): Promise<void> {
   await checkBans(team, person, report);
   if (isSynced(team, person)) {
-    if (isSame) await checkCounts(team, person, report);
-    await checkCost(team, person, report);
+    if (found.length === 0) await checkCounts(team, person, report);
+    // What no listing of the organization shows, the owner's own click finds.
+    if (found.every(({ exception }) => exception !== ELSEWHERE)) {
+      await checkCost(team, person, report);
+    }
   } else {
     await checkRefusal(team, person, report);
   }
