@@ -172,7 +172,7 @@ declare
       select c.id
       from public.calendly_connections c
       where c.id = u.connection_id and c.state = 'active'
-        and (c.next_sync_at > sync_sooner.due_at or c.next_sync_at is null)
+        and c.next_sync_at > sync_sooner.due_at
         -- A paused run does not go on sooner, and a due connection is looked at by each claim.
         and not exists (
           select from public.calendly_sync_runs r
@@ -192,7 +192,8 @@ begin
 end
 $$;
 comment on function calendly.sync_sooner(integer[], timestamptz) is
-  'Brings the next sync of these users forward to a time, but not before a paused run may go on.';
+  'Brings the next sync of these users forward to a time, but not before a paused run may go on. A '
+  'connection that the schedule leaves out stays out.';
 
 create table calendly.unmet_members (
   user_id integer primary key references public.calendly_users (id) on delete cascade

@@ -206,7 +206,7 @@ begin
       webhooks_lost_at = null, webhooks_unseen_since = null, webhook_error = null,
       updated_at = now_at,
       -- From now on only syncs bring news.
-      next_sync_at = case c.state when 'active' then
+      next_sync_at = case when c.next_sync_at is not null then
         least(c.next_sync_at, now_at + calendly.interval_between_syncs(false)) end
     where c.id = connection.id;
   perform calendly.set_webhook_enabled(calendly.users_of_connection(connection.id), false);

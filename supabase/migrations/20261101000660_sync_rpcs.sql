@@ -414,7 +414,7 @@ begin
     -- A webhook could not bring the next sync forward while this run had the connection.
     update public.calendly_connections c
       set next_sync_at = least(c.next_sync_at, calendly.next_pending_work_at(c.id, now_at))
-      where c.id = connection.id and c.state = 'active';
+      where c.id = connection.id and c.next_sync_at is not null;
     return;
   end if;
   update public.calendly_connections c

@@ -1,7 +1,7 @@
 -- People with and without an account, and accounts that are closed: who is synced, and how many
 -- hosts of an organization have no account.
 begin;
-select plan(25);
+select plan(29);
 select calendly.set_clock('2026-06-01T12:00:00Z');
 update calendly.settings set schedule_jitter = 0;
 select tests.add_person('ana');
@@ -110,6 +110,26 @@ select is((tests.run_of('olga')).hosts_without_account, null,
   'hosts without an account are not counted before the run is complete');
 select is(tests.finish('olga') #>> '{result,hosts_without_account}', '2',
   'with members accounts the hosts who are not kept count as hosts without an account');
+
+-- a ban of the owner that has just ended
+select tests.close('olga', null, calendly.now() + interval '1 day');
+select calendly.end_closed_accounts();
+select tests.close('olga', null, null);
+select tests.begin('ulla');
+select tests.bring('ulla', tests.page(array[tests.hosted('E9', 'ulla')]));
+insert into calendly.meeting_sync (user_id, event_uri, invitees_due_at)
+  values (tests.id_of('ulla'), tests.event_uri('E9'), calendly.now() + interval '30 days')
+  on conflict on constraint meeting_sync_pkey do update set invitees_due_at = excluded.invitees_due_at;
+select is(tests.finish('ulla') #>> '{result,status}', 'complete',
+  'a member is synced as soon as the owner''s ban has ended');
+select is((tests.connection_of('olga')).next_sync_at, null,
+  'a member''s sync does not put the next one of the organization off to its next pending work');
+select calendly.sync_sooner(array[tests.id_of('ulla')], calendly.now() + interval '30 days');
+select is((tests.connection_of('olga')).next_sync_at, null,
+  'nor does a delivery that makes something due later');
+select calendly.end_closed_accounts();
+select is((tests.connection_of('olga')).next_sync_at, calendly.now(),
+  'within a minute the organization is due at once');
 
 select * from finish();
 rollback;

@@ -562,4 +562,23 @@ export const SYNCS: Mutation[] = [
       ),
     ],
   },
+  {
+    breaks: "a member's sync puts off the organization that the schedule leaves out",
+    file: sql("660_sync_rpcs"),
+    from: "      where c.id = connection.id and c.next_sync_at is not null;",
+    to: "      where c.id = connection.id and c.state = 'active';",
+    caughtBy: [
+      pgtap(
+        "sync_accounts",
+        "a member's sync does not put the next one of the organization off to its next pending work",
+      ),
+    ],
+  },
+  {
+    breaks: "what falls due later takes up a connection that the schedule leaves out",
+    file: sql("120_connections"),
+    from: "        and c.next_sync_at > sync_sooner.due_at\n",
+    to: "        and (c.next_sync_at > sync_sooner.due_at or c.next_sync_at is null)\n",
+    caughtBy: [pgtap("sync_accounts", "nor does a delivery that makes something due later")],
+  },
 ];

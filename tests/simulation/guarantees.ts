@@ -93,6 +93,8 @@ async function checkCost(team: Team, person: Person, report: Report): Promise<vo
   if (!row) return; // Never listed.
   const [{ page_size }] = await project.sql("select page_size from calendly.settings");
   await project.advance(MINUTE); // The rate limit's.
+  // A look for no-shows may have fallen due meanwhile.
+  while (await project.tick() > 0) await project.advance(MINUTE);
   const { status, body } = await askFor(team, person, "POST", "calendly-sync");
   if (status !== 200) {
     report({ whose: person.email, what: "a last click", stored: body, expected: "a sync" });

@@ -13,10 +13,11 @@ const COVERING = [31, 50, 69, 81, 82, 85, 89, 100, 104, 107, 125];
 /**
  * They find faults that the product once had: hosts whose connection's owner was deleted were said to have
  * webhooks (10, 16, 37, 56), an alert did not end (104), what Calendly had erased while no connection brought
- * its hosts stayed (795676293). Seeds from before there were accounts are not among them: the same numbers
- * draw other operations now.
+ * its hosts stayed (795676293), a member's sync put the organization off whose owner's ban had just ended
+ * (5718). Seeds from before there were accounts are not among them: the same numbers draw other operations
+ * now.
  */
-const FINDING_FAULTS = [10, 16, 37, 56, 104, 795676293];
+const FINDING_FAULTS = [10, 16, 37, 56, 104, 5718, 795676293];
 const NEW = 1000 + Math.floor(Date.now() / 1000) % 1_000_000_000;
 
 async function assertConverge(seeds: number[]) {
