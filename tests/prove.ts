@@ -141,7 +141,7 @@ async function proveOneByOne(): Promise<void> {
   console.log(`${left.length} mutations`);
   await mutate(left, async ({ breaks }) => {
     proof.caught.add(breaks);
-    await keep("mutations", [...proof.caught]);
+    await savePart("mutations", [...proof.caught]);
     await writeDocument();
   });
   proof.survivors = new Set(MUTATIONS.map(({ breaks }) => breaks)).difference(proof.caught);
@@ -160,11 +160,11 @@ async function part<T>(
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   const made = await make();
-  if (isProven(made)) await keep(name, made);
+  if (isProven(made)) await savePart(name, made);
   return made;
 }
 
-async function keep(name: string, made: unknown): Promise<void> {
+async function savePart(name: string, made: unknown): Promise<void> {
   if (!parts) return;
   await Deno.mkdir(parts, { recursive: true });
   await Deno.writeTextFile(new URL(`${name}.json`, parts), JSON.stringify(made));

@@ -259,14 +259,14 @@ Deno.test("a booking is told once, whoever brings it first, and what is shown al
   const at = (seconds: number) => new Date(NOW + seconds * 1000).toISOString();
   const created = (seconds: number) =>
     meeting(1, 1, { calendly_created_at: at(seconds), calendly_updated_at: at(seconds) });
-  const told = (opened: number, booked: Meeting, listed: Meeting[]) => {
+  const kindsOf = (opened: number, booked: Meeting, listed: Meeting[]) => {
     const shown = new Shown(NOW + opened * 1000);
     shown.list(listed);
     return [shown.arrivalOf(booked, NOW)?.kind, shown.arrivalOf(booked, NOW)?.kind];
   };
-  assert.deepEqual(told(-60, created(-1), []), ["booked", undefined]);
-  assert.deepEqual(told(-60, created(-1), [created(-1)]), ["booked", undefined]);
-  assert.deepEqual(told(-60, created(-90), [created(-90)]), [undefined, undefined]);
+  assert.deepEqual(kindsOf(-60, created(-1), []), ["booked", undefined]);
+  assert.deepEqual(kindsOf(-60, created(-1), [created(-1)]), ["booked", undefined]);
+  assert.deepEqual(kindsOf(-60, created(-90), [created(-90)]), [undefined, undefined]);
 });
 
 Deno.test("an answer that is late does not replace a newer one about the same meeting", () => {
