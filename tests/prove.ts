@@ -81,6 +81,7 @@ if (!Number.isSafeInteger(seeds) || seeds < 1 || !REQUIREMENTS.realPostgres.met)
 const parts = git("status", "--porcelain", "--", ".", ":!docs")
   ? undefined
   : new URL(`.local/proof/${await whatIsProven()}/`, ROOT);
+let written = Promise.resolve();
 const proof = {
   began: new Date(),
   commit: git("rev-parse", "--short", "HEAD") + (parts ? "" : ", changed"),
@@ -177,10 +178,13 @@ async function whatIsProven(): Promise<string> {
   return new Uint8Array(hash).toHex().slice(0, 12);
 }
 
-async function writeDocument(): Promise<void> {
-  await Deno.writeTextFile(new URL(RELIABILITY, ROOT), document());
-  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", RELIABILITY], cwd: ROOT })
-    .output();
+/** One after the other: parts end side by side. */
+function writeDocument(): Promise<void> {
+  return written = written.then(async () => {
+    await Deno.writeTextFile(new URL(RELIABILITY, ROOT), document());
+    await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", RELIABILITY], cwd: ROOT })
+      .output();
+  });
 }
 
 function holds({ passed, failed, skipped }: Outcome): boolean {
