@@ -86,11 +86,13 @@ export async function accessToken(): Promise<string> {
   return data.session?.access_token ?? theConfig().publishable_key;
 }
 
-/** `fetch` with the person's rights. */
+/** `fetch` with the person's rights. What would be asked in the moment of signing out is not asked. */
 async function personFetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  const { data } = await auth().getSession();
+  if (!data.session) throw new Problem("signed_out", "You are signed out.", "Sign in again.");
   const headers = new Headers(init?.headers);
   headers.set("apikey", theConfig().publishable_key);
-  headers.set("authorization", `Bearer ${await accessToken()}`);
+  headers.set("authorization", `Bearer ${data.session.access_token}`);
   return await fetch(input, { ...init, headers });
 }
 

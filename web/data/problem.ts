@@ -19,7 +19,9 @@ export class Problem extends Error {
 export async function toProblem(error: unknown): Promise<Problem> {
   if (error instanceof Problem) return error;
   if (error instanceof FunctionsHttpError) return await fromResponse(error.context);
-  if (error instanceof FunctionsFetchError) return unreachable("The functions");
+  if (error instanceof FunctionsFetchError) {
+    return error.context instanceof Problem ? error.context : unreachable("The functions");
+  }
   if (error instanceof TypeError && isNetworkError(error)) return unreachable("The project");
   const { code, message, hint, status } = error as Record<string, unknown>;
   return new Problem(
