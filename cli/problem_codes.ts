@@ -154,6 +154,13 @@ export const PROBLEM_CODES = {
       "Nothing was changed.",
     todo: "Drop or change them, and run it again.",
   },
+  tables_in_use: {
+    about: "project",
+    means:
+      "`uninstall.sql` has waited for 30 seconds for other sessions, which hold tables or views " +
+      "of ours. Nothing was changed.",
+    todo: "Run it again. `pg_stat_activity` shows who has been in a transaction for long.",
+  },
   not_owner: {
     about: "project",
     means:

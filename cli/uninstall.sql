@@ -24,14 +24,20 @@ begin
 end
 $$;
 
+-- Who is connecting at this moment is waited for, and whoever comes later finds nothing.
+create or replace function pg_temp.calendly_lock_tables(tables text[]) returns void
+language plpgsql
+as $$
+begin
+  perform calendly.lock_for_erasure();
+  execute 'lock table ' || array_to_string(tables, ', ') || ' in access exclusive mode';
+end
+$$;
+
 create or replace function pg_temp.calendly_check_disconnected() returns void
 language plpgsql
 as $$
 begin
-  -- Who is connecting at this moment is waited for, and whoever comes later finds nothing. In the
-  -- order of locks: step 1, then connections.
-  perform calendly.lock_for_erasure();
-  lock table public.calendly_connections, calendly.pending_revocations in access exclusive mode;
   if exists (select from public.calendly_connections c where c.state <> 'disconnected')
       or exists (select from calendly.pending_revocations) then
     raise exception using
@@ -324,7 +330,7 @@ begin
 end
 $$;
 
-create or replace function pg_temp.calendly_uninstall(drop_data boolean) returns jsonb
+create or replace function pg_temp.calendly_try_uninstall(drop_data boolean) returns jsonb
 language plpgsql
 as $$
 declare
@@ -342,6 +348,11 @@ declare
 begin
   if is_installed then
     perform pg_temp.calendly_check_owner(owner);
+    perform pg_temp.calendly_lock_tables(array(
+      select c.oid::regclass::text
+      from calendly.own_objects o
+      join pg_catalog.pg_class c on c.oid = to_regclass(o.name) and c.relkind = 'r'
+      where o.kind = 'relation'));
     perform pg_temp.calendly_check_disconnected();
     own := array(
       select c.relname::text
@@ -367,6 +378,34 @@ begin
     perform pg_temp.calendly_drop_tables(dropped);
   end if;
   return answer;
+end
+$$;
+
+-- Jobs and functions lock our tables and views in other orders. So that nobody ends in a deadlock, no
+-- lock is waited for as long as Postgres waits until it looks for one (deadlock_timeout, 1 second):
+-- what was done by then is taken back, and it begins anew.
+create or replace function pg_temp.calendly_uninstall(drop_data boolean) returns jsonb
+language plpgsql
+set lock_timeout = '200ms'
+as $$
+declare
+  last_try constant timestamptz := clock_timestamp() + interval '30 seconds';
+begin
+  loop
+    begin
+      return pg_temp.calendly_try_uninstall(drop_data);
+    exception when lock_not_available then
+      if clock_timestamp() >= last_try then
+        raise exception using
+          errcode = 'lock_not_available',
+          message = 'tables_in_use: other sessions have held a table or view of ours for 30 '
+            'seconds. Nothing was changed.',
+          detail = 'tables_in_use',
+          hint = 'Run this again. pg_stat_activity shows who has been in a transaction for long.';
+      end if;
+      perform pg_sleep(0.1);
+    end;
+  end loop;
 end
 $$;
 

@@ -1,9 +1,9 @@
 /** cli/uninstall.sql: the way out of a project that was in use, with the data and without. */
 import assert from "node:assert/strict";
 import postgres from "postgres";
-import { openPostgres, prepare } from "../../local/database.ts";
+import { type Database, openPostgres, prepare } from "../../local/database.ts";
 import { HISTORY_TABLE, readMigrations } from "../../cli/migrations.ts";
-import { AS_OWNER } from "../../local/migrations.ts";
+import { AS_OWNER, migrate } from "../../local/migrations.ts";
 import { FIXTURES } from "../database/fixtures/fixtures.ts";
 import { Cluster } from "../harness/cluster.ts";
 import { databaseTest } from "../harness/databases.ts";
@@ -302,6 +302,17 @@ const CONNECT = `
       'https://api.calendly.com/organizations/O'
     from public.calendly_users u`;
 
+/** Waits until uninstalling waits for a lock. */
+async function waits(database: Database): Promise<void> {
+  await eventually("uninstalling waits", async () => {
+    const waiting = await database.query(
+      `select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    return waiting.length === 1;
+  });
+}
+
 Deno.test({
   ...needing("on a real server with pg_cron", "postgresServer"),
   async fn(t) {
@@ -315,17 +326,40 @@ Deno.test({
         await connecting.begin(async (transaction) => {
           await transaction.unsafe(CONNECT).simple();
           left = database.command("postgres", LEAVE).catch((error) => error);
-          await eventually("uninstalling waits", async () => {
-            const waiting = await database.query(
-              `select from pg_stat_activity
-                where datname = current_database() and wait_event_type = 'Lock'`,
-            );
-            return waiting.length === 1;
-          });
+          await waits(database);
         });
         await connecting.end();
         assert.match(String(await left!), /still_connected/);
         await database.command("postgres", "delete from public.calendly_users");
+      });
+      await t.step("whoever reads one of our tables may read the others meanwhile", async () => {
+        const reader = postgres(cluster.url, { max: 1 });
+        let left: Promise<unknown>;
+        await reader.begin(async (transaction) => {
+          const own = await transaction`select name from calendly.own_objects
+            where kind = 'relation' and grant_kind = 'table' order by name desc`;
+          await transaction.unsafe(`select from ${own[0].name}`);
+          left = database.command("postgres", LEAVE).catch((error) => error);
+          await waits(database);
+          for (const { name } of own) await transaction.unsafe(`select from ${name}`);
+        });
+        await reader.end();
+        assert.equal(await left!, undefined);
+        await migrate(database, await readMigrations());
+      });
+      await t.step("whoever reads for long is left alone, and uninstalling says so", async () => {
+        const reader = postgres(cluster.url, { max: 1 });
+        await reader.begin(async (transaction) => {
+          await transaction`select from public.calendly_sync_runs`;
+          const impatient = LEAVE.replace("interval '30 seconds'", "interval '0 seconds'");
+          assert.notEqual(impatient, LEAVE);
+          const error = await database.command("postgres", impatient).catch((error) => error);
+          assert.match(error.message, /^tables_in_use: .* Nothing was changed\.$/);
+          assert.equal(error.code, "55P03");
+          assert.match(error.hint, /pg_stat_activity/);
+        });
+        await reader.end();
+        await database.query("select from public.calendly_sync_runs");
       });
       await t.step(
         "another role than the owner is refused, and told whose turn it is",

@@ -107,6 +107,23 @@ export const COMMAND_LINE: Mutation[] = [
     ],
   },
   {
+    breaks: "uninstalling waits for a lock until Postgres looks for deadlocks",
+    file: "cli/uninstall.sql",
+    from: "set lock_timeout = '200ms'",
+    to: "set lock_timeout = '5s'",
+    caughtBy: [
+      {
+        ...requests(
+          "guest/leaving",
+          "on a real server with pg_cron",
+          undefined,
+          "whoever reads one of our tables may read the others meanwhile",
+        ),
+        real: true,
+      },
+    ],
+  },
+  {
     breaks: "uninstalling unschedules the app's jobs",
     file: "cli/uninstall.sql",
     from: "on j.jobname = o.name and j.username = current_user;",
