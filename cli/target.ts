@@ -1,8 +1,9 @@
 /**
- * The project that a command is about, as its Data API and functions are reached: the one that the
- * environment names, the one that the folder is linked to, or the local stack that runs in a clone.
+ * The project that a command is about, as its Data API and functions are reached: the one that an argument
+ * or the environment names, the one that the folder is linked to, or the local stack that runs in a clone.
  */
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openDeployment } from "./deployment.ts";
 import { Problem } from "./problem.ts";
@@ -58,16 +59,20 @@ export const LOCAL_FOLDER = fileURLToPath(new URL("../.local", import.meta.url))
 
 interface Choice {
   env: Record<string, string | undefined>;
+  /** The folder in which the command was typed. */
   folder: string;
+  /** The folder that the command names. */
+  argument?: string;
   remote?: string;
   url?: string;
 }
 
 /**
- * The project that the environment names by its address and a key; `url` stands in for SUPABASE_URL. Else
- * the one that `remote` names or the folder is linked to, whose key the Supabase CLI reads: that key goes to
- * the project's own address or to `url`, never to SUPABASE_URL. Else the stack that runs here. Errors:
- * no_project, and those of `openDeployment`.
+ * The project that `remote` names or the folder `argument` is linked to. Else the one that the environment
+ * names by its address and a key; `url` stands in for SUPABASE_URL. Else the one that this folder is linked
+ * to. The key of a linked project is read by the Supabase CLI: it goes to the project's own address or to
+ * `url`, never to SUPABASE_URL. Else the stack that runs here. Errors: no_folder, no_project, own_folder, and
+ * those of `openDeployment`.
  */
 export async function findTarget(choice: Choice, localFolder = LOCAL_FOLDER): Promise<Project> {
   const { url, secretKey } = await findTargetWithKeys(choice, localFolder);
@@ -76,10 +81,14 @@ export async function findTarget(choice: Choice, localFolder = LOCAL_FOLDER): Pr
 
 /** As `findTarget`. */
 export async function findTargetWithKeys(
-  { env: variables, folder, remote, url }: Choice,
+  { env: variables, folder, argument, remote, url }: Choice,
   localFolder = LOCAL_FOLDER,
 ): Promise<Target> {
   const env = url === undefined ? variables : { ...variables, SUPABASE_URL: url };
+  if (argument !== undefined) {
+    const { root } = await findProject(resolve(folder, argument));
+    return await linkedProject(root, env, { remote, url });
+  }
   const hasKey = env.SUPABASE_SECRET_KEY || env.SUPABASE_SERVICE_ROLE_KEY;
   if (remote === undefined && env.SUPABASE_URL && hasKey) return ofEnvironment(env)!;
   const project = await findProject(folder).catch(() => undefined);
@@ -158,8 +167,8 @@ async function localStack(folder: string): Promise<Target> {
     throw new Problem(
       "no_project",
       "This folder is not linked to a project, SUPABASE_URL is not set, and no local stack runs.",
-      "Link it: npx supabase link. Or set SUPABASE_URL and SUPABASE_SECRET_KEY. In a clone, " +
-        "npx -y deno@2.9.6 task start starts a local stack.",
+      "Link it: npx supabase link. Or name the folder of a project that is linked, or set SUPABASE_URL " +
+        "and SUPABASE_SECRET_KEY. In a clone, npx -y deno@2.9.6 task start starts a local stack.",
       { cannotTell: true },
     );
   }

@@ -428,6 +428,7 @@ const OPTIONS = {
 export const connect = defineCommand({
   name: "connect",
   summary: "connect Calendly by a personal access token, and show the first sync",
+  argument: "[folder]",
   description:
     `The project is the one that the folder is linked to, or that SUPABASE_URL and SUPABASE_SECRET_KEY
 name; in a clone the local stack that runs.
@@ -439,9 +440,15 @@ Ctrl-C ends the waiting only: the sync goes on by itself.
 --json prints {connection, webhooks_error, run (as in calendly_sync_runs), users (how many)}.
 Exit code: 0 connected, 1 refused, or the first sync or webhooks failed, 2 it cannot tell.`,
   options: OPTIONS,
-  async run({ values, env, folder, terminal, isJson, answer }) {
+  async run({ values, argument, env, folder, terminal, isJson, answer }) {
     const choice = readChoice(values);
-    const project = await findTarget({ env, folder, remote: values.remote, url: values.url });
+    const project = await findTarget({
+      env,
+      folder,
+      argument,
+      remote: values.remote,
+      url: values.url,
+    });
     await checkConnectable(project);
     const token = await readToken(isJson);
     const result = await untilInterrupted((signal) =>

@@ -28,6 +28,7 @@ export interface Result {
 export const console = defineCommand({
   name: "console",
   summary: "open the console: meetings, runs, deliveries, alerts",
+  argument: "[folder]",
   description:
     `Serves the console of the project that the folder is linked to, or that SUPABASE_URL,
 SUPABASE_SECRET_KEY and SUPABASE_PUBLISHABLE_KEY name, on this machine alone until Ctrl-C. In a
@@ -40,12 +41,13 @@ within ten minutes. The secret key stays in this program.
     "no-open": { type: "boolean", help: "open no browser" },
     ...REMOTE,
   },
-  async run({ values, env, folder, terminal, isJson, answer }) {
+  async run({ values, argument, env, folder, terminal, isJson, answer }) {
     const port = parsePort(values.port);
     await removeLeftFiles();
     const target = await findTargetWithKeys({
       env,
       folder,
+      argument,
       remote: values.remote,
       url: values.url,
     });

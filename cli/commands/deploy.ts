@@ -5,14 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { VERSION } from "../../supabase/functions/_shared/calendly/version.ts";
-import {
-  CHANGING,
-  type Context,
-  defineCommand,
-  type ExitCode,
-  IS_CLONE,
-  PROGRAM,
-} from "../command.ts";
+import { CHANGING, type Context, defineCommand, type ExitCode, PROGRAM } from "../command.ts";
 import { addSections } from "../config_toml.ts";
 import { checkNames, noteDeployed, readDatabaseState, readTick } from "../database_state.ts";
 import { type Deployment, openDeployment, TARGET, TOKEN_KEY } from "../deployment.ts";
@@ -117,23 +110,26 @@ async function deployProject(context: Context<typeof OPTIONS>): Promise<ExitCode
     const verified = await verify(terminal, deployment, plan, seconds);
     context.answer({ ...result, verified });
     terminal.line();
-    terminal.line(`  Version ${VERSION} runs. Next: ${nextCommand(deployment, values)}`);
+    terminal.line(`  Version ${VERSION} runs. Next: ${nextCommand(deployment, context)}`);
     return 0;
   } finally {
     await deployment.database.close();
   }
 }
 
-/** connect, for the same project: it finds a linked folder only where it is called in it. */
+/** connect, for the same project. */
 function nextCommand(
   { supabase, url }: Deployment,
-  { remote, url: address }: { remote?: string; url?: string },
+  { values, argument }: Context<typeof OPTIONS>,
 ): string {
-  if (!supabase || IS_CLONE) {
+  if (!supabase) {
     return `${PROGRAM} connect, with SUPABASE_URL=${url ?? "…"} and SUPABASE_SECRET_KEY set`;
   }
-  const options = [remote && `--remote=${remote}`, address && `--url=${address}`];
-  return [PROGRAM, "connect", ...options].filter(Boolean).join(" ");
+  const options = [
+    values.remote && `--remote=${values.remote}`,
+    values.url && `--url=${values.url}`,
+  ];
+  return [PROGRAM, "connect", argument, ...options].filter(Boolean).join(" ");
 }
 
 /** The Supabase CLI takes `verify_jwt` from config.toml. Errors: not_installed, config_invalid. */

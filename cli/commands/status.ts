@@ -380,23 +380,21 @@ function exitCodeOf({ status }: Status): ExitCode {
 }
 
 /** Error: invalid_argument. */
-function readInterval(argument: string | undefined, isWatching: boolean): number {
-  if (argument === undefined) return WATCH_INTERVAL;
-  const seconds = Number(argument);
+function readInterval(text: string | undefined, isWatching: boolean): number {
+  if (text === undefined) return WATCH_INTERVAL;
+  const seconds = Number(text);
   if (isWatching && seconds >= 1 && seconds <= 3600) return seconds;
   throw new Problem(
     "invalid_argument",
-    isWatching
-      ? "The seconds of --watch are a number from 1 to 3600."
-      : "An argument needs --watch.",
-    `For instance: ${PROGRAM} status --watch 10.`,
+    isWatching ? "The seconds of --every are a number from 1 to 3600." : "--every needs --watch.",
+    `For instance: ${PROGRAM} status --watch --every 10.`,
   );
 }
 
 export const status = defineCommand({
   name: "status",
   summary: "show how the sync is going, and what to do where it is not",
-  argument: "[seconds]",
+  argument: "[folder]",
   description:
     `Asks the database and calls the three Edge Functions of the project that the folder is linked to,
 or that SUPABASE_URL and SUPABASE_SECRET_KEY name; in a clone of the local stack that runs.
@@ -409,13 +407,18 @@ user_count, runs}. Lists have at most ${SHOWN} rows.`,
   options: {
     watch: {
       type: "boolean",
-      help: `show it again every [seconds] (${WATCH_INTERVAL}), until Ctrl-C`,
+      help: "show it again and again, until Ctrl-C",
+    },
+    every: {
+      type: "string",
+      value: "<seconds>",
+      help: `with --watch: how often, by default every ${WATCH_INTERVAL} seconds`,
     },
     ...REMOTE,
   },
   async run({ values, argument, env, folder, terminal, isJson, answer }) {
     const isWatching = values.watch === true;
-    const seconds = readInterval(argument, isWatching);
+    const seconds = readInterval(values.every, isWatching);
     if (isWatching && isJson) {
       throw new Problem(
         "invalid_argument",
@@ -423,7 +426,13 @@ user_count, runs}. Lists have at most ${SHOWN} rows.`,
         "Leave one of them out.",
       );
     }
-    const project = await findTarget({ env, folder, remote: values.remote, url: values.url });
+    const project = await findTarget({
+      env,
+      folder,
+      argument,
+      remote: values.remote,
+      url: values.url,
+    });
     if (isWatching) return await watch(project, terminal, seconds);
     const status = await readStatus(project);
     showStatus(terminal, status);

@@ -49,9 +49,9 @@ deployTest("deploy brings a new project to work", async ({ project, api, app, t 
     assert.deepEqual(project.functions, FUNCTIONS);
     assert.match(stdout, /Functions answer, and accept the secret key {2}version/);
     assert.match(stdout, /The schedule runs/);
-    assert.ok(
-      /Next: npx -y deno\S* task cli connect, with SUPABASE_URL=(\S+) /.exec(stdout)?.[1] ===
-        project.url,
+    assert.equal(
+      /Next: npx -y deno\S* task cli connect --url=(\S+)$/m.exec(stdout)?.[1],
+      project.url,
     );
     assert.equal(stdout.split(tokenKey(project)).length, 2, "the key is shown once");
     assert.match(stdout, /This output is no terminal/);

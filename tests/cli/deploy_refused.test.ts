@@ -101,6 +101,9 @@ deployTest(
       await Deno.remove(`${app.path}/supabase/.temp`, { recursive: true });
       await refused("not_linked", /supabase link/, 1);
       await refused("project_unknown", /projects list/, 1, "--remote=zyxwvutsrqponmlkjihg");
+      const choice = { env: api.environment, folder: app.path };
+      await assert.rejects(findTarget({ ...choice, argument: "." }), { code: "not_linked" });
+      await assert.rejects(findTarget({ ...choice, argument: "lost" }), { code: "no_folder" });
     });
   },
 );
@@ -139,6 +142,9 @@ deployTest("the secret key goes to no address that nobody typed", async (context
     const env = { ...api.environment, SUPABASE_URL, SUPABASE_SECRET_KEY: "sb_secret_of_another" };
     const named = { url: SUPABASE_URL, secretKey: "sb_secret_of_another" };
     assert.deepEqual(await findTarget({ env, folder: app.path }), named);
+    const other = { env, folder: "/", argument: app.path, url: project.url };
+    const linked = { url: project.url, secretKey: project.keys.secretKey };
+    assert.deepEqual(await findTarget(other), linked, "a folder that is named comes first");
     api.refuse("forbidden", /api-keys/);
     const { readSecretKey } = await openDeployment(app.path, env, {});
     assert.match((await readSecretKey() as { missing: string }).missing, /for SUPABASE_URL/);

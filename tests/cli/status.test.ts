@@ -419,7 +419,7 @@ projectTest(
     });
     await t.step("with --watch frame after frame, until Ctrl-C", async () => {
       const child = new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", "--no-check", "cli/main.ts", "status", "--watch", "1"],
+        args: ["run", "-A", "--no-check", "cli/main.ts", "status", "--watch", "--every", "1"],
         cwd: new URL("../../", import.meta.url),
         env,
         stdout: "piped",
@@ -434,8 +434,10 @@ projectTest(
       for (const frame of frames) assert.match(frame, /Healthy[^]*Last runs/);
     });
     await t.step("what cannot be is refused", async () => {
-      for (const args of [["--watch", "0"], ["--watch", "x"], ["5"], ["--watch", "--json"]]) {
-        const { code, stdout, stderr } = await runProgram(["status", ...args], { env });
+      for (
+        const args of ["--watch --every=0", "--watch --every=x", "--every=5", "--watch --json"]
+      ) {
+        const { code, stdout, stderr } = await runProgram(["status", ...args.split(" ")], { env });
         assert.equal(code, 1);
         assert.match(stdout + stderr, /invalid_argument/);
       }

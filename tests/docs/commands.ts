@@ -11,7 +11,7 @@ import { parseOptions } from "../../local/main.ts";
 const ROOT = new URL("../../", import.meta.url);
 const [program, ...args] = Deno.args;
 
-/** Commands of the command line that the local project is enough for. */
+/** Commands of the command line that the local project is enough for. It stands in for a linked one. */
 const RUN = ["install", "connect", "status", "sql", "reencrypt", "--help", "--version"];
 
 /** Tasks that are long or never end, beside `start`; tests of their own run them. */
@@ -59,7 +59,11 @@ async function command(name = "--help", ...args: string[]): Promise<void> {
   }
   if (args.includes("--watch")) return;
   if (RUN.includes(name) || args.includes("--help")) {
-    await run("cli/main.ts", name, ...args, ...name === "install" ? ["--yes"] : []);
+    await run(
+      "cli/main.ts",
+      name,
+      ...name === "install" ? [...args, "--yes"] : args.filter((arg) => arg !== "../your-app"),
+    );
   }
 }
 
