@@ -5,6 +5,8 @@
  * calendly-connect alone and is never printed.
  */
 import { isCancel, password } from "@clack/prompts";
+import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import process from "node:process";
 import { z } from "zod";
 import { type Context, defineCommand, PROGRAM } from "../command.ts";
@@ -425,6 +427,18 @@ const OPTIONS = {
   ...REMOTE,
 } as const;
 
+/** Error: no_folder, which does not repeat what was typed: it may be a token in the wrong place. */
+async function checkFolder(path: string): Promise<void> {
+  await stat(path).catch(() => {
+    throw new Problem(
+      "no_folder",
+      "The argument of connect is the folder of a project, and there is no such folder.",
+      `A token is no argument: it is asked for, or read from standard input. ${PROGRAM} connect --help ` +
+        "says more.",
+    );
+  });
+}
+
 export const connect = defineCommand({
   name: "connect",
   summary: "connect Calendly by a personal access token, and show the first sync",
@@ -442,6 +456,7 @@ Exit code: 0 connected, 1 refused, or the first sync or webhooks failed, 2 it ca
   options: OPTIONS,
   async run({ values, argument, env, folder, terminal, isJson, answer }) {
     const choice = readChoice(values);
+    if (argument !== undefined) await checkFolder(resolve(folder, argument));
     const project = await findTarget({
       env,
       folder,

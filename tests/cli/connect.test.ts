@@ -326,7 +326,7 @@ projectTest("the program takes the token from standard input alone", async (proj
     ["an empty one", [], "\n", /token_missing/],
     ["one with a space in it", [], `${token} ${token}`, /token_invalid/],
     ["one of a thousand lines", [], `${token}\n`.repeat(1000), /token_invalid/],
-    ["one as an argument", [token], token, /unknown_option.*takes no argument/],
+    ["one as an argument", [token], token, /no_folder.*no such folder[^]*standard input/],
     ["one as an option", ["--token", token], token, /unknown_option/],
     ["one as the value of an option", [`--token=${token}`], token, /unknown_option/],
     ["another scope", ["--scope", "team"], token, /invalid_option.*user or organization/],
