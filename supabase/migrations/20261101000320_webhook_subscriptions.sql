@@ -258,6 +258,19 @@ comment on function calendly.note_organization(public.calendly_connections, text
   'Stores the organization that the connection''s Calendly user is in now; null, not told, keeps '
   'the stored one. Error: organization_left where the connection is for another organization.';
 
+create function calendly.subscription_subject(connection public.calendly_connections) returns jsonb
+language sql immutable set search_path = ''
+as $$
+  select jsonb_build_object('organization', connection.calendly_organization_uri,
+      'scope', connection.scope)
+    || case connection.scope when 'user'
+      then jsonb_build_object('user', connection.calendly_user_uri) else '{}' end
+  where connection.calendly_organization_uri is not null
+$$;
+comment on function calendly.subscription_subject(public.calendly_connections) is
+  'What a connection subscribes to: {organization, scope, user?}; null where its organization is '
+  'not known.';
+
 create function public.calendly_subscription_query(connection_id uuid, organization text)
 returns jsonb
 language plpgsql security definer set search_path = ''
@@ -278,9 +291,8 @@ begin
       'Calendly tells no organization of this user, and webhooks need one.',
       'Without webhooks meetings are synced by the schedule.');
   end if;
-  return jsonb_build_object('organization', organization, 'scope', connection.scope)
-    || case connection.scope when 'user'
-      then jsonb_build_object('user', connection.calendly_user_uri) else '{}' end;
+  connection.calendly_organization_uri := organization;
+  return calendly.subscription_subject(connection);
 end
 $$;
 comment on function public.calendly_subscription_query(uuid, text) is

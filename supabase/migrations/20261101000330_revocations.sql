@@ -6,6 +6,8 @@ create table calendly.pending_revocations (
   connection_id uuid not null,
   credential jsonb not null,
   subscription_uris text[] not null,
+  unanswered_ids uuid[] not null default '{}',
+  subject jsonb,
   attempts integer not null default 0,
   next_try_at timestamptz not null,
   created_at timestamptz not null
@@ -15,6 +17,11 @@ alter table calendly.pending_revocations enable row level security;
 comment on table calendly.pending_revocations is
   'Connections that have ended here, by their person or with the account, and still have a '
   'subscription or a token to be ended at Calendly.';
+comment on column calendly.pending_revocations.unanswered_ids is
+  'Subscriptions that Calendly may have made without an answer that arrived: their URIs are not '
+  'known, and their ids are in their callback URLs.';
+comment on column calendly.pending_revocations.subject is
+  'The query that lists the connection''s subscriptions, see calendly.subscription_subject.';
 comment on column calendly.pending_revocations.credential is
   'The last credential, see calendly.credential: deleted with the row.';
 
@@ -31,13 +38,19 @@ declare
 begin
   perform calendly.end_subscriptions(queue_revocation.connection_id);
   insert into calendly.pending_revocations
-      (connection_id, credential, subscription_uris, next_try_at, created_at)
-    select k.connection_id, calendly.credential(k.connection_id),
+      (connection_id, credential, subscription_uris, unanswered_ids, subject, next_try_at,
+        created_at)
+    select c.id, calendly.credential(c.id),
       -- Those that were ended before, too: their deletion may have failed.
       array(select w.uri from calendly.webhook_subscriptions w
-        where w.connection_id = k.connection_id and w.uri is not null),
+        where w.connection_id = c.id and w.uri is not null),
+      array(select w.id from calendly.webhook_subscriptions w
+        where w.connection_id = c.id and w.uri is null),
+      calendly.subscription_subject(c),
       case when is_making then now_at + interval '1 minute' else now_at end, now_at
-    from calendly.credentials k where k.connection_id = queue_revocation.connection_id;
+    from calendly.credentials k
+    join public.calendly_connections c on c.id = k.connection_id
+    where c.id = queue_revocation.connection_id;
   delete from calendly.credentials k where k.connection_id = queue_revocation.connection_id;
 end
 $$;
@@ -81,13 +94,15 @@ begin
   return case
     when claimed.id is null then '{"status": "idle"}'::jsonb
     else jsonb_build_object('status', 'claimed', 'id', claimed.id,
-      'credential', claimed.credential, 'subscription_uris', to_jsonb(claimed.subscription_uris))
+      'credential', claimed.credential, 'subscription_uris', to_jsonb(claimed.subscription_uris),
+      'unanswered_ids', to_jsonb(claimed.unanswered_ids), 'subject', claimed.subject)
   end;
 end
 $$;
 comment on function public.calendly_claim_revocation(text) is
   'One ended connection to be ended at Calendly as well: {status: claimed, id, credential, '
-  'subscription_uris}, or {status: idle}, always so where the project has moved.';
+  'subscription_uris, unanswered_ids, subject}, or {status: idle}, always so where the project has '
+  'moved.';
 
 create function public.calendly_finish_revocation(id uuid) returns void
 language sql security definer set search_path = ''

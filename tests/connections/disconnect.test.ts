@@ -187,6 +187,25 @@ projectTests("Disconnecting", {
       assert.deepEqual((await person.connection()).webhooks, { state: "none", enabled: false });
     });
 
+    await t.step("one whose making was never answered is found by its address", async () => {
+      const person = await connected(project);
+      const { control } = project.sandbox;
+      const lost = { method: "POST", path: "/webhook_subscriptions", times: 1 };
+      control.faults({ ...lost, effect: { kind: "cut" } });
+      assert.equal((await person.invoke("calendly-connect/webhooks", "POST")).status, 502);
+      assert.equal(subscriptionsOf(person).length, 1);
+      // The first look fails, and so it is tried again.
+      const look = { method: "GET", path: "/webhook_subscriptions", times: 10 };
+      control.faults({ ...look, effect: { kind: "status", status: 503 } });
+      await person.disconnect();
+      await triedOnce(project);
+      assert.equal(subscriptionsOf(person).length, 1);
+      control.clear_faults();
+      await project.advance("1h");
+      await runSchedule(project);
+      await assertNothingLeft(person, newest());
+    });
+
     await t.step("and whoever connects again at once is not ended with it", async () => {
       const person = await withWebhooks(project);
       const former = newest();

@@ -168,6 +168,20 @@ export const WEBHOOKS: Mutation[] = [
     ],
   },
   {
+    breaks: "a subscription whose making was never answered stays at Calendly",
+    file: sql("330_revocations"),
+    from: "where w.connection_id = c.id and w.uri is null),",
+    to: "where false),",
+    caughtBy: [
+      requests(
+        "connections/disconnect",
+        "Disconnecting",
+        "while a sync, a refresh or a subscription is being worked on",
+        "one whose making was never answered is found by its address",
+      ),
+    ],
+  },
+  {
     breaks: "a replaced subscription is told at once that nobody wants it",
     file: DELIVERY,
     from: "or subscription.ended_at < now_at - interval '2 days')",

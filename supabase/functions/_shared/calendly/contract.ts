@@ -124,15 +124,16 @@ const SubscriptionSubject = z.object({
 });
 export type SubscriptionSubject = z.infer<typeof SubscriptionSubject>;
 
-const Revocation = z.discriminatedUnion("status", [
-  Idle,
-  z.object({
-    status: z.literal("claimed"),
-    id: z.string(),
-    credential: Credential,
-    subscription_uris: z.array(z.string()),
-  }),
-]);
+/** What an ended connection has left at Calendly: see calendly.pending_revocations. */
+const Revocation = z.object({
+  status: z.literal("claimed"),
+  id: z.string(),
+  credential: Credential,
+  subscription_uris: z.array(z.string()),
+  unanswered_ids: z.array(z.string()),
+  subject: SubscriptionSubject.nullable(),
+});
+export type Revocation = z.infer<typeof Revocation>;
 
 /** What became of a delivery: see calendly_receive_webhook. */
 export const ReceivedDelivery = z.object({
@@ -237,7 +238,10 @@ export const RPC = {
       status: ConnectionStatus,
     }),
   ),
-  calendly_claim_revocation: rpc(["project_url"], Revocation),
+  calendly_claim_revocation: rpc(
+    ["project_url"],
+    z.discriminatedUnion("status", [Idle, Revocation]),
+  ),
   calendly_finish_revocation: rpc(["id"], nothing),
 
   calendly_receive_webhook: rpc(["delivery"], ReceivedDelivery),

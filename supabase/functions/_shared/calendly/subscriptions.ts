@@ -3,7 +3,7 @@
  * URL must be unique, so the new one is created before the old one is deleted.
  */
 import { Calendly, RequestRefused, TemporaryFailure } from "./api.ts";
-import type { Answer, Credential, SubscriptionSubject } from "./contract.ts";
+import type { Answer, Credential, Revocation, SubscriptionSubject } from "./contract.ts";
 import { ConnectionToken, RevocableToken } from "./credential.ts";
 import type { Database } from "./database.ts";
 import { DELIVERED_EVENTS, deliveryUrl } from "./delivery.ts";
@@ -206,9 +206,11 @@ export async function revokePending(database: Database): Promise<void> {
     const { id, credential, subscription_uris } = revocation;
     try {
       const token = new RevocableToken(database, credential);
+      const calendly = new Calendly(token);
+      const found = await findUnanswered(calendly, revocation);
       // A refusal stays one: a role or a plan that was lost does not come back, and the token must be
       // revoked all the same.
-      await deleteAll(new Calendly(token), subscription_uris, (error) => !isRefusal(error));
+      await deleteAll(calendly, [...subscription_uris, ...found], (error) => !isRefusal(error));
       if (credential.kind === "oauth") await revokeToken(await token.revocable());
       await database.call("calendly_finish_revocation", { id });
     } catch (error) {
@@ -218,6 +220,27 @@ export async function revokePending(database: Database): Promise<void> {
       }
       logError("A connection could not be ended at Calendly", { reason: messageOf(error) });
     }
+  }
+}
+
+/** The URIs of subscriptions that Calendly has made and whose answer was lost: by the id in their address. */
+async function findUnanswered(
+  calendly: Calendly,
+  { unanswered_ids, subject }: Revocation,
+): Promise<string[]> {
+  if (unanswered_ids.length === 0 || subject === null) return [];
+  try {
+    const listed = await calendly.listSubscriptions(subject);
+    return listed.flatMap((subscription) => {
+      const { uri, callback_url } = (subscription ?? {}) as Record<string, unknown>;
+      const isOurs = unanswered_ids.some((id) =>
+        String(callback_url).endsWith(`/calendly-webhook/${id}`)
+      );
+      return isOurs && typeof uri === "string" ? [uri] : [];
+    });
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return [];
   }
 }
 
