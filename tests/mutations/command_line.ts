@@ -112,15 +112,12 @@ export const COMMAND_LINE: Mutation[] = [
     from: "set lock_timeout = '200ms'",
     to: "set lock_timeout = '5s'",
     caughtBy: [
-      {
-        ...requests(
-          "guest/leaving",
-          "on a real server with pg_cron",
-          undefined,
-          "whoever reads one of our tables may read the others meanwhile",
-        ),
-        real: true,
-      },
+      requests(
+        "guest/leaving",
+        "on a real server with pg_cron",
+        undefined,
+        "whoever reads one of our tables may read the others meanwhile",
+      ),
     ],
   },
   {
@@ -157,7 +154,10 @@ export const COMMAND_LINE: Mutation[] = [
     from: "const { url = `https://${ref}.supabase.co` } = choice;",
     to: "const { url = addressIn(env) ?? `https://${ref}.supabase.co` } = choice;",
     caughtBy: [
-      requests("cli/deploy_refused", "the secret key goes to no address that nobody typed"),
+      {
+        ...requests("cli/deploy_refused", "the secret key goes to no address that nobody typed"),
+        real: true,
+      },
     ],
   },
   {
@@ -166,10 +166,13 @@ export const COMMAND_LINE: Mutation[] = [
     from: "if (makesKey && state.hasTokens && !newKey) throw tokenKeyMissing();",
     to: "",
     caughtBy: [
-      requests(
-        "cli/deploy_refused",
-        "deploy makes no key over tokens that another one has encrypted",
-      ),
+      {
+        ...requests(
+          "cli/deploy_refused",
+          "deploy makes no key over tokens that another one has encrypted",
+        ),
+        real: true,
+      },
     ],
   },
   {
@@ -177,6 +180,6 @@ export const COMMAND_LINE: Mutation[] = [
     file: "cli/commands/deploy.ts",
     from: "state.deployed[name] !== digest(content, supabase.functions, name)",
     to: "false",
-    caughtBy: [requests("cli/deploy", "deploy brings a new project to work")],
+    caughtBy: [{ ...requests("cli/deploy", "deploy brings a new project to work"), real: true }],
   },
 ];

@@ -225,8 +225,8 @@ export const SYNCS: Mutation[] = [
   {
     breaks: "more is read ahead than Calendly's last answers left",
     file: typescript("_shared/calendly/step_reader"),
-    from: "step.ahead.event_uris.slice(0, remaining)",
-    to: "step.ahead.event_uris",
+    from: "const remaining = usage.rate?.remaining ?? Infinity;",
+    to: "const remaining = Infinity;",
     caughtBy: [
       requests(
         "functions/reading_ahead",

@@ -269,7 +269,7 @@ export const WEBHOOKS: Mutation[] = [
     from: "if organization is null or organization = connection.calendly_organization_uri then",
     to: "if organization is not distinct from connection.calendly_organization_uri then",
     caughtBy: [
-      pgtap("unseen_subscription", "nor does it end where Calendly does not tell one"),
+      pgtap("unseen_subscription", "which stays"),
     ],
   },
   {
