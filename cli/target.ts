@@ -2,9 +2,10 @@
  * The project that a command is about, as its Data API and functions are reached: the one that an argument
  * or the environment names, the one that the folder is linked to, or the local stack that runs in a clone.
  */
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Context } from "./command.ts";
 import { openDeployment } from "./deployment.ts";
 import { Problem } from "./problem.ts";
 import { findProject } from "./project_folder.ts";
@@ -57,14 +58,9 @@ export function namedProject(env: Record<string, string | undefined>): Project |
 /** Where a local stack that is not ephemeral keeps its database and keys and, while it runs, stack.json. */
 export const LOCAL_FOLDER = fileURLToPath(new URL("../.local", import.meta.url));
 
-interface Choice {
-  env: Record<string, string | undefined>;
-  /** The folder in which the command was typed. */
-  folder: string;
-  /** The folder that the command names. */
-  argument?: string;
-  remote?: string;
-  url?: string;
+/** What of a command's context says which project is meant: `argument` is a folder, if it is given. */
+interface Choice extends Pick<Context, "env" | "folder" | "argument"> {
+  values: { remote?: string; url?: string };
 }
 
 /**
@@ -81,12 +77,22 @@ export async function findTarget(choice: Choice, localFolder = LOCAL_FOLDER): Pr
 
 /** As `findTarget`. */
 export async function findTargetWithKeys(
-  { env: variables, folder, argument, remote, url }: Choice,
+  { env: variables, folder, argument, values: { remote, url } }: Choice,
   localFolder = LOCAL_FOLDER,
 ): Promise<Target> {
   const env = url === undefined ? variables : { ...variables, SUPABASE_URL: url };
   if (argument !== undefined) {
-    const { root } = await findProject(resolve(folder, argument));
+    const path = resolve(folder, argument);
+    await stat(path).catch(() => {
+      // It is not repeated: it may be a secret that was put in the wrong place.
+      throw new Problem(
+        "no_folder",
+        "The argument is the folder of a project, and there is no such folder.",
+        "Name the folder of your Supabase project. A token or a key is no argument: a token is read " +
+          "from standard input.",
+      );
+    });
+    const { root } = await findProject(path);
     return await linkedProject(root, env, { remote, url });
   }
   const hasKey = env.SUPABASE_SECRET_KEY || env.SUPABASE_SERVICE_ROLE_KEY;

@@ -5,8 +5,6 @@
  * calendly-connect alone and is never printed.
  */
 import { isCancel, password } from "@clack/prompts";
-import { stat } from "node:fs/promises";
-import { resolve } from "node:path";
 import process from "node:process";
 import { z } from "zod";
 import { type Context, defineCommand, PROGRAM } from "../command.ts";
@@ -427,18 +425,6 @@ const OPTIONS = {
   ...REMOTE,
 } as const;
 
-/** Error: no_folder, which does not repeat what was typed: it may be a token in the wrong place. */
-async function checkFolder(path: string): Promise<void> {
-  await stat(path).catch(() => {
-    throw new Problem(
-      "no_folder",
-      "The argument of connect is the folder of a project, and there is no such folder.",
-      `A token is no argument: it is asked for, or read from standard input. ${PROGRAM} connect --help ` +
-        "says more.",
-    );
-  });
-}
-
 export const connect = defineCommand({
   name: "connect",
   summary: "connect Calendly by a personal access token, and show the first sync",
@@ -454,16 +440,10 @@ Ctrl-C ends the waiting only: the sync goes on by itself.
 --json prints {connection, webhooks_error, run (as in calendly_sync_runs), users (how many)}.
 Exit code: 0 connected, 1 refused, or the first sync or webhooks failed, 2 it cannot tell.`,
   options: OPTIONS,
-  async run({ values, argument, env, folder, terminal, isJson, answer }) {
+  async run(context) {
+    const { values, terminal, isJson, answer } = context;
     const choice = readChoice(values);
-    if (argument !== undefined) await checkFolder(resolve(folder, argument));
-    const project = await findTarget({
-      env,
-      folder,
-      argument,
-      remote: values.remote,
-      url: values.url,
-    });
+    const project = await findTarget(context);
     await checkConnectable(project);
     const token = await readToken(isJson);
     const result = await untilInterrupted((signal) =>

@@ -41,16 +41,11 @@ within ten minutes. The secret key stays in this program.
     "no-open": { type: "boolean", help: "open no browser" },
     ...REMOTE,
   },
-  async run({ values, argument, env, folder, terminal, isJson, answer }) {
+  async run(context) {
+    const { values, env, terminal, isJson, answer } = context;
     const port = parsePort(values.port);
     await removeLeftFiles();
-    const target = await findTargetWithKeys({
-      env,
-      folder,
-      argument,
-      remote: values.remote,
-      url: values.url,
-    });
+    const target = await findTargetWithKeys(context);
     const show = async (result: Result, signal: AbortSignal) => {
       answer(result);
       terminal.pairs([

@@ -416,7 +416,8 @@ user_count, runs}. Lists have at most ${SHOWN} rows.`,
     },
     ...REMOTE,
   },
-  async run({ values, argument, env, folder, terminal, isJson, answer }) {
+  async run(context) {
+    const { values, terminal, isJson, answer } = context;
     const isWatching = values.watch === true;
     const seconds = readInterval(values.every, isWatching);
     if (isWatching && isJson) {
@@ -426,13 +427,7 @@ user_count, runs}. Lists have at most ${SHOWN} rows.`,
         "Leave one of them out.",
       );
     }
-    const project = await findTarget({
-      env,
-      folder,
-      argument,
-      remote: values.remote,
-      url: values.url,
-    });
+    const project = await findTarget(context);
     if (isWatching) return await watch(project, terminal, seconds);
     const status = await readStatus(project);
     showStatus(terminal, status);

@@ -29,7 +29,7 @@ Deno.test("the publishable key is the environment's, and never a secret one", as
   await using folder = await temporaryFolder();
   const read = async (more: Record<string, string>) => {
     const env = { ...NAMED, ...more };
-    const target = await findTargetWithKeys({ env, folder: folder.path }, folder.path);
+    const target = await findTargetWithKeys({ env, folder: folder.path, values: {} }, folder.path);
     assert.equal(target.isLocalStack, false);
     return await target.readPublishableKey();
   };
@@ -57,7 +57,10 @@ Deno.test("the local stack's keys are those of its file", async () => {
     secret_key: "sb_secret_1",
   };
   await Deno.writeTextFile(`${folder.path}/stack.json`, JSON.stringify(stack));
-  const target = await findTargetWithKeys({ env: {}, folder: folder.path }, folder.path);
+  const target = await findTargetWithKeys(
+    { env: {}, folder: folder.path, values: {} },
+    folder.path,
+  );
   assert.equal(target.isLocalStack, true);
   assert.equal(target.url, stack.url);
   assert.equal(await target.readPublishableKey(), "sb_publishable_1");
@@ -67,7 +70,7 @@ deployTest(
   "the keys of a linked project come by the Supabase CLI",
   async ({ project, api, app }) => {
     const { publishableKey, secretKey } = project.keys;
-    const choice = { env: api.environment, folder: app.path, url: project.url };
+    const choice = { env: api.environment, folder: app.path, values: { url: project.url } };
     const target = await findTargetWithKeys(choice);
     assert.equal(target.secretKey, secretKey);
     assert.equal(await target.readPublishableKey(), publishableKey);

@@ -101,7 +101,7 @@ deployTest(
       await Deno.remove(`${app.path}/supabase/.temp`, { recursive: true });
       await refused("not_linked", /supabase link/, 1);
       await refused("project_unknown", /projects list/, 1, "--remote=zyxwvutsrqponmlkjihg");
-      const choice = { env: api.environment, folder: app.path };
+      const choice = { env: api.environment, folder: app.path, values: {} };
       await assert.rejects(findTarget({ ...choice, argument: "." }), { code: "not_linked" });
       await assert.rejects(findTarget({ ...choice, argument: "lost" }), { code: "no_folder" });
     });
@@ -129,20 +129,20 @@ deployTest("the secret key goes to no address that nobody typed", async (context
     "deploy, connect and status of a linked folder do not use SUPABASE_URL",
     async () => {
       const env = { ...api.environment, SUPABASE_URL };
-      const choice = { env, folder: app.path };
+      const choice = { env, folder: app.path, values: {} };
       const { secretKey } = project.keys;
       const address = `https://${project.ref}.supabase.co`;
       assert.deepEqual(await findTarget(choice), { url: address, secretKey });
       assert.equal((await openDeployment(app.path, env, {})).url, address);
       const { url } = project;
-      assert.deepEqual(await findTarget({ ...choice, url }), { url, secretKey });
+      assert.deepEqual(await findTarget({ ...choice, values: { url } }), { url, secretKey });
     },
   );
   await t.step("a key of the environment is for its address", async () => {
     const env = { ...api.environment, SUPABASE_URL, SUPABASE_SECRET_KEY: "sb_secret_of_another" };
     const named = { url: SUPABASE_URL, secretKey: "sb_secret_of_another" };
-    assert.deepEqual(await findTarget({ env, folder: app.path }), named);
-    const other = { env, folder: "/", argument: app.path, url: project.url };
+    assert.deepEqual(await findTarget({ env, folder: app.path, values: {} }), named);
+    const other = { env, folder: "/", argument: app.path, values: { url: project.url } };
     const linked = { url: project.url, secretKey: project.keys.secretKey };
     assert.deepEqual(await findTarget(other), linked, "a folder that is named comes first");
     api.refuse("forbidden", /api-keys/);

@@ -449,7 +449,7 @@ projectTest(
 Deno.test("status reads the project of the environment, else the running local stack", async () => {
   const folder = await Deno.makeTempDir();
   try {
-    await assert.rejects(findTarget({ env: {}, folder }, folder), {
+    await assert.rejects(findTarget({ env: {}, folder, values: {} }, folder), {
       code: "no_project",
       message: /stack/,
     });
@@ -457,12 +457,12 @@ Deno.test("status reads the project of the environment, else the running local s
       `${folder}/stack.json`,
       JSON.stringify({ url: "http://127.0.0.1:1", secret_key: "local" }),
     );
-    assert.deepEqual(await findTarget({ env: {}, folder }, folder), {
+    assert.deepEqual(await findTarget({ env: {}, folder, values: {} }, folder), {
       url: "http://127.0.0.1:1",
       secretKey: "local",
     });
     await assert.rejects(
-      findTarget({ env: { SUPABASE_URL: "https://a.example.com" }, folder }, folder),
+      findTarget({ env: { SUPABASE_URL: "https://a.example.com" }, folder, values: {} }, folder),
       {
         code: "no_project",
         message: /SUPABASE_SECRET_KEY/,
@@ -472,6 +472,7 @@ Deno.test("status reads the project of the environment, else the running local s
       await findTarget({
         env: { SUPABASE_URL: "https://a.example.com/", SUPABASE_SECRET_KEY: "hosted" },
         folder,
+        values: {},
       }, folder),
       { url: "https://a.example.com", secretKey: "hosted" },
     );
