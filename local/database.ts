@@ -3,14 +3,22 @@
  * prepared like a Supabase project's, migrated and seeded. The rest of the stack does not see which it is.
  */
 import { createPgliteConnection, type PgliteConnection } from "@supabase/lite/pglite";
-import { createPostgresConnection, type PostgresConnection } from "@supabase/lite/postgres";
+import type { PostgresConnection } from "@supabase/lite/postgres";
 import { pgtap } from "@electric-sql/pglite/pgtap";
 import { CompiledQuery } from "kysely";
-import postgres from "postgres"; // The driver of @supabase/lite/postgres, which leaves its choice to us.
 import { isolateExitCode, Session, shareSession } from "./embedded.ts";
 import { type Migration, readMigrations } from "../cli/migrations.ts";
 import { AS_OWNER, migrate, PLATFORM, REALTIME, SEED } from "./migrations.ts";
+import { Connections, dataApiConnection, isoTime } from "./postgres.ts";
 import { servePostgresWire } from "./wire.ts";
+
+/** Statements of one transaction. */
+export interface Transaction {
+  /** Several statements without parameters. */
+  exec(sql: string): Promise<void>;
+  /** One statement, with `$1` for parameters. */
+  query<T = Record<string, unknown>>(sql: string, parameters?: unknown[]): Promise<T[]>;
+}
 
 /** An open database. Times come back as PostgREST writes them, jsonb parsed. */
 export interface Database {
@@ -21,8 +29,10 @@ export interface Database {
   connection: PgliteConnection | PostgresConnection;
   /** One statement, with `$1` for parameters. */
   query<T = Record<string, unknown>>(sql: string, parameters?: unknown[]): Promise<T[]>;
-  /** Several statements, and perhaps one with parameters after them, in one transaction. */
-  script(sql: string, last?: { sql: string; parameters: unknown[] }): Promise<void>;
+  /** Runs `work` in a transaction, which an error takes back. */
+  transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+  /** Several statements in one transaction. */
+  script(sql: string): Promise<void>;
   /** One command by itself as a role, not in a transaction: it may commit. */
   command(role: string, sql: string): Promise<void>;
   /**
@@ -37,15 +47,8 @@ export interface Database {
   close(): Promise<void>;
 }
 
-/** Postgres's numbers of these types. */
-const TIMESTAMP = 1114;
-const TIMESTAMPTZ = 1184;
-const TIME_TYPES = [TIMESTAMP, TIMESTAMPTZ];
-
-/** "2026-11-26 11:15:00+00" as Postgres has it in JSON: 2026-11-26T11:15:00+00:00. */
-function isoTime(text: string): string {
-  return text.replace(" ", "T").replace(/([+-]\d\d)(?=$| BC$)/, "$1:00");
-}
+/** Postgres's numbers of timestamp and timestamptz. */
+const TIME_TYPES = [1114, 1184];
 
 /** What a database is prepared with. */
 export interface Preparation {
@@ -104,19 +107,24 @@ export async function openEmbedded(
   const wire = options.port === undefined
     ? undefined
     : servePostgresWireNear(session, options.port);
+  const transaction: Database["transaction"] = (work) =>
+    session.use((pglite) =>
+      pglite.transaction((transaction) =>
+        work({
+          exec: async (sql) => void await transaction.exec(sql),
+          query: async <T>(sql: string, parameters?: unknown[]) =>
+            (await transaction.query<T>(sql, parameters)).rows,
+        })
+      )
+    );
 
   return {
     kind: "embedded",
     url: wire ? `postgresql://postgres@127.0.0.1:${wire.port}/postgres` : "",
     connection,
     query: (sql, parameters) => run(connection, sql, parameters),
-    script: (sql, last) =>
-      session.use((pglite) =>
-        pglite.transaction(async (transaction) => {
-          await transaction.exec(sql);
-          if (last) await transaction.query(last.sql, last.parameters);
-        })
-      ),
+    transaction,
+    script: (sql) => transaction(({ exec }) => exec(sql)),
     command: (role, sql) =>
       session.use(async (pglite) => {
         await pglite.exec(`set role "${role}"`);
@@ -150,147 +158,47 @@ function servePostgresWireNear(session: Session, port: number) {
 }
 
 /** Opens a real Postgres. Once `signal` aborts, whatever waits for its answers gets an error instead. */
-export async function openPostgres(url: string, signal?: AbortSignal): Promise<Database> {
+export async function openPostgres(
+  url: string,
+  signal?: AbortSignal,
+): Promise<Database> {
   signal?.throwIfAborted();
-  // The Data API and the driver would both encode a jsonb argument: text is passed on unchanged.
-  const encode = (value: unknown) => typeof value === "string" ? value : JSON.stringify(value);
-  let onclose = () => {};
-  const connection = createPostgresConnection({
-    url,
-    postgresOptions: {
-      onnotice: () => {},
-      onclose: () => onclose(),
-      types: {
-        json: { to: 114, from: [114], serialize: encode, parse: JSON.parse },
-        jsonb: { to: 3802, from: [3802], serialize: encode, parse: JSON.parse },
-        timestamp: {
-          to: TIMESTAMP,
-          from: [TIMESTAMP],
-          serialize: (text: string) => text,
-          parse: isoTime,
-        },
-        timestamptz: {
-          to: TIMESTAMPTZ,
-          from: [TIMESTAMPTZ],
-          serialize: (text: string) => text,
-          parse: isoTime,
-        },
-      },
-    },
-  });
-  onclose = retryAfterDisconnect(connection.driver);
-  signal?.addEventListener("abort", () => connection.driver.end({ timeout: 0 }), { once: true });
+  const connections = new Connections(url);
+  signal?.addEventListener("abort", () => connections.cut(), { once: true });
   try {
-    await run(connection, "select 1");
+    await connections.learnArrays();
   } catch (error) {
-    await connection.close();
+    await connections.close();
     throw error;
   }
+  const connection = dataApiConnection(connections, url);
+  const transaction: Database["transaction"] = (work) =>
+    connections.transaction((client) =>
+      work({
+        exec: async (sql) => void await client.query(sql),
+        query: async (sql, parameters) => (await client.query(sql, parameters)).rows,
+      })
+    );
   return {
     kind: "postgres",
     url,
     connection,
     query: (sql, parameters) => run(connection, sql, parameters),
-    script: async (sql, last) => {
-      await connection.driver.begin(async (transaction) => {
-        await transaction.unsafe(sql).simple();
-        if (last) await transaction.unsafe(last.sql, last.parameters as never[]);
-      });
-    },
-    command: async (role, sql) => {
-      const session = await connection.driver.reserve();
-      try {
-        await session.unsafe(`set role "${role}"`);
-        await session.unsafe(sql).simple();
-      } finally {
-        await session.unsafe("rollback");
-        await session.unsafe("reset role");
-        session.release();
-      }
-    },
-    listen: async (channel, notified, resumed) => {
-      let listens = false;
-      // On a connection of its own, which the driver makes again whenever it is lost.
-      const { unlisten } = await connection.driver.listen(channel, notified, () => {
-        if (listens) resumed?.();
-        listens = true;
-      });
-      return async () => void await unlisten();
-    },
-    close: () => connection.driver.end({ timeout: 5 }),
-  };
-}
-
-/**
- * Makes the driver usable after a restart of Postgres; returns what the driver must call whenever it loses
- * a connection. With each lost connection the driver drops one caller that waits for a free one, so the
- * callers ask again; and it does not fail the statements of a caller that has reserved the lost one: see
- * `failWhenDisconnected`.
- */
-function retryAfterDisconnect(driver: postgres.Sql): () => void {
-  const [reserve, end] = [driver.reserve.bind(driver), driver.end.bind(driver)];
-  const waiting = new Set<() => void>();
-  let isAsking = false;
-  let hasEnded = false;
-  driver.end = (options) => {
-    hasEnded = true;
-    return end(options);
-  };
-  driver.reserve = () =>
-    new Promise((resolve, reject) => {
-      const ask = async () => {
+    transaction,
+    script: (sql) => transaction(({ exec }) => exec(sql)),
+    command: (role, sql) =>
+      connections.use(async (client) => {
         try {
-          if (hasEnded) throw new Error("The connections to Postgres have been closed.");
-          const session = await reserve();
-          if (!waiting.delete(ask)) session.release(); // asked twice, and both were answered
-          else resolve(failWhenDisconnected(session));
-        } catch (error) {
-          waiting.delete(ask);
-          reject(error);
+          await client.query(`set role "${role}"`);
+          await client.query(sql);
+        } finally {
+          // It fails only without its connection, which is then used no more.
+          await client.query("rollback; reset role").catch(() => {});
         }
-      };
-      waiting.add(ask);
-      ask();
-    });
-  return () => {
-    if (isAsking) return;
-    isAsking = true;
-    setTimeout(() => {
-      isAsking = false;
-      for (const ask of [...waiting]) ask();
-    });
+      }),
+    listen: (...listener) => connections.listen(...listener),
+    close: () => connections.close(),
   };
-}
-
-/**
- * A reserved connection whose statements fail once it is lost, and which is not released then: the driver
- * has released it already.
- */
-function failWhenDisconnected(session: postgres.ReservedSql): postgres.ReservedSql {
-  const { unsafe, release } = session;
-  let query: { reject(reason: Error): void } | undefined;
-  let disconnected: Error | undefined;
-  // The same hook that the driver's own transactions use.
-  const onexecute = (connection: { onclose: (reason: Error) => void }) => {
-    connection.onclose = (reason) => {
-      disconnected = reason;
-      query?.reject(reason);
-    };
-    return true;
-  };
-  session.unsafe = ((text: string, parameters?: never[], options?: postgres.UnsafeQueryOptions) => {
-    if (disconnected) return Promise.reject(disconnected);
-    const answer = unsafe(text, parameters, { ...options, onexecute } as typeof options);
-    query = answer as unknown as typeof query;
-    answer.catch((error) => {
-      if (error.severity === "FATAL") disconnected ??= error; // Postgres ends the session after it.
-    });
-    return answer;
-  }) as typeof unsafe;
-  session.release = () => {
-    if (!disconnected) release();
-  };
-  return session;
 }
 
 async function run<T>(

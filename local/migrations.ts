@@ -3,13 +3,7 @@
  * `supabase migration up --remote=…` and this stack agree about what has been applied.
  */
 import { HISTORY_TABLE, type Migration, splitStatements } from "../cli/migrations.ts";
-
-/** A database that can be migrated. */
-export interface Migratable {
-  query<T>(sql: string, parameters?: unknown[]): Promise<T[]>;
-  /** Runs several statements in one transaction. */
-  script(sql: string, parameters?: { sql: string; parameters: unknown[] }): Promise<void>;
-}
+import type { Database } from "./database.ts";
 
 export const SEED = new URL("../supabase/seed.sql", import.meta.url);
 export const PLATFORM = new URL("./platform.sql", import.meta.url);
@@ -24,7 +18,7 @@ export const AS_OWNER = "set local role postgres;\n";
  * Returns the versions that were applied.
  */
 export async function migrate(
-  database: Migratable,
+  database: Pick<Database, "query" | "script" | "transaction">,
   migrations: Migration[],
   onApply: (migration: Migration) => void = () => {},
 ): Promise<string[]> {
@@ -42,15 +36,18 @@ export async function migrate(
     }
     onApply(migration);
     try {
-      await database.script(AS_OWNER + migration.sql, {
-        sql: `insert into supabase_migrations.schema_migrations (version, statements, name)
-          values ($1, (select array_agg(value order by ordinality)
-            from jsonb_array_elements_text($2::jsonb) with ordinality), $3)`,
-        parameters: [
-          migration.version,
-          JSON.stringify(splitStatements(migration.sql)),
-          migration.name,
-        ],
+      await database.transaction(async ({ exec, query }) => {
+        await exec(AS_OWNER + migration.sql);
+        await query(
+          `insert into supabase_migrations.schema_migrations (version, statements, name)
+           values ($1, (select array_agg(value order by ordinality)
+             from jsonb_array_elements_text($2::jsonb) with ordinality), $3)`,
+          [
+            migration.version,
+            JSON.stringify(splitStatements(migration.sql)),
+            migration.name,
+          ],
+        );
       });
     } catch (error) {
       throw new MigrationFailed(migration, error);

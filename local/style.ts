@@ -66,7 +66,6 @@ const REMOVED_WORDS: Record<string, string> = {
   returnToApp: "oauthCallback",
   LastToken: "RevocableToken",
   tellOnce: "runOnce or logOnce",
-  survivePostgres: "retryAfterDisconnect",
   Happening: "BookingChange",
   Witness: "ChangeObserver",
   deed: "operation",
@@ -106,7 +105,6 @@ const REMOVED_FUNCTIONS: Record<string, string> = {
   perform: "executeStep",
   keep: "saveConnection, or what is kept",
   tame: "isolateExitCode",
-  mortal: "failWhenDisconnected",
 };
 
 /** Files that have to contain a word, each with the reason. */

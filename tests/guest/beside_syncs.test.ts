@@ -5,13 +5,13 @@
  */
 import assert from "node:assert/strict";
 import postgres from "postgres";
-import { openPostgres } from "../../local/database.ts";
+import { openPostgres, type Transaction } from "../../local/database.ts";
 import { HISTORY_TABLE } from "../../cli/migrations.ts";
 import { migrate } from "../../local/migrations.ts";
 import { FIXTURES } from "../database/fixtures/fixtures.ts";
 import { createDatabase } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
-import { asOwner, install, OURS, outcome, type Transaction, undone } from "./project.ts";
+import { asOwner, install, OURS, outcome, undone } from "./project.ts";
 import { ACCOUNTS, PLATFORM_REST, projects, type Shape } from "./shapes.ts";
 
 /** Nobody of the app's may wait longer. */

@@ -3,18 +3,10 @@
  * migration 022 made is recognised by its shape and stands aside, with its rows.
  */
 import assert from "node:assert/strict";
+import type { Transaction } from "../../local/database.ts";
 import { databaseTest, type Kind, openTestDatabase, testOnEach } from "../harness/databases.ts";
 import { catalogue, contents } from "./catalogue.ts";
-import {
-  asOwner,
-  attempt,
-  DISCONNECT,
-  install,
-  LEAVE,
-  OURS,
-  type Transaction,
-  undone,
-} from "./project.ts";
+import { asOwner, attempt, DISCONNECT, install, LEAVE, OURS, undone } from "./project.ts";
 import { SHAPES } from "./shapes.ts";
 
 const CHECK = OURS.slice(0, 1);

@@ -1,7 +1,7 @@
 /** cli/uninstall.sql: the way out of a project that was in use, with the data and without. */
 import assert from "node:assert/strict";
 import postgres from "postgres";
-import { type Database, openPostgres, prepare } from "../../local/database.ts";
+import { type Database, openPostgres, prepare, type Transaction } from "../../local/database.ts";
 import { HISTORY_TABLE, readMigrations } from "../../cli/migrations.ts";
 import { AS_OWNER, migrate } from "../../local/migrations.ts";
 import { FIXTURES } from "../database/fixtures/fixtures.ts";
@@ -10,16 +10,7 @@ import { databaseTest } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
 import { eventually } from "../schedule/support.ts";
 import { catalogue, contents, lacking } from "./catalogue.ts";
-import {
-  asOwner,
-  attempt,
-  DISCONNECT,
-  install,
-  LEAVE,
-  LEAVE_DATA,
-  type Transaction,
-  undone,
-} from "./project.ts";
+import { asOwner, attempt, DISCONNECT, install, LEAVE, LEAVE_DATA, undone } from "./project.ts";
 import { PLATFORM_REST } from "./shapes.ts";
 
 /** What an app has beside us, under names like ours. */

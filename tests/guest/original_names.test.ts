@@ -5,11 +5,12 @@
 import assert from "node:assert/strict";
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import postgres from "postgres";
+import type { Transaction } from "../../local/database.ts";
 import { readMigrations } from "../../cli/migrations.ts";
 import { FIXTURES } from "../database/fixtures/fixtures.ts";
 import { databaseTest } from "../harness/databases.ts";
 import { stackTest } from "../harness/stack.ts";
-import { asOwner, attempt, install, type Transaction, undone } from "./project.ts";
+import { asOwner, attempt, install, undone } from "./project.ts";
 
 /** As typed. */
 const STATEMENTS = {

@@ -1,10 +1,11 @@
 /** The recipes of docs/own-tables.md, as they stand there, in the apps that they are for. */
 import assert from "node:assert/strict";
 import postgres from "postgres";
+import type { Transaction } from "../../local/database.ts";
 import { FIXTURES } from "../database/fixtures/fixtures.ts";
 import { createDatabase, databaseTest } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
-import { asOwner, install, type Transaction, undone } from "./project.ts";
+import { asOwner, install, undone } from "./project.ts";
 import { SHAPES } from "./shapes.ts";
 
 const PAGE = await Deno.readTextFile(new URL("../../docs/own-tables.md", import.meta.url));

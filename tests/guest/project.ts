@@ -1,15 +1,9 @@
 /** A project with an app in it: what the tests of a guest do to it. */
-import { type Database } from "../../local/database.ts";
+import type { Database, Transaction } from "../../local/database.ts";
 import { type Migration, readMigrations } from "../../cli/migrations.ts";
 import { AS_OWNER, migrate } from "../../local/migrations.ts";
 import { installedMigrations } from "../../cli/migrations.ts";
-import { type Queryable } from "./catalogue.ts";
 import { ANN, BEN } from "./shapes.ts";
-
-/** A transaction that is never committed. */
-export interface Transaction extends Queryable {
-  exec(sql: string): Promise<void>;
-}
 
 /** What an installation has: the names of the original system are left out unless asked for. */
 export const OURS = installedMigrations(await readMigrations());
@@ -33,31 +27,13 @@ export async function undone(
   work: (transaction: Transaction) => Promise<unknown>,
 ): Promise<void> {
   const undo = new Error("taken back");
-  try {
-    // deno-lint-ignore no-explicit-any -- the drivers' own types differ, their transactions do not
-    const driver = database.connection.driver as any;
-    if (database.kind === "embedded") {
-      // deno-lint-ignore no-explicit-any
-      await driver.transaction(async (transaction: any) => {
-        await work({
-          exec: async (sql) => void await transaction.exec(sql),
-          query: async (sql, parameters) => (await transaction.query(sql, parameters)).rows,
-        });
-        throw undo;
-      });
-    } else {
-      // deno-lint-ignore no-explicit-any
-      await driver.begin(async (transaction: any) => {
-        await work({
-          exec: async (sql) => void await transaction.unsafe(sql).simple(),
-          query: async (sql, parameters = []) => [...await transaction.unsafe(sql, parameters)],
-        });
-        throw undo;
-      });
-    }
-  } catch (error) {
+  const undoing = database.transaction(async (transaction) => {
+    await work(transaction);
+    throw undo;
+  });
+  await undoing.catch((error) => {
     if (error !== undo) throw error;
-  }
+  });
 }
 
 /** Runs `work` as far as it goes, takes it back and returns its error, if any. */
@@ -84,10 +60,11 @@ export async function install(
 ): Promise<void> {
   await migrate({
     query: transaction.query,
-    async script(sql, last) {
-      await transaction.exec(sql);
-      if (last) await transaction.query(last.sql, last.parameters);
+    script: (sql) => transaction.exec(`${sql}; reset role`),
+    async transaction(work) {
+      const result = await work(transaction);
       await transaction.exec("reset role");
+      return result;
     },
   }, migrations);
 }

@@ -3,10 +3,11 @@
  * works as it did. Our migrations come after the app's, or before them.
  */
 import assert from "node:assert/strict";
+import type { Transaction } from "../../local/database.ts";
 import { HISTORY_TABLE } from "../../cli/migrations.ts";
 import { type Kind, openTestDatabase, testOnEach } from "../harness/databases.ts";
 import { catalogue, contents, lacking } from "./catalogue.ts";
-import { asOwner, install, LEAVE, outcome, type Transaction, undone } from "./project.ts";
+import { asOwner, install, LEAVE, outcome, undone } from "./project.ts";
 import { ACCOUNTS, PLATFORM_REST, projects, type Shape } from "./shapes.ts";
 
 /** Objects that are ours alone, by their names. */

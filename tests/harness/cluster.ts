@@ -2,26 +2,6 @@
 import postgres from "postgres";
 import { SERVER_PROGRAMS } from "./requirements.ts";
 
-/**
- * The driver throws this out of a timer, where nobody can catch it, when a connection dies between two
- * statements of a transaction.
- */
-function ignoreDeadSocket(event: ErrorEvent): void {
-  if (event.error instanceof TypeError && event.message.includes("reading 'write'")) {
-    event.preventDefault();
-  }
-}
-
-/**
- * The driver asks for the array types whenever it connects, and awaits the answer nowhere: when that
- * connection dies meanwhile, nobody can catch the error.
- */
-function ignoreLostTypes(event: PromiseRejectionEvent): void {
-  if (["ECONNRESET", "CONNECTION_CLOSED", "57P01", "57P02", "57P03"].includes(event.reason?.code)) {
-    event.preventDefault();
-  }
-}
-
 /** What pg_cron needs, and connections enough for one test. */
 const WITH_PG_CRON = {
   shared_preload_libraries: "pg_cron",
@@ -45,8 +25,6 @@ export class Cluster implements AsyncDisposable {
     programs: string = SERVER_PROGRAMS!,
     settings: Record<string, string | number> = WITH_PG_CRON,
   ): Promise<Cluster> {
-    globalThis.addEventListener("error", ignoreDeadSocket);
-    globalThis.addEventListener("unhandledrejection", ignoreLostTypes);
     const cluster = await Cluster.#prepare(programs, await unprivileged());
     const { folder } = cluster;
     try {
@@ -120,8 +98,6 @@ export class Cluster implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#control("stop", "--mode=immediate").catch(() => {});
     await Deno.remove(this.folder, { recursive: true });
-    globalThis.removeEventListener("error", ignoreDeadSocket);
-    globalThis.removeEventListener("unhandledrejection", ignoreLostTypes);
   }
 
   /** A folder and a port for a server that is not there yet. */

@@ -1,11 +1,16 @@
 /** An open database: errors, value types, and lost connections. */
 import assert from "node:assert/strict";
-import type { PostgresConnection } from "@supabase/lite/postgres";
+import { sql } from "kysely";
 import { openPostgres } from "../../local/database.ts";
 import { Cluster } from "../harness/cluster.ts";
 import { databaseTest } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
 import { eventually } from "../schedule/support.ts";
+
+/** As many as one database has. */
+const CONNECTIONS = 10;
+
+const CRASHES = 8;
 
 databaseTest("an error in SQL does not change the process's exit code", async (database) => {
   for (let round = 0; round < 3; round++) {
@@ -23,8 +28,12 @@ databaseTest(
       await database.query(
         `select to_regclass('public.half') as half, 1.5::numeric as n, 12345678901::bigint as b,
          '{"a": [1]}'::jsonb as j, array[1, 2] as list, $1::jsonb ->> 'x' as p,
-         '2026-11-23T10:00:00.123456Z'::timestamptz as moment`,
-        [JSON.stringify({ x: "y" })],
+         '2026-11-23T10:00:00.123456Z'::timestamptz as moment,
+         '2026-11-23'::date as day, interval '90 minutes' as span, 9007199254740993 as big,
+         '1.50'::numeric as exact, 0.5::real as r, true as so, array['a b', 'c,d'] as texts,
+         array['2026-11-23T10:00:00Z'::timestamptz] as moments, array['{"a": [1]}'::jsonb] as js,
+         $2::text[] as given`,
+        [JSON.stringify({ x: "y" }), ["c,d", '"']],
       ),
       [{
         half: null,
@@ -34,6 +43,16 @@ databaseTest(
         list: [1, 2],
         p: "y",
         moment: "2026-11-23T10:00:00.123456+00:00",
+        day: "2026-11-23",
+        span: "01:30:00",
+        big: 9007199254740993n,
+        exact: "1.50",
+        r: 0.5,
+        so: true,
+        texts: ["a b", "c,d"],
+        moments: ["2026-11-23T10:00:00+00:00"],
+        js: [{ a: [1] }],
+        given: ["c,d", '"'],
       }],
     );
   },
@@ -75,6 +94,57 @@ Deno.test({
 });
 
 Deno.test({
+  ...needing("nobody waits for ever when Postgres crashes under load", "postgresServer"),
+  async fn() {
+    await using cluster = await Cluster.start();
+    const database = await openPostgres(cluster.url);
+    const payloads: string[] = [];
+    let resumed = 0;
+    await database.listen("heard", (payload) => payloads.push(payload), () => resumed++);
+    const { connection: { kysely } } = database;
+    const parameters = ["x".repeat(100_000)];
+    const kinds: (() => Promise<unknown>)[] = [
+      () => database.query("select 1"),
+      () => database.query("select length($1::text)", parameters),
+      () => database.script("select 1; select 2"),
+      () => database.command("supabase_admin", "select 1; select 2"),
+      () =>
+        database.transaction(async ({ exec, query }) => {
+          await exec("set local role supabase_admin");
+          await query("select length($1::text)", parameters);
+        }),
+      () =>
+        kysely.transaction().execute(async (transaction) => {
+          await sql`select set_config('role', ${"supabase_admin"}, true)`.execute(transaction);
+          await sql`select ${"x"}::text`.execute(transaction);
+        }),
+    ];
+    let stopped = false;
+    const callers = kinds.flatMap((ask) =>
+      Array.from({ length: 4 }, async () => {
+        while (!stopped) {
+          await ask().catch(() => {});
+          await new Promise((resolve) => setTimeout(resolve));
+        }
+      })
+    );
+    const isUp = () => database.query("select").then(() => true, () => false);
+    for (let crash = 1; crash <= CRASHES; crash++) {
+      await cluster.restart("immediate");
+      await eventually("Postgres answers again", isUp);
+      await eventually("the listener listens again", () => Promise.resolve(resumed === crash));
+    }
+    await database.query("select pg_notify('heard', 'again')");
+    await eventually("it hears", () => Promise.resolve(payloads.includes("again")));
+    stopped = true;
+    let left = callers.length;
+    for (const caller of callers) caller.then(() => left--);
+    await eventually("every caller has its answer", () => Promise.resolve(left === 0));
+    await database.close();
+  },
+});
+
+Deno.test({
   ...needing(
     "a query on a lost connection fails, and a query that waits for a connection is answered",
     "postgresServer",
@@ -84,27 +154,31 @@ Deno.test({
     const database = await openPostgres(cluster.url);
     const observer = cluster.connect();
     try {
-      const { driver } = database.connection as PostgresConnection;
-      // Between two statements, as in a transaction.
-      const taken = await Promise.all(
-        Array.from({ length: driver.options.max }, () => driver.reserve()),
+      const pids: number[] = [];
+      const { promise: lost, resolve: lose } = Promise.withResolvers<void>();
+      const taken = Promise.all(
+        Array.from(
+          { length: CONNECTIONS },
+          () =>
+            assert.rejects(database.transaction(async ({ query }) => {
+              const [{ pid }] = await query<{ pid: number }>("select pg_backend_pid() as pid");
+              pids.push(pid);
+              await lost;
+              await query("select 1");
+            })),
+        ),
       );
-      const pids = await Promise.all(taken.map(async (session) => {
-        const [{ pid }] = await session.unsafe("select pg_backend_pid() as pid");
-        return pid;
-      }));
+      await eventually("all are taken", () => Promise.resolve(pids.length === CONNECTIONS));
       let answered = 0;
       const waiting = Promise.all(Array.from({ length: 4 }, async () => {
         await database.query("select 1");
         answered++;
       }));
       await observer`select pg_terminate_backend(pid) from unnest(${pids}::integer[]) pid`;
+      lose();
+      await taken;
       await eventually("all are answered", () => Promise.resolve(answered === 4));
       await waiting;
-      for (const session of taken) {
-        await assert.rejects(async () => await session.unsafe("select 1"));
-        session.release();
-      }
       assert.deepEqual(await database.query("select 1 as n"), [{ n: 1 }]);
     } finally {
       await observer.end();

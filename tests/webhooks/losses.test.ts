@@ -95,12 +95,7 @@ hookTest("the function dies at any moment", async (hooks) => {
   await arrives(hooks, person);
 });
 
-// The stack's driver (postgres 3.4.9) writes to a connection that it has just lost.
-globalThis.addEventListener("error", (event) => {
-  if (/reading 'write'/.test(event.error?.message)) event.preventDefault();
-});
-
-// It and the Data API tell of every connection that they lose, after a test's end, too.
+// The Data API tells of every connection that it loses, after a test's end, too.
 silence();
 
 /** Another connection to the server, that may end those of the project's database. */
@@ -164,6 +159,23 @@ hookTest("Postgres goes down in the middle of deliveries and comes up again", as
     assert.ok(statuses.every((status) => status === 200 || status === 503), statuses.join());
     // a connection that was idle may learn of it by the next query only
     await until(() => hooks.events().then(() => true, () => false));
+  });
+  await arrives(hooks, person);
+}, { on: "real" });
+
+hookTest("Postgres ends all connections at any moment", async (hooks) => {
+  const person = await hooks.person();
+  await withServer(hooks, async (server, database) => {
+    for (const delay of delays()) {
+      const { invitee } = book(hooks, person);
+      if (delay % 2) hooks.control.reschedule({ invitee: invitee.uri, by: "invitee" });
+      const delivering = hooks.deliver();
+      await pause(delay);
+      await endConnections(server, database);
+      for (const status of await delivering) {
+        assert.ok(status === 200 || status === 503, `${status}`);
+      }
+    }
   });
   await arrives(hooks, person);
 }, { on: "real" });
