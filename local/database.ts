@@ -33,7 +33,7 @@ export interface Database {
   transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
   /** Several statements in one transaction. */
   script(sql: string): Promise<void>;
-  /** One command by itself as a role, not in a transaction: it may commit. */
+  /** One command by itself as a role, not in a transaction: it may commit. Nothing temporary stays. */
   command(role: string, sql: string): Promise<void>;
   /**
    * Calls `notified` with the payload of each NOTIFY on the channel, until the function that it returns is
@@ -46,6 +46,9 @@ export interface Database {
   ): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
+
+/** Leaves nothing of a command in the session. */
+const END_COMMAND = "rollback; reset role; discard temp";
 
 /** Postgres's numbers of timestamp and timestamptz. */
 const TIME_TYPES = [1114, 1184];
@@ -131,8 +134,7 @@ export async function openEmbedded(
         try {
           await pglite.exec(sql);
         } finally {
-          await pglite.exec("rollback");
-          await pglite.exec("reset role");
+          await pglite.exec(END_COMMAND);
         }
       }),
     listen: (channel, notified) => session.listen(channel, notified),
@@ -193,7 +195,7 @@ export async function openPostgres(
           await client.query(sql);
         } finally {
           // It fails only without its connection, which is then used no more.
-          await client.query("rollback; reset role").catch(() => {});
+          await client.query(END_COMMAND).catch(() => {});
         }
       }),
     listen: (...listener) => connections.listen(...listener),
