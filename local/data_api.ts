@@ -5,6 +5,7 @@
 import { App, RelationNotFoundError } from "@supabase/lite";
 import { type Database } from "./database.ts";
 import { type Keys } from "./keys.ts";
+import { faultOfConnection } from "./postgres.ts";
 
 /**
  * Answers requests to `/rest/v1` and `/auth/v1` as the platform does: API keys are required, a user's JWT
@@ -59,7 +60,7 @@ function keepGrants(connection: Connection): void {
 function answerWithDatabaseErrors(connection: Connection): void {
   const normalize = connection.normalizeDbError?.bind(connection) ?? ((error: unknown) => error);
   connection.normalizeDbError = (error: unknown) => {
-    const normalized = normalize(error);
+    const normalized = fromConnectionError(error) ?? normalize(error);
     const answer = isDatabaseError(normalized) ? new DatabaseAnswer(normalized) : normalized;
     if (answer instanceof DatabaseAnswer || answer instanceof RelationNotFoundError) {
       answered.add(answer);
@@ -74,6 +75,19 @@ interface DatabaseError {
   message: string;
   detail?: string;
   hint?: string;
+}
+
+/** What PostgREST answers where it has no connection to Postgres; undefined: the error is another one. */
+function fromConnectionError(error: unknown): (DatabaseError & { severity: string }) | undefined {
+  const fault = faultOfConnection(error);
+  if (!fault) return undefined;
+  const answer = (code: string, what: string) => ({
+    code,
+    severity: "FATAL",
+    message: `Database ${what} error. Retrying the connection.`,
+    detail: (error as Error).message,
+  });
+  return fault === "refused" ? answer("PGRST000", "connection") : answer("PGRST001", "client");
 }
 
 function isDatabaseError(error: unknown): error is DatabaseError {
@@ -105,7 +119,13 @@ class DatabaseAnswer extends Error {
 
 /** PostgREST's status for an SQLSTATE, or undefined where @supabase/lite itself answers as PostgREST does. */
 function statusOf(code: string): number | undefined {
-  const special: Record<string, number> = { P0001: 400, "53400": 500, "57P01": 503 };
+  const special: Record<string, number> = {
+    P0001: 400,
+    "53400": 500,
+    "57P01": 503,
+    PGRST000: 503,
+    PGRST001: 503,
+  };
   if (code in special) return special[code];
   if (/^(PGRST|PT|42|22|21|55)/.test(code) || ["23502", "23503", "23505", "25006"].includes(code)) {
     return undefined;

@@ -176,6 +176,16 @@ export class Connections {
   }
 }
 
+/** Why there is no connection: Postgres refused it, or it was lost; undefined: the error is another one. */
+export function faultOfConnection(error: unknown): "refused" | "lost" | undefined {
+  const { code, message = "" } = error as { code?: string; message?: string };
+  if (code === "ECONNREFUSED" || code === "57P03") return "refused"; // 57P03: it starts or stops.
+  if (code === "ECONNRESET" || code === "EPIPE" || code === "57P02") return "lost"; // 57P02: it crashes.
+  return /^(Connection terminated|Client has encountered a connection error)/.test(message)
+    ? "lost"
+    : undefined;
+}
+
 /** What the Data API and Auth use, on these connections. */
 export function dataApiConnection(connections: Connections, url: string): PostgresConnection {
   const connection = createPostgresConnection({ url });

@@ -260,31 +260,6 @@ browserTest(
 );
 
 browserTest(
-  "while the Data API has no database the page keeps what it has, and goes on",
-  async ({ project }) => {
-    const ana = await synced(project, 3);
-    const page = await openPage(project, { as: ana, expectErrors: [/503/] });
-    await rows(page).first().waitFor();
-    const before = await rows(page).count();
-    const away = {
-      code: "PGRST002",
-      message: "Could not query the database for the schema cache.",
-    };
-    await page.route("**/rest/v1/**", (route) => route.fulfill({ status: 503, json: away }));
-    await page.evaluate(() => dispatchEvent(new Event("online")));
-    await waitForText(page, ".notice", /The project does not answer/);
-    await waitForText(page, ".question", /Not known now/);
-    assert.equal(await rows(page).count(), before);
-    await page.unroute("**/rest/v1/**");
-    await page.evaluate(() => dispatchEvent(new Event("online")));
-    await page.locator(".notice").waitFor({ state: "detached" });
-    await waitForText(page, ".question", /As Calendly ha[sd] it/);
-    await page.getByRole("link", { name: /^Past/ }).click();
-    await page.getByText(/meetings?$/).first().waitFor();
-  },
-);
-
-browserTest(
   "a request that is never answered does not keep the page from saying so",
   async ({ project }) => {
     const ana = await synced(project, 3);

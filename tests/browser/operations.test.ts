@@ -5,7 +5,6 @@
 import assert from "node:assert/strict";
 import type { Person, Project } from "../functions/support.ts";
 import { until } from "../functions/support.ts";
-import type { Route } from "playwright-core";
 import { assertAccessible, browserTest, openPage, type Page, takesFocus } from "./support.ts";
 
 const HOME = "#/operations";
@@ -271,30 +270,6 @@ browserTest(
     const row = page.getByRole("table", { name: "People" }).getByRole("row").nth(1);
     assert.match(await row.innerText(), /Una Known[^]*by the organization's[^]*no account/);
     assert.match(page.url(), /search=una/);
-  },
-);
-
-browserTest(
-  "while the project cannot be read, what was read stays, and goes on by itself",
-  async ({ project }) => {
-    const person = await project.person({ events: 1 });
-    await person.sync();
-    const page = await openPage(project, {
-      operations: true,
-      expectErrors: [/Failed to load resource/],
-    });
-    await show(page, `${HOME}/runs`);
-    const away = (route: Route) =>
-      route.fulfill({ status: 503, json: { code: "57P03", message: "The database is starting." } });
-    await page.route("**/console/rest/v1/**", away);
-    await page.getByText(/^not read since/).waitFor();
-    await page.getByText("1 run", { exact: true }).waitFor();
-    await page.reload();
-    await page.getByRole("alert").getByText("The database is starting.").waitFor();
-    await assertAccessible(page);
-    await page.unroute("**/console/rest/v1/**", away);
-    await page.getByText("1 run", { exact: true }).waitFor();
-    assert.equal(await page.getByRole("alert").count(), 0);
   },
 );
 

@@ -1,4 +1,4 @@
-/** Postgres crashes, and the functions do not boot: both doors keep what they have, say it, and go on. */
+/** Postgres crashes or stays away, and the functions do not boot: both doors keep what they have, say it, and go on. */
 import assert from "node:assert/strict";
 import { cp } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
@@ -51,6 +51,42 @@ browserTest(
     await mine.getByRole("button", { name: "Sync Calendly" }).click();
     await says(mine, ".outcome", /Quick sync complete/);
     await runs.getByText("2 runs", { exact: true }).waitFor();
+  },
+  { ownServer: true },
+);
+
+browserTest(
+  "while Postgres is away both doors keep what they have, say so, and go on by themselves",
+  async ({ project, server }) => {
+    const ana = await synced(project);
+    const mine = await openPage(project, { as: ana, ...EXPECTED });
+    await meetings(mine).nth(2).waitFor();
+    const runs = await openPage(project, {
+      operations: true,
+      path: "#/operations/runs",
+      ...EXPECTED,
+    });
+    await runs.getByText("1 run", { exact: true }).waitFor();
+
+    await server.whileStopped(async () => {
+      await look(mine);
+      await says(mine, ".notice", /The project does not answer/);
+      await says(mine, ".question", /Not known now/);
+      assert.equal(await meetings(mine).count(), 3);
+      await mine.getByRole("button", { name: "Sync Calendly" }).click();
+      await says(mine, ".outcome", /does not answer/);
+      await assertAccessible(mine);
+      await runs.getByText(/^not read since/).waitFor();
+      await runs.getByText("1 run", { exact: true }).waitFor();
+      await runs.reload();
+      await runs.getByRole("alert").getByText("Database connection error.").waitFor();
+      await assertAccessible(runs);
+    });
+    await look(mine);
+    await mine.locator(".notice").waitFor({ state: "detached" });
+    await says(mine, ".question", /As Calendly ha[sd] it/);
+    await runs.getByText("1 run", { exact: true }).waitFor();
+    assert.equal(await runs.getByRole("alert").count(), 0);
   },
   { ownServer: true },
 );

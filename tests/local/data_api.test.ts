@@ -1,8 +1,11 @@
-/** The local Data API answers as the platform's does, on either database. */
+/** The local Data API answers as the platform's does, on either database, and without one. */
 import assert from "node:assert/strict";
 import { createClient } from "@supabase/supabase-js";
 import { type Stack } from "../../local/stack.ts";
-import { stackTest } from "../harness/stack.ts";
+import { Cluster } from "../harness/cluster.ts";
+import { needing } from "../harness/requirements.ts";
+import { stackTest, startTestStack } from "../harness/stack.ts";
+import { eventually } from "../schedule/support.ts";
 
 const MIGRATIONS = new URL("./fixtures/migrations/", import.meta.url);
 const fixtures = { migrations: MIGRATIONS };
@@ -146,6 +149,57 @@ stackTest("a preflight from another origin is allowed", async ({ stack }) => {
     assert.match(response.headers.get("access-control-allow-headers") ?? "", /apikey/i);
   }
 }, fixtures);
+
+Deno.test({
+  ...needing("without Postgres, the Data API answers as PostgREST does", "postgresServer"),
+  async fn() {
+    await using cluster = await Cluster.start();
+    await using stack = await startTestStack("embedded", { databaseUrl: cluster.url });
+    await stack.sql(`create function public.slow() returns integer language sql
+      return (select 1 from pg_catalog.pg_sleep(600))`);
+    const ask = async (path: string) => {
+      const response = await fetch(`${stack.url}/rest/v1/${path}`, {
+        headers: { apikey: stack.secretKey },
+      });
+      return { status: response.status, body: await response.json() };
+    };
+    const askSlowly = () => ask("rpc/slow");
+    const sleeps = () =>
+      eventually("Postgres is at work on it", async () => {
+        const sleeping = await stack.sql(
+          "select from pg_catalog.pg_stat_activity where wait_event = 'PgSleep'",
+        );
+        return sleeping.length === 1;
+      });
+    const MEETINGS = "calendly_meetings?select=id";
+    assert.deepEqual(await ask(MEETINGS), { status: 200, body: [] });
+
+    const stopped = askSlowly();
+    await sleeps();
+    await cluster.whileStopped(async () => {
+      assert.equal((await stopped).status, 503);
+      const { status, body: { details, ...body } } = await ask(MEETINGS);
+      assert.equal(status, 503);
+      assert.deepEqual(body, {
+        code: "PGRST000",
+        message: "Database connection error. Retrying the connection.",
+        hint: null,
+      });
+      assert.match(details, /ECONNREFUSED/);
+    });
+    assert.deepEqual(await ask(MEETINGS), { status: 200, body: [] });
+
+    const crashed = askSlowly();
+    await sleeps();
+    await cluster.restart("immediate");
+    const { status, body } = await crashed;
+    assert.deepEqual([status, body.code, body.message], [
+      503,
+      "PGRST001",
+      "Database client error. Retrying the connection.",
+    ]);
+  },
+});
 
 async function signUp(stack: Stack, email: string) {
   const client = anon(stack);
