@@ -36,11 +36,22 @@ export async function createDataApi(
   await app.init();
 
   return async (request) => {
+    const again = request.clone();
     const response = await app.fetch(request);
-    // Not found: the schema may have changed since it was read. The next request reads it again.
-    if (response.status === 404) await connection.clearSchemaCache();
-    return response;
+    if (!await isNotInSchemaCache(response)) {
+      await again.body?.cancel();
+      return response;
+    }
+    await connection.clearSchemaCache(); // It may have been made since the schema was read.
+    return await app.fetch(again);
   };
+}
+
+/** Whether nothing was done, because the schema that was read does not have what was asked for. */
+async function isNotInSchemaCache(response: Response): Promise<boolean> {
+  if (response.status !== 404 && response.status !== 400) return false;
+  const body = await response.clone().json().catch(() => undefined);
+  return /^PGRST2\d\d$/.test(body?.code);
 }
 
 type Connection = Database["connection"];

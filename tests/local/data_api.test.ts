@@ -69,6 +69,20 @@ stackTest(
   fixtures,
 );
 
+stackTest("what was just made is found by the first request", async ({ stack }) => {
+  const client = admin(stack);
+  assert.equal((await client.from("notes").select()).error, null);
+  await stack.sql("create table public.fresh (id integer)");
+  await stack.sql("grant select, insert on public.fresh to service_role");
+  assert.equal((await client.from("fresh").insert({ id: 1 })).error, null);
+  await stack.sql("alter table public.fresh add column name text");
+  assert.equal((await client.from("fresh").insert({ id: 2, name: "two" })).error, null);
+  assert.deepEqual((await client.from("fresh").select("name").order("id")).data, [
+    { name: null },
+    { name: "two" },
+  ]);
+}, fixtures);
+
 stackTest("times are written as in JSON of Postgres, alone and embedded", async ({ stack }) => {
   await stack.sql(`
     create table public.shops (id integer primary key, opened timestamptz, local timestamp)`);
