@@ -160,10 +160,7 @@ function servePostgresWireNear(session: Session, port: number) {
 }
 
 /** Opens a real Postgres. Once `signal` aborts, whatever waits for its answers gets an error instead. */
-export async function openPostgres(
-  url: string,
-  signal?: AbortSignal,
-): Promise<Database> {
+export async function openPostgres(url: string, signal?: AbortSignal): Promise<Database> {
   signal?.throwIfAborted();
   const connections = new Connections(url);
   signal?.addEventListener("abort", () => connections.cut(), { once: true });

@@ -48,7 +48,8 @@ function parseBigint(text: string): number | bigint {
 
 /** A number where that says the same, such as 1.5, otherwise the text, such as "1.50". */
 function parseNumeric(text: string): number | string {
-  return String(Number(text)) === text ? Number(text) : text;
+  const number = Number(text);
+  return Number.isFinite(number) && String(number) === text ? number : text;
 }
 
 /** Opens a pool of connections, and no connection yet: an error is that of the first query. */
