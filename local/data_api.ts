@@ -34,13 +34,16 @@ export async function createDataApi(
     // deno-lint-ignore no-explicit-any -- its type wants every option, its code has defaults for them
   } as any);
   await app.init();
+  await connection.clearSchemaCache(); // Migrations may have made types since the database was opened.
 
   return async (request) => {
     const again = request.clone();
     const response = await app.fetch(request);
-    if (!await isNotInSchemaCache(response)) {
-      await again.body?.cancel();
-      return response;
+    const isMissing = await isNotInSchemaCache(response);
+    const away = isMissing && await database.query("select").then(() => null, fromConnectionError);
+    if (!isMissing || away) {
+      again.body?.cancel().catch(() => {}); // Not before the first body ends, which nobody may read.
+      return away ? answerAway(away) : response;
     }
     await connection.clearSchemaCache(); // It may have been made since the schema was read.
     return await app.fetch(again);
@@ -52,6 +55,11 @@ async function isNotInSchemaCache(response: Response): Promise<boolean> {
   if (response.status !== 404 && response.status !== 400) return false;
   const body = await response.clone().json().catch(() => undefined);
   return /^PGRST2\d\d$/.test(body?.code);
+}
+
+/** Without Postgres there is no schema to read, so that everything would be missing. */
+function answerAway({ code, message, detail }: DatabaseError): Response {
+  return Response.json({ code, message, details: detail, hint: null }, { status: 503 });
 }
 
 type Connection = Database["connection"];

@@ -9,7 +9,7 @@ import { CompiledQuery } from "kysely";
 import { isolateExitCode, Session, shareSession } from "./embedded.ts";
 import { type Migration, readMigrations } from "../cli/migrations.ts";
 import { AS_OWNER, migrate, PLATFORM, REALTIME, SEED } from "./migrations.ts";
-import { Connections, dataApiConnection, isoTime } from "./postgres.ts";
+import { Connections, dataApiConnection, isoTime, parseFloating } from "./postgres.ts";
 import { servePostgresWire } from "./wire.ts";
 
 /** Statements of one transaction. */
@@ -33,7 +33,7 @@ export interface Database {
   transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
   /** Several statements in one transaction. */
   script(sql: string): Promise<void>;
-  /** One command by itself as a role, not in a transaction: it may commit. Nothing temporary stays. */
+  /** One command by itself as a role, not in a transaction: it may commit. Its settings go. */
   command(role: string, sql: string): Promise<void>;
   /**
    * Calls `notified` with the payload of each NOTIFY on the channel, until the function that it returns is
@@ -47,11 +47,8 @@ export interface Database {
   close(): Promise<void>;
 }
 
-/** Leaves nothing of a command in the session. */
-const END_COMMAND = "rollback; reset role; discard temp";
-
-/** Postgres's numbers of timestamp and timestamptz. */
-const TIME_TYPES = [1114, 1184];
+/** Takes back a command's transaction, settings, role and temporary objects. */
+const END_COMMAND = "rollback; reset all; reset role; discard temp";
 
 /** What a database is prepared with. */
 export interface Preparation {
@@ -101,7 +98,7 @@ export async function openEmbedded(
     pgliteOptions: {
       loadDataDir: options.image,
       extensions: { pgtap },
-      parsers: Object.fromEntries(TIME_TYPES.map((type) => [type, isoTime])),
+      parsers: { 700: parseFloating, 701: parseFloating, 1114: isoTime, 1184: isoTime },
     },
   });
   const pglite = await isolateExitCode(connection.driver);

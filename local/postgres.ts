@@ -20,7 +20,10 @@ type Parser = (text: string) => unknown;
 
 const asText: Parser = (text) => text;
 
-/** By Postgres's number of the type, where PostgREST's JSON has something else than the text. */
+/** json and jsonb, by their numbers in Postgres. */
+const JSON_TYPES = [114, 3802];
+
+/** By Postgres's number of the type, where JSON has something else than the text. */
 const PARSERS: Record<number, Parser> = {
   16: (text) => text === "t", // boolean
   20: parseBigint,
@@ -28,8 +31,8 @@ const PARSERS: Record<number, Parser> = {
   23: Number, // integer
   26: Number, // oid
   114: JSON.parse, // json
-  700: Number, // real
-  701: Number, // double precision
+  700: parseFloating, // real
+  701: parseFloating, // double precision
   1114: isoTime, // timestamp
   1184: isoTime, // timestamptz
   1700: parseNumeric,
@@ -39,6 +42,11 @@ const PARSERS: Record<number, Parser> = {
 /** "2026-11-26 11:15:00+00" as Postgres has it in JSON: 2026-11-26T11:15:00+00:00. */
 export function isoTime(text: string): string {
   return text.replace(" ", "T").replace(/([+-]\d\d)(?=$| BC$)/, "$1:00");
+}
+
+/** JSON has no NaN and no Infinity: they stay text. */
+export function parseFloating(text: string): number | string {
+  return Number.isFinite(Number(text)) ? Number(text) : text;
 }
 
 function parseBigint(text: string): number | bigint {
@@ -72,15 +80,22 @@ export class Connections {
     };
     this.pool = new pg.Pool(this.#config);
     this.pool.on("error", () => {}); // Of an idle connection: the pool has dropped it.
-    this.pool.on("connect", (client) => client.on("error", () => {})); // Its next query fails.
+    this.pool.on("connect", (client) => {
+      client.on("error", () => {}); // Its next query fails.
+      // Postgres ends the connection after such an error: nobody else gets it from the pool.
+      // deno-lint-ignore no-explicit-any -- the type does not have what the client is made of
+      (client as any).connection.on("errorMessage", ({ severity }: { severity?: string }) => {
+        if (severity === "FATAL") (client as unknown as pg.Client).end();
+      });
+    });
   }
 
-  /** Learns the array types that Postgres comes with. Fails where there is no Postgres. */
+  /** Learns what array types there are now. Fails where there is no Postgres. */
   async learnArrays(): Promise<void> {
     const { rows } = await this.pool.query(
-      "select oid, typelem from pg_catalog.pg_type where typcategory = 'A' and oid < 16384",
+      "select typarray, oid from pg_catalog.pg_type where typarray <> 0",
     );
-    for (const { oid, typelem } of rows) this.#arrays.set(oid, typelem);
+    for (const { typarray, oid } of rows) this.#arrays.set(typarray, oid);
   }
 
   /** Runs `work` with a connection of its own, which nobody uses after an error of the connection. */
@@ -125,16 +140,15 @@ export class Connections {
       await client.query(`listen ${pg.escapeIdentifier(channel)}`);
       ended.then(reconnect);
     };
+    const isOver = () => stopped || this.#isClosed;
     const reconnect = async () => {
-      while (!stopped && !this.#isClosed) {
+      for (let isConnected = false; !isConnected;) {
         await new Promise((resolve) => setTimeout(resolve, RECONNECT_AFTER));
-        try {
-          await connect();
-          return resumed();
-        } catch {
-          client.end();
-        }
+        if (isOver()) return;
+        isConnected = await connect().then(() => true, () => false);
+        if (!isConnected || isOver()) client.end();
       }
+      if (!isOver()) resumed();
     };
     await connect();
     return async () => {
@@ -165,7 +179,9 @@ export class Connections {
     const socket = new Socket();
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
-    if (this.#isClosed) socket.destroy(new Error("The connections to Postgres have been closed."));
+    if (this.#isClosed) { // Not before it is told to connect, which would undo it.
+      queueMicrotask(() => socket.destroy(new Error("The connections to Postgres are closed.")));
+    }
     return socket;
   }
 
@@ -182,15 +198,56 @@ export function faultOfConnection(error: unknown): "refused" | "lost" | undefine
   const { code, message = "" } = error as { code?: string; message?: string };
   if (code === "ECONNREFUSED" || code === "57P03") return "refused"; // 57P03: it starts or stops.
   if (code === "ECONNRESET" || code === "EPIPE" || code === "57P02") return "lost"; // 57P02: it crashes.
-  return /^(Connection terminated|Client has encountered a connection error)/.test(message)
+  return /^(Connection terminated|Client (has encountered a connection error|was closed))/.test(
+      message,
+    )
     ? "lost"
     : undefined;
+}
+
+/**
+ * For a parameter of type json or jsonb an array is JSON, and otherwise one of Postgres's arrays: so
+ * Postgres is asked for the types where there is an array.
+ */
+async function encodeArrays(
+  client: pg.PoolClient,
+  sql: string,
+  parameters: unknown[],
+): Promise<unknown[]> {
+  if (!parameters.some(Array.isArray)) return parameters;
+  await client.query(`prepare described as ${sql}`);
+  const { rows: [{ types }] } = await client.query(
+    `select parameter_types::oid[] as types from pg_catalog.pg_prepared_statements
+     where name = 'described'`,
+  );
+  await client.query("deallocate described");
+  return parameters.map((value, n) =>
+    Array.isArray(value) && JSON_TYPES.includes(types[n]) ? JSON.stringify(value) : value
+  );
 }
 
 /** What the Data API and Auth use, on these connections. */
 export function dataApiConnection(connections: Connections, url: string): PostgresConnection {
   const connection = createPostgresConnection({ url });
-  connection.kysely = new Kysely({ dialect: new PostgresDialect({ pool: connections.pool }) });
+  const pool = {
+    async connect() {
+      const client = await connections.pool.connect();
+      return {
+        async query(sql: string, parameters: unknown[]) {
+          return await client.query(sql, await encodeArrays(client, sql, parameters));
+        },
+        release: () => client.release(),
+      };
+    },
+    end: () => connections.close(),
+  };
+  // deno-lint-ignore no-explicit-any -- of a client that has cursors, too, this is what the dialect uses
+  connection.kysely = new Kysely({ dialect: new PostgresDialect({ pool: pool as any }) });
   connection.close = () => connections.close();
+  const clear = connection.clearSchemaCache.bind(connection);
+  connection.clearSchemaCache = async () => {
+    await clear();
+    await connections.learnArrays();
+  };
   return connection;
 }

@@ -73,15 +73,18 @@ Deno.test("a package that a deploy would resolve otherwise than the lock file is
 
 Deno.test("a registry that does not answer is told, and not taken for a graph without packages", async () => {
   const folder = new URL(`file://${await Deno.makeTempDir()}/`);
+  const registry = Deno.env.get("NPM_CONFIG_REGISTRY");
   try {
     await Deno.writeTextFile(new URL("deno.json", folder), '{"imports": {"zod": "npm:zod@4.6.7"}}');
     await Deno.writeTextFile(new URL("index.ts", folder), 'import "zod";');
-    await Deno.writeTextFile(new URL(".npmrc", folder), "registry=http://127.0.0.1:1/");
+    Deno.env.set("NPM_CONFIG_REGISTRY", "http://127.0.0.1:1/");
     await assert.rejects(
       resolvedPackages("index.ts", "deno.json", folder, new URL("cache", folder).pathname),
       /127\.0\.0\.1/,
     );
   } finally {
+    if (registry) Deno.env.set("NPM_CONFIG_REGISTRY", registry);
+    else Deno.env.delete("NPM_CONFIG_REGISTRY");
     await Deno.remove(folder, { recursive: true });
   }
 });

@@ -69,6 +69,31 @@ stackTest(
   fixtures,
 );
 
+stackTest("arrays go into jsonb and into arrays, and come out as they were", async ({ stack }) => {
+  await stack.sql(`create table public.lists (
+    id integer primary key, body jsonb, texts text[], ratio double precision)`);
+  await stack.sql("grant select, insert on public.lists to service_role");
+  const rows: Record<string, unknown>[] = [
+    { id: 1, body: [], texts: [], ratio: 0.5 },
+    { id: 2, body: [1, "two", null], texts: ["a,b", '"'], ratio: "NaN" },
+    { id: 3, body: [{ a: [1] }], texts: ["null"], ratio: "Infinity" },
+  ];
+  for (const row of rows) {
+    assert.equal((await admin(stack).from("lists").insert(row)).error, null);
+  }
+  assert.deepEqual((await admin(stack).from("lists").select().order("id")).data, rows);
+}, fixtures);
+
+stackTest("a large request that is refused is answered", async ({ stack }) => {
+  const response = await fetch(`${stack.url}/rest/v1/notes`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ body: "x".repeat(1_000_000) }),
+  });
+  assert.equal(response.status, 401);
+  await response.body?.cancel();
+}, fixtures);
+
 stackTest("what was just made is found by the first request", async ({ stack }) => {
   const client = admin(stack);
   assert.equal((await client.from("notes").select()).error, null);
@@ -192,14 +217,16 @@ Deno.test({
     await sleeps();
     await cluster.whileStopped(async () => {
       assert.equal((await stopped).status, 503);
-      const { status, body: { details, ...body } } = await ask(MEETINGS);
-      assert.equal(status, 503);
-      assert.deepEqual(body, {
-        code: "PGRST000",
-        message: "Database connection error. Retrying the connection.",
-        hint: null,
-      });
-      assert.match(details, /ECONNREFUSED/);
+      for (const path of [MEETINGS, "unknown", "rpc/unknown", MEETINGS]) {
+        const { status, body: { details, ...body } } = await ask(path);
+        assert.equal(status, 503);
+        assert.deepEqual(body, {
+          code: "PGRST000",
+          message: "Database connection error. Retrying the connection.",
+          hint: null,
+        });
+        assert.match(details, /ECONNREFUSED/);
+      }
     });
     assert.deepEqual(await ask(MEETINGS), { status: 200, body: [] });
 

@@ -95,6 +95,60 @@ Deno.test({
 });
 
 Deno.test({
+  ...needing("whoever waits for a connection gets one that is not being ended", "postgresServer"),
+  async fn() {
+    await using cluster = await Cluster.start();
+    const database = await openPostgres(cluster.url);
+    const observer = cluster.connect();
+    try {
+      const taken = Array.from(
+        { length: CONNECTIONS },
+        () => assert.rejects(database.query("select pg_sleep(600)"), /terminating connection/),
+      );
+      const asleep = () => observer`select pid from pg_stat_activity where wait_event = 'PgSleep'`;
+      await eventually("all are taken", async () => (await asleep()).length === CONNECTIONS);
+      const waiting = Array.from({ length: 4 }, () => database.query("select 1 as n"));
+      await observer`
+        select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'`;
+      await Promise.all(taken);
+      assert.deepEqual(await Promise.all(waiting), Array(4).fill([{ n: 1 }]));
+    } finally {
+      await observer.end();
+      await database.close();
+    }
+  },
+});
+
+Deno.test({
+  ...needing("a listener that is stopped while it connects again hears no more", "postgresServer"),
+  async fn() {
+    await using cluster = await Cluster.start();
+    const database = await openPostgres(cluster.url);
+    const observer = cluster.connect();
+    const heard: string[] = [];
+    const listen = (name: string) =>
+      database.listen("heard", () => heard.push(name), () => heard.push(`${name} again`));
+    const listeners = () => observer`select pid from pg_stat_activity where query ~ '^listen'`;
+    try {
+      const stop = await listen("stopped");
+      await listen("other");
+      await observer`select pg_terminate_backend(pid, 5000) from pg_stat_activity
+        where query ~ '^listen'`;
+      await stop();
+      await eventually("the other one listens again", () => Promise.resolve(heard.length > 0));
+      await database.query("notify heard");
+      await eventually("the other one hears", () => Promise.resolve(heard.includes("other")));
+      assert.deepEqual(heard, ["other again", "other"]);
+      assert.equal((await listeners()).length, 1);
+    } finally {
+      await database.close();
+    }
+    await eventually("nothing is left", async () => (await listeners()).length === 0);
+    await observer.end();
+  },
+});
+
+Deno.test({
   ...needing("nobody waits for ever when Postgres crashes under load", "postgresServer"),
   async fn() {
     await using cluster = await Cluster.start();

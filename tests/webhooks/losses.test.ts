@@ -116,7 +116,7 @@ async function withServer(
 
 async function endConnections(server: postgres.Sql, database: string): Promise<void> {
   await server`
-    select pg_terminate_backend(pid) from pg_stat_activity
+    select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = ${database} and backend_type = 'client backend'`;
 }
 
