@@ -33,8 +33,8 @@ const SLOWEST = 10;
 
 answerHelp(`Usage: npx -y deno@2.9.6 task test [words] [options]
 
-Runs the tests in parallel, some twenty minutes on two cores for all of them; ends with one line,
-"tests: N passed, N failed". Words choose files by their path, or tests by their name.
+Runs the tests in parallel, some twelve minutes on two cores for all that are not long; ends with
+one line, "tests: N passed, N failed". Words choose files by their path, or tests by their name.
 
   --changed        the files that depend on what changed since the last commit
   --verbose        print each test
