@@ -39,11 +39,16 @@ export async function createDataApi(
   return async (request) => {
     const again = request.clone();
     const response = await app.fetch(request);
-    const isMissing = await isNotInSchemaCache(response);
-    const away = isMissing && await database.query("select").then(() => null, fromConnectionError);
-    if (!isMissing || away) {
-      again.body?.cancel().catch(() => {}); // Not before the first body ends, which nobody may read.
-      return away ? answerAway(away) : response;
+    if (!await isNotInSchemaCache(response)) {
+      discard(again);
+      return response;
+    }
+    // Without Postgres there is no schema to read, so that everything would be missing.
+    const away = await database.query("select").then(() => undefined, fromConnectionError);
+    if (away) {
+      discard(again);
+      const { code, message, detail } = away;
+      return Response.json({ code, message, details: detail, hint: null }, { status: 503 });
     }
     await connection.clearSchemaCache(); // It may have been made since the schema was read.
     return await app.fetch(again);
@@ -57,9 +62,9 @@ async function isNotInSchemaCache(response: Response): Promise<boolean> {
   return /^PGRST2\d\d$/.test(body?.code);
 }
 
-/** Without Postgres there is no schema to read, so that everything would be missing. */
-function answerAway({ code, message, detail }: DatabaseError): Response {
-  return Response.json({ code, message, details: detail, hint: null }, { status: 503 });
+/** Not waited for: it ends when the body of the request itself ends, which nobody may read. */
+function discard({ body }: Request): void {
+  body?.cancel().catch(() => {});
 }
 
 type Connection = Database["connection"];

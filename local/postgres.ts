@@ -193,16 +193,15 @@ export class Connections {
   }
 }
 
+/** What `pg` says where a connection was lost: such an error has no code. */
+const LOST = /^(Connection terminated|Client has encountered a connection error|Client was closed)/;
+
 /** Why there is no connection: Postgres refused it, or it was lost; undefined: the error is another one. */
 export function faultOfConnection(error: unknown): "refused" | "lost" | undefined {
   const { code, message = "" } = error as { code?: string; message?: string };
   if (code === "ECONNREFUSED" || code === "57P03") return "refused"; // 57P03: it starts or stops.
   if (code === "ECONNRESET" || code === "EPIPE" || code === "57P02") return "lost"; // 57P02: it crashes.
-  return /^(Connection terminated|Client (has encountered a connection error|was closed))/.test(
-      message,
-    )
-    ? "lost"
-    : undefined;
+  return LOST.test(message) ? "lost" : undefined;
 }
 
 /**

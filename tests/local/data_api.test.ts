@@ -84,6 +84,15 @@ stackTest("arrays go into jsonb and into arrays, and come out as they were", asy
   assert.deepEqual((await admin(stack).from("lists").select().order("id")).data, rows);
 }, fixtures);
 
+stackTest("an array of a type that was just made is an array", async ({ stack }) => {
+  assert.equal((await admin(stack).from("notes").select()).error, null);
+  await stack.sql("create type public.mood as enum ('calm', 'busy')");
+  await stack.sql("create table public.days (moods public.mood[])");
+  await stack.sql("grant select, insert on public.days to service_role");
+  assert.equal((await admin(stack).from("days").insert({ moods: ["busy", "calm"] })).error, null);
+  assert.deepEqual((await admin(stack).from("days").select()).data, [{ moods: ["busy", "calm"] }]);
+}, { ...fixtures, on: "real" }); // The embedded Postgres knows the types of its first start only.
+
 stackTest("a large request that is refused is answered", async ({ stack }) => {
   const response = await fetch(`${stack.url}/rest/v1/notes`, {
     method: "POST",

@@ -1,7 +1,8 @@
 /** An open database: errors, value types, and lost connections. */
 import assert from "node:assert/strict";
 import { sql } from "kysely";
-import { openPostgres } from "../../local/database.ts";
+import type postgres from "postgres";
+import { type Database, openPostgres } from "../../local/database.ts";
 import { Cluster } from "../harness/cluster.ts";
 import { databaseTest } from "../harness/databases.ts";
 import { needing } from "../harness/requirements.ts";
@@ -11,6 +12,29 @@ import { eventually } from "../schedule/support.ts";
 const CONNECTIONS = 10;
 
 const CRASHES = 8;
+
+/** Registers a test with a server of its own, connections to it, and one more that is not of them. */
+function serverTest(
+  name: string,
+  test: (
+    context: { cluster: Cluster; database: Database; observer: postgres.Sql },
+  ) => Promise<void>,
+): void {
+  Deno.test({
+    ...needing(name, "postgresServer"),
+    async fn() {
+      await using cluster = await Cluster.start();
+      const database = await openPostgres(cluster.url);
+      const observer = cluster.connect();
+      try {
+        await test({ cluster, database, observer });
+      } finally {
+        await observer.end();
+        await database.close();
+      }
+    },
+  });
+}
 
 databaseTest("an error in SQL does not change the process's exit code", async (database) => {
   for (let round = 0; round < 3; round++) {
@@ -60,99 +84,76 @@ databaseTest(
   { migrations: null },
 );
 
-Deno.test({
-  ...needing("every query gets an answer or an error while Postgres crashes", "postgresServer"),
-  async fn() {
-    await using cluster = await Cluster.start();
-    const database = await openPostgres(cluster.url);
-    try {
-      for (let crash = 0; crash < 3; crash++) {
-        const inFlight = Promise.allSettled([
-          ...Array.from({ length: 4 }, () => database.query("select pg_sleep(600)")),
-          ...Array.from(
-            { length: 4 },
-            () => database.command("supabase_admin", "select pg_sleep(600)"),
-          ),
-        ]);
-        const observer = cluster.connect();
-        await eventually("all queries are running", async () => {
-          const sleeping = await observer`
-            select from pg_stat_activity where wait_event = 'PgSleep'`;
-          return sleeping.length === 8;
-        });
-        await observer.end();
-        await cluster.restart("immediate");
-        for (const { status } of await inFlight) assert.equal(status, "rejected");
-        const answers = await Promise.all(
-          Array.from({ length: 20 }, () => database.query("select 1 as n")),
-        );
-        assert.deepEqual(answers, Array(20).fill([{ n: 1 }]));
-      }
-    } finally {
-      await database.close();
-    }
-  },
-});
-
-Deno.test({
-  ...needing("whoever waits for a connection gets one that is not being ended", "postgresServer"),
-  async fn() {
-    await using cluster = await Cluster.start();
-    const database = await openPostgres(cluster.url);
-    const observer = cluster.connect();
-    try {
-      const taken = Array.from(
-        { length: CONNECTIONS },
-        () => assert.rejects(database.query("select pg_sleep(600)"), /terminating connection/),
-      );
-      const asleep = () => observer`select pid from pg_stat_activity where wait_event = 'PgSleep'`;
-      await eventually("all are taken", async () => (await asleep()).length === CONNECTIONS);
-      const waiting = Array.from({ length: 4 }, () => database.query("select 1 as n"));
-      await observer`
-        select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'`;
-      await Promise.all(taken);
-      assert.deepEqual(await Promise.all(waiting), Array(4).fill([{ n: 1 }]));
-    } finally {
+serverTest(
+  "every query gets an answer or an error while Postgres crashes",
+  async ({ cluster, database }) => {
+    for (let crash = 0; crash < 3; crash++) {
+      const inFlight = Promise.allSettled([
+        ...Array.from({ length: 4 }, () => database.query("select pg_sleep(600)")),
+        ...Array.from(
+          { length: 4 },
+          () => database.command("supabase_admin", "select pg_sleep(600)"),
+        ),
+      ]);
+      const observer = cluster.connect();
+      await eventually("all queries are running", async () => {
+        const sleeping = await observer`
+          select from pg_stat_activity where wait_event = 'PgSleep'`;
+        return sleeping.length === 8;
+      });
       await observer.end();
-      await database.close();
+      await cluster.restart("immediate");
+      for (const { status } of await inFlight) assert.equal(status, "rejected");
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, () => database.query("select 1 as n")),
+      );
+      assert.deepEqual(answers, Array(20).fill([{ n: 1 }]));
     }
   },
-});
+);
 
-Deno.test({
-  ...needing("a listener that is stopped while it connects again hears no more", "postgresServer"),
-  async fn() {
-    await using cluster = await Cluster.start();
-    const database = await openPostgres(cluster.url);
-    const observer = cluster.connect();
+serverTest(
+  "whoever waits for a connection gets one that is not being ended",
+  async ({ database, observer }) => {
+    const taken = Array.from(
+      { length: CONNECTIONS },
+      () => assert.rejects(database.query("select pg_sleep(600)"), /terminating connection/),
+    );
+    const asleep = () => observer`select pid from pg_stat_activity where wait_event = 'PgSleep'`;
+    await eventually("all are taken", async () => (await asleep()).length === CONNECTIONS);
+    const waiting = Array.from({ length: 4 }, () => database.query("select 1 as n"));
+    await observer`
+      select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'`;
+    await Promise.all(taken);
+    assert.deepEqual(await Promise.all(waiting), Array(4).fill([{ n: 1 }]));
+  },
+);
+
+serverTest(
+  "a listener that is stopped while it connects again hears no more",
+  async ({ database, observer }) => {
     const heard: string[] = [];
     const listen = (name: string) =>
       database.listen("heard", () => heard.push(name), () => heard.push(`${name} again`));
     const listeners = () => observer`select pid from pg_stat_activity where query ~ '^listen'`;
-    try {
-      const stop = await listen("stopped");
-      await listen("other");
-      await observer`select pg_terminate_backend(pid, 5000) from pg_stat_activity
-        where query ~ '^listen'`;
-      await stop();
-      await eventually("the other one listens again", () => Promise.resolve(heard.length > 0));
-      await database.query("notify heard");
-      await eventually("the other one hears", () => Promise.resolve(heard.includes("other")));
-      assert.deepEqual(heard, ["other again", "other"]);
-      assert.equal((await listeners()).length, 1);
-    } finally {
-      await database.close();
-    }
+    const stop = await listen("stopped");
+    await listen("other");
+    await observer`
+      select pg_terminate_backend(pid, 5000) from pg_stat_activity where query ~ '^listen'`;
+    await stop();
+    await eventually("the other one listens again", () => Promise.resolve(heard.length > 0));
+    await database.query("notify heard");
+    await eventually("the other one hears", () => Promise.resolve(heard.includes("other")));
+    assert.deepEqual(heard, ["other again", "other"]);
+    assert.equal((await listeners()).length, 1);
+    await database.close();
     await eventually("nothing is left", async () => (await listeners()).length === 0);
-    await observer.end();
   },
-});
+);
 
-Deno.test({
-  ...needing("nobody waits for ever when Postgres crashes under load", "postgresServer"),
-  async fn() {
-    await using cluster = await Cluster.start();
-    const database = await openPostgres(cluster.url);
+serverTest(
+  "nobody waits for ever when Postgres crashes under load",
+  async ({ cluster, database }) => {
     const payloads: string[] = [];
     let resumed = 0;
     await database.listen("heard", (payload) => payloads.push(payload), () => resumed++);
@@ -195,49 +196,37 @@ Deno.test({
     let left = callers.length;
     for (const caller of callers) caller.then(() => left--);
     await eventually("every caller has its answer", () => Promise.resolve(left === 0));
-    await database.close();
   },
-});
+);
 
-Deno.test({
-  ...needing(
-    "a query on a lost connection fails, and a query that waits for a connection is answered",
-    "postgresServer",
-  ),
-  async fn() {
-    await using cluster = await Cluster.start();
-    const database = await openPostgres(cluster.url);
-    const observer = cluster.connect();
-    try {
-      const pids: number[] = [];
-      const { promise: lost, resolve: lose } = Promise.withResolvers<void>();
-      const taken = Promise.all(
-        Array.from(
-          { length: CONNECTIONS },
-          () =>
-            assert.rejects(database.transaction(async ({ query }) => {
-              const [{ pid }] = await query<{ pid: number }>("select pg_backend_pid() as pid");
-              pids.push(pid);
-              await lost;
-              await query("select 1");
-            })),
-        ),
-      );
-      await eventually("all are taken", () => Promise.resolve(pids.length === CONNECTIONS));
-      let answered = 0;
-      const waiting = Promise.all(Array.from({ length: 4 }, async () => {
-        await database.query("select 1");
-        answered++;
-      }));
-      await observer`select pg_terminate_backend(pid) from unnest(${pids}::integer[]) pid`;
-      lose();
-      await taken;
-      await eventually("all are answered", () => Promise.resolve(answered === 4));
-      await waiting;
-      assert.deepEqual(await database.query("select 1 as n"), [{ n: 1 }]);
-    } finally {
-      await observer.end();
-      await database.close();
-    }
+serverTest(
+  "a query on a lost connection fails, and a query that waits for a connection is answered",
+  async ({ database, observer }) => {
+    const pids: number[] = [];
+    const { promise: lost, resolve: lose } = Promise.withResolvers<void>();
+    const taken = Promise.all(
+      Array.from(
+        { length: CONNECTIONS },
+        () =>
+          assert.rejects(database.transaction(async ({ query }) => {
+            const [{ pid }] = await query<{ pid: number }>("select pg_backend_pid() as pid");
+            pids.push(pid);
+            await lost;
+            await query("select 1");
+          })),
+      ),
+    );
+    await eventually("all are taken", () => Promise.resolve(pids.length === CONNECTIONS));
+    let answered = 0;
+    const waiting = Promise.all(Array.from({ length: 4 }, async () => {
+      await database.query("select 1");
+      answered++;
+    }));
+    await observer`select pg_terminate_backend(pid) from unnest(${pids}::integer[]) pid`;
+    lose();
+    await taken;
+    await eventually("all are answered", () => Promise.resolve(answered === 4));
+    await waiting;
+    assert.deepEqual(await database.query("select 1 as n"), [{ n: 1 }]);
   },
-});
+);

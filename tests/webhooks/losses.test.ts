@@ -148,11 +148,14 @@ hookTest("Postgres goes down in the middle of deliveries and comes up again", as
   const person = await hooks.person();
   await withServer(hooks, async (server, database) => {
     for (let delivery = 0; delivery < 10; delivery++) book(hooks, person);
+    const sixth = hooks.project.wire.hold("calendly_receive_webhook", 5);
     const delivering = hooks.deliver();
-    await until(async () => (await hooks.events()).length > 1);
+    await sixth.arrived;
+    await until(async () => (await hooks.events()).length >= 5);
     // what its clients see of a server that shuts down: they are cut off, and nobody gets in
     await server.unsafe(`alter database ${database} allow_connections false`);
     await endConnections(server, database);
+    sixth.release();
     const statuses = await delivering;
     await server.unsafe(`alter database ${database} allow_connections true`);
     assert.ok(statuses.includes(200) && statuses.includes(503), statuses.join());
@@ -176,6 +179,7 @@ hookTest("Postgres ends all connections at any moment", async (hooks) => {
         assert.ok(status === 200 || status === 503, `${status}`);
       }
     }
+    await until(() => hooks.events().then(() => true, () => false)); // As above.
   });
   await arrives(hooks, person);
 }, { on: "real" });
